@@ -28,4 +28,3 @@
 #pragma GCC poison rand /* runtime/rng */
 #pragma GCC poison srand
 #pragma GCC poison random
-#pragma GCC poison alloca
