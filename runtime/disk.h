@@ -1,0 +1,83 @@
+/*
+ * Disk: blocking file calls for start-up, recovery and command-line tools.
+ *
+ * A running shard uses io.h; nothing here may be called from an actor. The
+ * implementations are disk_posix.c and the simulator's disk, where the
+ * descriptors are the same ones that its io backend reads and writes.
+ * Every call answers 0 or a count on success and -errno otherwise.
+ */
+#pragma once
+
+#include "runtime/base.h"
+
+enum { DISK_NAME_SIZE_MAX = 256 };
+
+struct disk;
+
+/* Called for each entry of a directory except "." and ".."; a negative answer ends the listing. */
+struct disk_visitor {
+    int (*visit)(struct disk_visitor *visitor, const char *name);
+};
+
+/* One implementation; each embeds struct disk first. */
+struct disk_vtable {
+    int (*open)(struct disk *disk, const char *path, int flags, uint32_t mode);
+    void (*close)(struct disk *disk, int fd);
+    int64_t (*read)(struct disk *disk, int fd, void *data, size_t size, uint64_t offset);
+    int64_t (*write)(struct disk *disk, int fd, const void *data, size_t size, uint64_t offset);
+    int (*sync)(struct disk *disk, int fd);
+    int (*sync_directory)(struct disk *disk, const char *path);
+    int (*size)(struct disk *disk, int fd, uint64_t *ret_size);
+    int (*truncate)(struct disk *disk, int fd, uint64_t size);
+    int (*rename)(struct disk *disk, const char *path, const char *new_path);
+    int (*unlink)(struct disk *disk, const char *path);
+    int (*make_directory)(struct disk *disk, const char *path, uint32_t mode);
+    int (*list)(struct disk *disk, const char *path, struct disk_visitor *visitor);
+    int (*lock)(struct disk *disk, int fd);
+    int (*space)(struct disk *disk, const char *path, uint64_t *ret_free, uint64_t *ret_total);
+};
+
+struct disk {
+    const struct disk_vtable *vtable;
+};
+
+/* The real file system. Stateless, usable from any thread. */
+struct disk *disk_posix(void);
+
+/* open(2) with O_CLOEXEC added: descriptor or -errno. */
+MUST_USE int disk_open(struct disk *disk, const char *path, int flags, uint32_t mode);
+
+/* close(2). */
+void disk_close(struct disk *disk, int fd);
+
+/* pread(2) and pwrite(2), EINTR repeated; may be short at the end of the file. */
+MUST_USE int64_t disk_read(struct disk *disk, int fd, void *data, size_t size, uint64_t offset);
+MUST_USE int64_t disk_write(struct disk *disk, int fd, const void *data, size_t size,
+                            uint64_t offset);
+
+/* fsync(2) of the file. */
+MUST_USE int disk_sync(struct disk *disk, int fd);
+
+/* fsync(2) of the directory: makes names durable. */
+MUST_USE int disk_sync_directory(struct disk *disk, const char *path);
+
+/* The file's size in bytes. */
+MUST_USE int disk_size(struct disk *disk, int fd, uint64_t *ret_size);
+
+/* ftruncate(2). */
+MUST_USE int disk_truncate(struct disk *disk, int fd, uint64_t size);
+
+/* rename(2), unlink(2), mkdir(2). */
+MUST_USE int disk_rename(struct disk *disk, const char *path, const char *new_path);
+MUST_USE int disk_unlink(struct disk *disk, const char *path);
+MUST_USE int disk_make_directory(struct disk *disk, const char *path, uint32_t mode);
+
+/* Visits the entries of a directory in no particular order. */
+MUST_USE int disk_list(struct disk *disk, const char *path, struct disk_visitor *visitor);
+
+/* Exclusive advisory lock, dropped with the descriptor or the process. -EWOULDBLOCK when held. */
+MUST_USE int disk_lock(struct disk *disk, int fd);
+
+/* Free (for this user) and total bytes of the file system that holds path. */
+MUST_USE int disk_space(struct disk *disk, const char *path, uint64_t *ret_free,
+                        uint64_t *ret_total);

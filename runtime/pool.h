@@ -1,0 +1,39 @@
+/*
+ * Pool: a fixed number of equal slots, allocated once at start.
+ *
+ * pool_acquire() answers NULL when none is left; the caller turns that into
+ * back-pressure. Released slots are poisoned under ASan. One thread.
+ */
+#pragma once
+
+#include "runtime/base.h"
+
+/* Private to pool.c, except that the counters may be read. */
+struct pool {
+    const char *name; /* a literal, for --print-limits and metrics */
+    char *slots;
+    uint32_t *free_stack; /* indexes of free slots */
+    uint32_t free_count;
+    uint32_t slot_count;
+    uint32_t slot_size; /* rounded up to 64 bytes */
+    uint32_t used_high_water;
+};
+
+/* Reserves slot_count slots, zeroed and untouched until first used. 0 or -ENOMEM. Start-up only. */
+MUST_USE int pool_init(struct pool *pool, const char *name, size_t slot_size, uint32_t slot_count);
+
+/* Gives the memory back; every slot must have been released. */
+void pool_deinit(struct pool *pool);
+
+/* Gives one slot, contents undefined, or NULL when all are in use. */
+MUST_USE void *pool_acquire(struct pool *pool);
+
+/* Takes *slot back and nulls it. NULL is accepted. */
+void pool_release(struct pool *pool, void **slot);
+
+/* Slots in use. */
+uint32_t pool_used_count(const struct pool *pool);
+
+/* The slot's index, stable for its life; and back. */
+uint32_t pool_index(const struct pool *pool, const void *slot);
+void *pool_at(const struct pool *pool, uint32_t index);
