@@ -25,7 +25,7 @@
 
 struct shard;
 
-enum { ACTOR_MAGIC = 0xac707a11 };
+enum { ACTOR_MAGIC = 0x2c707a11 };
 
 /* What receive() answers; anything negative is an errno and crashes the actor. */
 enum actor_verdict {
