@@ -12,6 +12,14 @@
  *                 io_cancel() v  | completion with more           |
  *                         CANCELLING ----------------------------/
  *
+ * While a multishot operation (accept, recv, poll) stays armed its completions have
+ * more set; for accept and recv a success always has, and what ends the operation is
+ * an error, a cancel or, for recv, 0 at the end of the stream. A kernel that ends one
+ * early is re-armed by the backend, unseen.
+ *
+ * on_done may arm its operation again (when it is idle), cancel, release buffers, and
+ * leave io_reap() by longjmp(): the completion counts as delivered.
+ *
  * Order of teardown for a socket: io_shutdown() or io_cancel() the armed
  * operations, wait for their completions, then io_close(). Closing a descriptor
  * under an armed operation is a bug and asserts.
@@ -108,6 +116,9 @@ enum {
     IO_FSYNC_DATA = 2,    /* fdatasync instead of fsync */
 };
 
+/* The offset of what has none: pipes, terminals, standard error. */
+#define IO_OFFSET_STREAM UINT64_MAX
+
 /* Counters for metrics; owned by the shard's thread. */
 struct io_stats {
     uint64_t enter_count;      /* system calls made to submit or wait */
@@ -144,7 +155,11 @@ struct io {
     uint32_t armed_count; /* operations in flight */
 };
 
-/* Makes op idle, answering to on_done. */
+/*
+ * Makes op idle, answering to on_done. Memory that held an operation before goes on
+ * counting generations, so that a completion meant for the earlier one is recognised;
+ * other memory must be zeroed.
+ */
 void io_op_init(struct io_op *op,
                 void (*on_done)(struct io_op *op, const struct io_result *result));
 
@@ -181,10 +196,13 @@ void io_shutdown(struct io *io, struct io_op *op, int fd, int how);
 /* close(2). No other operation may be armed on fd. */
 void io_close(struct io *io, struct io_op *op, int fd);
 
-/* Reads at offset; borrows data until completion. O_DIRECT alignment is the caller's. */
+/*
+ * Reads at offset, or at the file position with IO_OFFSET_STREAM; borrows data until
+ * completion. O_DIRECT alignment is the caller's.
+ */
 void io_read(struct io *io, struct io_op *op, int fd, void *data, uint32_t size, uint64_t offset);
 
-/* Writes at offset; flags 0 or IO_WRITE_DURABLE; borrows data until completion. */
+/* Writes likewise; flags 0 or IO_WRITE_DURABLE. */
 void io_write(struct io *io, struct io_op *op, int fd, const void *data, uint32_t size,
               uint64_t offset, uint32_t flags);
 
@@ -203,8 +221,9 @@ void io_fsync(struct io *io, struct io_op *op, int fd, uint32_t flags);
 
 /*
  * Asks an armed operation to end soon. Its own completion still comes, with
- * -ECANCELED or with what happened first; there is no other answer. Repeating
- * it, or cancelling an idle operation, does nothing.
+ * -ECANCELED or with what happened first, from io_reap() and never from inside this
+ * call; there is no other answer. Repeating it, or cancelling an idle operation,
+ * does nothing.
  */
 void io_cancel(struct io *io, struct io_op *target);
 

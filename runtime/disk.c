@@ -1,0 +1,101 @@
+#include "runtime/disk.h"
+
+/*
+ * The front of the two disks: checks what the caller can get wrong and passes on.
+ * Both disks may then trust their arguments.
+ */
+
+int disk_open(struct disk *disk, const char *path, int flags, uint32_t mode)
+{
+    assert(path != NULL);
+    assert((mode & ~0777U) == 0);
+    return disk->vtable->open(disk, path, flags, mode);
+}
+
+void disk_close(struct disk *disk, int fd)
+{
+    assert(fd >= 0);
+    disk->vtable->close(disk, fd);
+}
+
+int64_t disk_read(struct disk *disk, int fd, void *data, size_t size, uint64_t offset)
+{
+    assert(fd >= 0);
+    assert(data != NULL);
+    assert(offset <= INT64_MAX);
+    return disk->vtable->read(disk, fd, data, size, offset);
+}
+
+int64_t disk_write(struct disk *disk, int fd, const void *data, size_t size, uint64_t offset)
+{
+    assert(fd >= 0);
+    assert(data != NULL);
+    assert(offset <= INT64_MAX);
+    return disk->vtable->write(disk, fd, data, size, offset);
+}
+
+int disk_sync(struct disk *disk, int fd)
+{
+    assert(fd >= 0);
+    return disk->vtable->sync(disk, fd);
+}
+
+int disk_sync_directory(struct disk *disk, const char *path)
+{
+    assert(path != NULL);
+    return disk->vtable->sync_directory(disk, path);
+}
+
+int disk_size(struct disk *disk, int fd, uint64_t *ret_size)
+{
+    assert(fd >= 0);
+    assert(ret_size != NULL);
+    return disk->vtable->size(disk, fd, ret_size);
+}
+
+int disk_truncate(struct disk *disk, int fd, uint64_t size)
+{
+    assert(fd >= 0);
+    assert(size <= INT64_MAX);
+    return disk->vtable->truncate(disk, fd, size);
+}
+
+int disk_rename(struct disk *disk, const char *path, const char *new_path)
+{
+    assert(path != NULL);
+    assert(new_path != NULL);
+    return disk->vtable->rename(disk, path, new_path);
+}
+
+int disk_unlink(struct disk *disk, const char *path)
+{
+    assert(path != NULL);
+    return disk->vtable->unlink(disk, path);
+}
+
+int disk_make_directory(struct disk *disk, const char *path, uint32_t mode)
+{
+    assert(path != NULL);
+    assert((mode & ~0777U) == 0);
+    return disk->vtable->make_directory(disk, path, mode);
+}
+
+int disk_list(struct disk *disk, const char *path, struct disk_visitor *visitor)
+{
+    assert(path != NULL);
+    assert(visitor->visit != NULL);
+    return disk->vtable->list(disk, path, visitor);
+}
+
+int disk_lock(struct disk *disk, int fd)
+{
+    assert(fd >= 0);
+    return disk->vtable->lock(disk, fd);
+}
+
+int disk_space(struct disk *disk, const char *path, uint64_t *ret_free, uint64_t *ret_total)
+{
+    assert(ret_free != NULL);
+    assert(ret_total != NULL);
+    return disk->vtable->space(disk, path, ret_free, ret_total);
+}
