@@ -180,6 +180,25 @@ bool header_text_equal(struct slice text, struct slice lower)
     return true;
 }
 
+bool header_parse_length(struct slice value, uint64_t *ret_length)
+{
+    static const size_t DIGIT_COUNT_MAX = 19; /* of INT64_MAX */
+    uint64_t length = 0;
+
+    assert(ret_length != NULL);
+    if (value.size == 0 || value.size > DIGIT_COUNT_MAX)
+        return false;
+    for (size_t i = 0; i < value.size; i++) {
+        if (!char_is_digit(value.data[i]))
+            return false;
+        length = length * 10 + (uint64_t)(value.data[i] - '0');
+    }
+    if (length > INT64_MAX)
+        return false;
+    *ret_length = length;
+    return true;
+}
+
 struct slice header_text_trim(struct slice text)
 {
     while (text.size > 0 && is_blank(text.data[0])) {

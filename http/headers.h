@@ -62,6 +62,12 @@ MUST_USE bool headers_have_token(const struct headers *headers, struct slice low
 /* True when text equals lower (which must be in lower case), ignoring ASCII case. */
 MUST_USE bool header_text_equal(struct slice text, struct slice lower);
 
+/*
+ * Reads a Content-Length: digits only, no sign, no list, at most INT64_MAX. False
+ * and nothing written for anything else.
+ */
+MUST_USE bool header_parse_length(struct slice value, uint64_t *ret_length);
+
 /* text without the spaces and tabs around it. */
 MUST_USE struct slice header_text_trim(struct slice text);
 

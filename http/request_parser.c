@@ -1,33 +1,13 @@
 /*
- * A head is parsed in one pass over complete bytes. Nearly always the first call
- * sees all of it and that pass is all there is.
- *
- * When the head comes in pieces, parsing all of it again for each piece would be
- * quadratic, and keeping a half-filled request per connection would cost 3 KiB
- * for each slow client. So in between only line ends are looked for, from where
- * the last call stopped: the full pass runs again
- *
- *   - when an empty line has come, so that the head is complete;
- *   - when an LF without CR has come, which the full pass will refuse;
- *   - when twice the bytes of the last full pass have come, so that garbage is
- *     refused long before the limit;
- *   - when a limit is reached.
- *
- * The third makes full passes a geometric series: at most twice the work of one.
- *
- * Every answer comes from the full pass, which stops at the first offending
- * byte. Hence the verdict does not depend on how the bytes were cut.
- *
- * The order of a pass: request line (within its own window of 8 KiB, so that an
+ * A head is parsed in one pass over complete bytes; head_scan.c says when. The
+ * order of a pass: request line (within its own window of 8 KiB, so that an
  * endless line is 414 whatever it holds), target, field lines, then what the
- * fields mean together: framing, Host, persistence.
+ * fields mean: each alone, then together as framing, Host and persistence.
  */
 #include "http/request_parser.h"
 
 #include "http/char_class.h"
 #include "http/url.h"
-
-enum { HEAD_SIZE_LIMIT = 1 << 30 };
 
 /* What the fields say before they are weighed against each other. */
 struct field_notes {
@@ -43,15 +23,6 @@ static const struct slice METHOD_NAMES[HTTP_METHOD_COUNT] = {
     [HTTP_METHOD_PUT] = {"PUT", 3},         [HTTP_METHOD_PATCH] = {"PATCH", 5},
     [HTTP_METHOD_DELETE] = {"DELETE", 6},   [HTTP_METHOD_OPTIONS] = {"OPTIONS", 7},
 };
-
-static void request_parser_check(const struct request_parser *parser)
-{
-    assert(parser->head_size_max >= REQUEST_HEAD_SIZE_MIN);
-    assert(parser->head_size_max <= HEAD_SIZE_LIMIT);
-    assert(parser->scanned_size < parser->next_parse_size);
-    assert(parser->next_parse_size <= parser->head_size_max);
-    assert(parser->error < HTTP_ERROR_COUNT);
-}
 
 static enum http_parse_result refuse(enum http_parse_error *ret_error, enum http_parse_error error)
 {
@@ -282,25 +253,13 @@ static enum http_parse_error take_once(struct slice *field, struct slice value,
     return HTTP_ERROR_NONE;
 }
 
-/* Digits only: no sign, no space, no list, not even of equal values. */
 static enum http_parse_error take_content_length(struct http_request *request, struct slice value)
 {
-    static const size_t DIGIT_COUNT_MAX = 19; /* of INT64_MAX */
-    uint64_t length = 0;
-
     if (request->has_content_length)
         return HTTP_ERROR_DUPLICATE_CONTENT_LENGTH;
-    if (value.size == 0 || value.size > DIGIT_COUNT_MAX)
-        return HTTP_ERROR_BAD_CONTENT_LENGTH;
-    for (size_t i = 0; i < value.size; i++) {
-        if (!char_is_digit(value.data[i]))
-            return HTTP_ERROR_BAD_CONTENT_LENGTH;
-        length = length * 10 + (uint64_t)(value.data[i] - '0');
-    }
-    if (length > INT64_MAX)
+    if (!header_parse_length(value, &request->content_length))
         return HTTP_ERROR_BAD_CONTENT_LENGTH;
     request->has_content_length = true;
-    request->content_length = length;
     return HTTP_ERROR_NONE;
 }
 
@@ -476,76 +435,32 @@ static enum http_parse_result parse_head(const char *data, const char *end, bool
     return HTTP_PARSE_DONE;
 }
 
-/* Looks at the new bytes only; see the top. */
-static bool is_worth_parsing(const struct request_parser *parser, const char *data, size_t size)
-{
-    const char *end = data + size;
-    const char *lf;
-
-    if (size >= parser->next_parse_size)
-        return true;
-    lf = data + parser->scanned_size;
-    while (lf < end && (lf = memchr(lf, '\n', (size_t)(end - lf))) != NULL) {
-        ptrdiff_t index = lf - data;
-
-        if (index == 0 || lf[-1] != '\r')
-            return true;
-        if (index >= 3 && lf[-2] == '\n')
-            return true;
-        lf++;
-    }
-    return false;
-}
-
-/* When the next full pass is due, after one over size bytes that wanted more. */
-static uint32_t plan_next_parse(const struct request_parser *parser, uint32_t size)
-{
-    uint32_t next = size > 0 ? size * 2 : 1;
-    uint32_t line_limit = REQUEST_LINE_SIZE_MAX + 2;
-
-    assert(size < parser->head_size_max);
-    for (int i = 0; i < 2; i++, line_limit += 2) { /* with and without an empty line before */
-        if (size < line_limit && next > line_limit)
-            next = line_limit;
-    }
-    return next < parser->head_size_max ? next : parser->head_size_max;
-}
-
 void request_parser_init(struct request_parser *parser, size_t head_size_max)
 {
     assert(head_size_max >= REQUEST_HEAD_SIZE_MIN);
-    assert(head_size_max <= HEAD_SIZE_LIMIT);
-    *parser = (struct request_parser){
-        .head_size_max = (uint32_t)head_size_max,
-        .next_parse_size = 1,
-    };
+    head_scan_init(&parser->scan, head_size_max, REQUEST_LINE_SIZE_MAX);
+    parser->error = HTTP_ERROR_NONE;
 }
 
 enum http_parse_result request_parser_feed(struct request_parser *parser, const char *data,
                                            size_t size, struct http_request *ret_request)
 {
-    uint32_t visible_size = (uint32_t)min_u64(size, parser->head_size_max);
+    size_t visible_size = min_u64(size, parser->scan.head_size_max);
     enum http_parse_result result;
 
-    request_parser_check(parser);
     assert(parser->error == HTTP_ERROR_NONE);
-    assert(size >= parser->scanned_size);
-    if (!is_worth_parsing(parser, data, visible_size)) {
-        parser->scanned_size = visible_size;
+    assert(ret_request != NULL);
+    if (!head_scan_is_due(&parser->scan, data, visible_size))
         return HTTP_PARSE_NEED_MORE;
-    }
-    result = parse_head(data, data + visible_size, visible_size == parser->head_size_max,
+    result = parse_head(data, data + visible_size, visible_size == parser->scan.head_size_max,
                         ret_request, &parser->error);
-    if (result == HTTP_PARSE_NEED_MORE) {
-        parser->scanned_size = visible_size;
-        parser->next_parse_size = plan_next_parse(parser, visible_size);
-    }
-    request_parser_check(parser);
+    if (result == HTTP_PARSE_NEED_MORE)
+        head_scan_note_parse(&parser->scan, visible_size);
     return result;
 }
 
 enum http_parse_error request_parser_error(const struct request_parser *parser)
 {
-    request_parser_check(parser);
+    assert(parser->error < HTTP_ERROR_COUNT);
     return parser->error;
 }

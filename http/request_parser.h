@@ -6,12 +6,13 @@
  * between. What is ambiguous about framing is refused, never repaired. Time is
  * linear in the bytes however they are cut. Nothing here allocates.
  *
- * The parser is the small part that a connection keeps (16 bytes); the request
+ * The parser is the small part that a connection keeps (20 bytes); the request
  * is the large part, needed only from HTTP_PARSE_DONE to the end of handling, so
  * one per shard will do if what must live longer is copied.
  */
 #pragma once
 
+#include "http/head_scan.h"
 #include "http/headers.h"
 #include "http/parse_error.h"
 #include "runtime/base.h"
@@ -19,8 +20,8 @@
 enum {
     REQUEST_LINE_SIZE_MAX = 8192, /* without its CRLF */
     REQUEST_METHOD_SIZE_MAX = 32,
-    REQUEST_HEAD_SIZE_MAX = 64 * 1024, /* the default of head_size_max */
-    REQUEST_HEAD_SIZE_MIN = 128,       /* the least that head_size_max may be */
+    REQUEST_HEAD_SIZE_MAX = 64 * 1024,          /* the default of head_size_max */
+    REQUEST_HEAD_SIZE_MIN = HEAD_SCAN_SIZE_MIN, /* the least that head_size_max may be */
 };
 
 enum http_method {
@@ -76,9 +77,7 @@ struct http_request {
 
 /* Private to request_parser.c; embedded by the connection. */
 struct request_parser {
-    uint32_t head_size_max;
-    uint32_t scanned_size;    /* no empty line ends within these bytes */
-    uint32_t next_parse_size; /* parse in full when so much is there */
+    struct head_scan scan;
     enum http_parse_error error;
 };
 
