@@ -58,6 +58,8 @@ void buffer_unref(struct buffer **buffer);
  */
 MUST_USE int buffer_grow(struct buffer **buffer, size_t capacity_min);
 
-/* Bytes of all classes together, and those now in use. */
+/* Bytes of all classes together. */
 uint64_t buffer_pool_capacity(const struct buffer_pool *pool);
+
+/* Bytes of the buffers now in use, counted by their capacity. */
 uint64_t buffer_pool_used(const struct buffer_pool *pool);

@@ -1,0 +1,40 @@
+#include "runtime/memory.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+
+int memory_map(size_t size, char **ret_memory)
+{
+    void *memory;
+
+    assert(size > 0);
+    memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                  -1, 0);
+    if (memory == MAP_FAILED)
+        return -ENOMEM;
+    *ret_memory = memory;
+    return 0;
+}
+
+void memory_unmap(char **memory, size_t size)
+{
+    int r;
+
+    if (*memory == NULL)
+        return;
+    /* The next mapping at this address must not inherit the poison. */
+    memory_unpoison(*memory, size);
+    r = munmap(*memory, size);
+    assert(r == 0);
+    *memory = NULL;
+}
+
+void memory_drop_pages(char *memory, size_t size)
+{
+    int r;
+
+    assert((uintptr_t)memory % MEMORY_PAGE_SIZE == 0);
+    assert(size > 0);
+    r = madvise(memory, size, MADV_DONTNEED);
+    assert(r == 0);
+}
