@@ -51,7 +51,8 @@ struct content_decoder {
     void *stream;         /* z_stream or ZSTD_DStream, inside the workspace */
     unsigned window_log;
     bool at_frame_start; /* what has come so far ends with a complete frame */
-    bool has_failed;
+    bool is_drained;     /* nothing decoded waits for room */
+    bool has_ended;      /* not started, or the result was final */
 };
 
 /*

@@ -180,6 +180,22 @@ bool header_text_equal(struct slice text, struct slice lower)
     return true;
 }
 
+bool header_name_is_valid(struct slice name)
+{
+    if (name.size == 0)
+        return false;
+    assert(name.data != NULL);
+    return find_token_end(name.data, name.data + name.size) == name.data + name.size;
+}
+
+bool header_value_is_valid(struct slice value)
+{
+    if (value.size == 0)
+        return true;
+    assert(value.data != NULL);
+    return find_value_end(value.data, value.data + value.size) == value.data + value.size;
+}
+
 bool header_parse_length(struct slice value, uint64_t *ret_length)
 {
     static const size_t DIGIT_COUNT_MAX = 19; /* of INT64_MAX */

@@ -68,6 +68,12 @@ MUST_USE bool header_text_equal(struct slice text, struct slice lower);
  */
 MUST_USE bool header_parse_length(struct slice value, uint64_t *ret_length);
 
+/* True when name is a token: what a header name that we send must be. */
+MUST_USE bool header_name_is_valid(struct slice name);
+
+/* True when value holds no control character but HTAB: it cannot end its line. */
+MUST_USE bool header_value_is_valid(struct slice value);
+
 /* text without the spaces and tabs around it. */
 MUST_USE struct slice header_text_trim(struct slice text);
 
