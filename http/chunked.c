@@ -252,7 +252,7 @@ static bool step(struct chunked *chunked, char c)
     case STATE_FAILED:
         break;
     }
-    assert(!"not a state of the framing");
+    assert(false && "not a state of the framing");
     return false;
 }
 

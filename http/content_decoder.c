@@ -264,7 +264,7 @@ static struct progress run(struct content_decoder *decoder, struct slice input, 
     case CONTENT_ENCODING_UNSUPPORTED:
         break;
     }
-    assert(!"an unsupported encoding was never started");
+    assert(false && "an unsupported encoding was never started");
     return (struct progress){0, 0, CONTENT_DECODER_CORRUPT};
 }
 
