@@ -63,7 +63,9 @@ void log_init(struct log *log, const struct clock *clock, enum log_level level,
 
 /*
  * Appends one line: ts, level, msg, component, then the fields up to the first
- * LOG_FIELD_END. fields may be NULL.
+ * LOG_FIELD_END. fields may be NULL. Keys are literals of ours and are not
+ * escaped; values may hold anything: bytes that are not UTF-8 become U+FFFD. A
+ * line over LOG_LINE_SIZE_MAX is cut at a whole character and says "truncated".
  */
 void log_line(struct log *log, enum log_level level, const char *component, const char *msg,
               const struct log_field *fields);
@@ -74,8 +76,7 @@ void log_line(struct log *log, enum log_level level, const char *component, cons
 #define LOG_EVENT_SPLIT(log_pointer, level, component, msg, ...)                                   \
     log_line(log_pointer, level, component, msg, (const struct log_field[]){__VA_ARGS__})
 
-/* Takes at most size bytes of whole lines out of the front of the buffer into data; returns the
- * count. */
+/* Takes whole lines, at most size bytes, out of the front of the buffer; returns the count. */
 size_t log_take(struct log *log, char *data, size_t size);
 
 /* Writes what is buffered to descriptor 2 at once, blocking: boot, shutdown, crash. */

@@ -15,12 +15,13 @@ enum {
     METRICS_SERIES_MAX = 2048,
     METRICS_VALUES_MAX = 8192, /* 64-bit words of one block, all series together */
     METRICS_BUCKETS_MAX = 24,
+    METRICS_TEXT_SIZE_MAX = 256 * 1024, /* label text built at boot */
 };
 
 enum metric_kind {
     METRIC_COUNTER,
     METRIC_GAUGE,     /* summed over the shards */
-    METRIC_GAUGE_MAX, /* the largest of the shards */
+    METRIC_GAUGE_MAX, /* the largest of the shards; rendered as a gauge */
     METRIC_HISTOGRAM,
 };
 
@@ -29,10 +30,19 @@ enum metric_unit {
     METRIC_UNIT_SECONDS, /* recorded in nanoseconds */
 };
 
-/* Index of a series; 0 is the first. Obtained at boot, kept in a struct. */
+/* Names a series: where its values begin in a block. Obtained at boot, kept in a struct. */
 struct metric {
-    uint32_t series;
+    uint32_t series; /* private to metrics.c */
 };
+
+/*
+ * Upper bounds for histograms, so that like things compare: 100 us to 2.5 s for
+ * requests, 50 us to 1 s for flushes, 1 to 4096 for counts of records.
+ */
+enum { METRICS_REQUEST_BOUNDS = 14, METRICS_FLUSH_BOUNDS = 14, METRICS_COUNT_BOUNDS = 13 };
+extern const uint64_t METRICS_REQUEST_NS[METRICS_REQUEST_BOUNDS];
+extern const uint64_t METRICS_FLUSH_NS[METRICS_FLUSH_BOUNDS];
+extern const uint64_t METRICS_COUNTS[METRICS_COUNT_BOUNDS];
 
 struct metrics_registry;
 
@@ -74,9 +84,16 @@ void metrics_freeze(struct metrics_registry *registry);
 /* A zero block. Borrows the registry. */
 void metrics_init(struct metrics *metrics, const struct metrics_registry *registry);
 
-/* Adds to a counter or gauge; sets a gauge; records one observation. */
+/*
+ * Adds to a counter or gauge. A gauge goes down by adding a negative amount: it is
+ * rendered as a signed number, and only the sum over the shards has to make sense.
+ */
 void metrics_add(struct metrics *metrics, struct metric metric, uint64_t amount);
+
+/* Sets a gauge, or a counter that is kept elsewhere and only grows. */
 void metrics_set(struct metrics *metrics, struct metric metric, uint64_t value);
+
+/* Records one observation in a histogram. */
 void metrics_observe(struct metrics *metrics, struct metric metric, uint64_t value);
 
 /* The present value of a counter or gauge, or the count of a histogram, in this block. */
