@@ -228,7 +228,7 @@ class FullDisk(Case):
                     refused = response
                     break
         self.assertIsNotNone(refused, "the disk never filled: %d events" % len(acknowledged))
-        self.assert_problem(refused, 503)
+        self.assert_problem(refused, 503, "storage_full")
         self.assertGreaterEqual(int(refused.header("retry-after")), 1)
         self.assertEqual(server.request("GET", "/livez").status, 200)
         wait_until(lambda: server.request("GET", "/readyz").status == 503, 10,

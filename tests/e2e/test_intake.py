@@ -115,6 +115,13 @@ class SingleEvent(SharedCase):
             with self.subTest(body):
                 self.assert_problem(self.post(self.weir, body), 400)
 
+    def test_tells_the_kinds_of_broken_bodies_apart(self):
+        for body, code in ((b"", "empty_body"), (b'{"message":"\xff"}', "invalid_utf8"),
+                           (b'{"message":', "truncated_json"), (b"{]", "malformed_json"),
+                           (b'{"message":"a"}', "invalid_event")):
+            with self.subTest(body):
+                self.assert_problem(self.post(self.weir, body), 400, code)
+
     def test_refuses_every_truncation_of_a_valid_event(self):
         body = json.dumps(event()).encode()
         with self.weir.connect() as connection:
@@ -126,7 +133,7 @@ class SingleEvent(SharedCase):
     def test_refuses_a_depth_bomb(self):
         for open_, close in ((b"[", b"]"), (b'{"a":', b"}")):
             bomb = b'{"attributes":' + open_ * 100000 + b"1" + close * 100000 + b"}"
-            self.assert_problem(self.post(self.weir, bomb), 400)
+            self.assert_problem(self.post(self.weir, bomb), 400, "json_too_deep")
 
     def test_has_a_limit_of_one_mib(self):
         base = len(json.dumps(event(message="")))
@@ -140,18 +147,20 @@ class SingleEvent(SharedCase):
         for kind in ("text/plain", "application/xml", "application/x-www-form-urlencoded"):
             with self.subTest(kind):
                 response = self.post(self.weir, event(), headers={"Content-Type": kind})
-                self.assert_problem(response, 415)
+                self.assert_problem(response, 415, "unsupported_media_type")
                 self.assertIn("application/json", response.header("accept", ""))
         response = self.post(self.weir, event(),
                              headers={"Content-Type": "Application/JSON; charset=UTF-8"})
         self.assertEqual(response.status, 202, response)
 
     def test_refuses_unknown_keys_before_it_looks_at_the_body(self):
-        for headers in ({}, {"X-API-Key": "wrong"}, {"Authorization": "Bearer wrong"},
-                        {"X-API-Key": ""}, {"Authorization": "Basic ZGV2OmRldg=="}):
+        for headers, code in (({}, "missing_api_key"), ({"X-API-Key": "wrong"}, "invalid_api_key"),
+                              ({"Authorization": "Bearer wrong"}, "invalid_api_key"),
+                              ({"X-API-Key": ""}, None),
+                              ({"Authorization": "Basic ZGV2OmRldg=="}, None)):
             with self.subTest(headers):
                 response = self.post(self.weir, b"{broken", key=None, headers=headers)
-                self.assert_problem(response, 401)
+                self.assert_problem(response, 401, code)
 
     def test_unknown_paths_and_methods(self):
         self.assert_problem(self.weir.request("GET", "/v1/nothing"), 404)
@@ -199,7 +208,7 @@ class Duplicates(SharedCase):
         headers = {"Idempotency-Key": new_id()}
         self.post_ok(self.weir, event(), headers=headers)
         response = self.post(self.weir, event(message="other"), headers=headers)
-        self.assert_problem(response, 409)
+        self.assert_problem(response, 409, "idempotency_conflict")
 
     def test_a_repeated_batch_key_gives_the_first_answer(self):
         headers = {"Idempotency-Key": new_id()}
@@ -292,13 +301,13 @@ class Batches(SharedCase):
 
 
 class Encodings(SharedCase):
-    def check(self, encoding, body, status=202):
+    def check(self, encoding, body, status=202, code=None):
         response = self.post(self.weir, body, headers={"Content-Encoding": encoding})
         if status == 202:
             self.assertEqual(response.status, 202, response)
             self.assertIsNotNone(self.stored(self.weir, response.json()["event_id"]))
         else:
-            self.assert_problem(response, status)
+            self.assert_problem(response, status, code)
         return response
 
     def test_gzip(self):
@@ -319,17 +328,18 @@ class Encodings(SharedCase):
 
     def test_broken_streams_are_malformed(self):
         whole = gzip.compress(json.dumps(event()).encode())
-        self.check("gzip", whole[:-9], 400)
-        self.check("gzip", whole[:-8] + b"\0" * 8, 400)
-        self.check("gzip", b"not gzip at all", 400)
-        self.check("gzip", whole + b"rubbish", 400)
+        self.check("gzip", whole[:-9], 400, "decode_error")
+        self.check("gzip", whole[:-8] + b"\0" * 8, 400, "decode_error")
+        self.check("gzip", b"not gzip at all", 400, "decode_error")
+        self.check("gzip", whole + b"rubbish", 400, "decode_error")
         self.check("deflate", b"\x78\x9c\xff\xff", 400)
         self.check("zstd", b"\x28\xb5\x2f\xfd\xff\xff\xff", 400)
         self.check("gzip", b"", 400)
 
     def test_unknown_and_chained_encodings_are_refused(self):
         for encoding in ("br", "compress", "gzip, gzip"):
-            response = self.check(encoding, json.dumps(event()).encode(), 415)
+            response = self.check(encoding, json.dumps(event()).encode(), 415,
+                                  "unsupported_encoding")
             self.assertIn("gzip", response.header("accept-encoding", ""))
 
     def test_a_bomb_is_refused_without_the_memory_it_asks_for(self):
@@ -337,7 +347,7 @@ class Encodings(SharedCase):
         before = self.weir.rss_kib()
         self.assertLess(len(bomb), 128 * 1024)
         for _ in range(20):
-            self.check("gzip", bomb, 413)
+            self.check("gzip", bomb, 413, "decompressed_too_large")
         self.assertLess(self.weir.rss_kib() - before, 64 * 1024)
 
 
