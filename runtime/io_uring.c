@@ -1,0 +1,929 @@
+#include "runtime/io_uring.h"
+
+#include <errno.h>
+#include <linux/capability.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "runtime/memory.h"
+#include "runtime/recv_ring.h"
+#include "runtime/socket.h"
+
+/*
+ * One ring, used by one thread.
+ *
+ * A completion carries 64 bits of ours back:
+ *
+ *     63          48 47                                  3 2     0
+ *     | generation   | address of the operation, 8-aligned | kind  |
+ *
+ * An address alone would be dangerous: the memory may serve another operation by
+ * now. The generation is compared with the operation's; on a mismatch the
+ * completion is counted, what it carries (buffer, descriptor) is given back, and
+ * nobody hears of it. The kind tells what a stale one carries, and marks our own
+ * entries: cancel requests and the wake-up poll, which no caller ever sees.
+ *
+ * Where an armed operation can be, besides in the kernel (at most one of these,
+ * by backend_link):
+ *
+ *     deferred   no submission entry was free; goes in before the next wait, in order
+ *     starved    a receive that found no buffer; see rearm_starved()
+ *     cancelled  ended by us, -ECANCELED at the next reap
+ *     uncancelled  in the kernel, its cancel request found no submission entry
+ *
+ * DEFER_TASKRUN means that completions appear only while we are inside
+ * io_uring_enter() with GETEVENTS. The kernel says by TASKRUN in the shared flags
+ * that entering is worth it, so a wait of 0 is often no system call at all.
+ * Newer kernels post only about 20 deferred completions per call; drain() goes
+ * back for the rest, so that the shard sees, and commits, one large batch.
+ *
+ * Buffers and starvation: a receive that finds no buffer ends with ENOBUFS. It
+ * must not be armed again at once (it would spin) nor by a timer, but when a
+ * buffer comes back: before each wait at most as many are re-armed as there are
+ * free buffers, first come first served. While starved ones remain beside free
+ * buffers the wait does not block, since those just armed may have nothing to
+ * read. POLL_FIRST makes an armed receive wait for bytes before it asks for a
+ * buffer, so idle connections survive exhaustion.
+ *
+ * Callbacks may leave by longjmp(). So everything of the backend is in order
+ * before io_op_complete(): the completion is consumed, the re-arming done.
+ */
+
+enum {
+    ENOMEM_RETRY_COUNT_MAX = 9,     /* 1 + 2 + 4 ... 256 ms */
+    DRAIN_COUNT_MAX = 8,            /* further calls for deferred completions per wait */
+    END_WAIT_COUNT_MAX = 500,       /* times 10 ms */
+    FD_COUNT_MAX = 1 << 22,         /* descriptors whose operations are counted */
+    IO_RINGS_HEADER_SIZE_MAX = 320, /* the kernel's struct io_rings before the entries */
+    NANOSECONDS_PER_MILLISECOND = 1000000,
+};
+
+static const uint64_t NANOSECONDS_PER_SECOND = 1000000000;
+
+/* The low bits of user_data. */
+enum kind {
+    KIND_PLAIN = 0,
+    KIND_GIVES_FD = 1, /* accept, open: a stale result must be closed */
+    KIND_CANCEL = 2,
+    KIND_WAKE = 3,
+    KIND_MASK = 7,
+};
+
+enum { GENERATION_SHIFT = 48 };
+static_assert(_Alignof(struct io_op) > KIND_MASK, "the kind lies in the address's low bits");
+
+struct uring {
+    struct io io; /* first: the front's view */
+    struct io_uring ring;
+    struct recv_ring recv_ring;
+    struct list_node deferred;
+    struct list_node starved;
+    struct list_node cancelled;
+    struct list_node uncancelled;
+    uint16_t *fd_op_counts; /* operations armed on each descriptor */
+    uint32_t fd_count;
+    const char *owner; /* thread_mark of the thread that enabled the ring */
+    int wake_fd;
+    bool enabled;
+    bool wake_wanted;   /* the wake-up poll must be armed */
+    bool fds_uncounted; /* a stale completion made fd_op_counts useless */
+};
+
+/* Its address tells threads apart, without a system call. */
+static _Thread_local char thread_mark;
+
+static struct uring *uring_of(struct io *io)
+{
+    return container_of(io, struct uring, io);
+}
+
+static void uring_check(const struct uring *uring)
+{
+    assert(uring->wake_fd >= 0);
+    assert(!uring->enabled || uring->owner == &thread_mark);
+}
+
+/* --- Descriptors under operations ------------------------------------------------------ */
+
+static bool is_counted(const struct uring *uring, const struct io_op *op)
+{
+    return op->fd >= 0 && (uint32_t)op->fd < uring->fd_count && op->type != IO_CLOSE;
+}
+
+static void count_fd(struct uring *uring, const struct io_op *op)
+{
+    if (is_counted(uring, op)) {
+        assert(uring->fd_op_counts[op->fd] < UINT16_MAX);
+        uring->fd_op_counts[op->fd]++;
+    }
+}
+
+static void uncount_fd(struct uring *uring, const struct io_op *op)
+{
+    if (is_counted(uring, op) && !uring->fds_uncounted) {
+        assert(uring->fd_op_counts[op->fd] > 0);
+        uring->fd_op_counts[op->fd]--;
+    }
+}
+
+/* A close under an armed operation would keep the socket alive and its peer waiting. */
+static void check_closable(const struct uring *uring, int fd)
+{
+    if ((uint32_t)fd < uring->fd_count && !uring->fds_uncounted)
+        assert(uring->fd_op_counts[fd] == 0);
+}
+
+/* --- Submission ------------------------------------------------------------------------- */
+
+static uint64_t user_data_of(const struct io_op *op)
+{
+    uint64_t address = (uint64_t)(uintptr_t)op;
+    uint64_t kind = op->type == IO_ACCEPT || op->type == IO_OPEN ? KIND_GIVES_FD : KIND_PLAIN;
+
+    assert((address >> GENERATION_SHIFT) == 0);
+    assert((address & KIND_MASK) == 0);
+    return (uint64_t)op->generation << GENERATION_SHIFT | address | kind;
+}
+
+static void count_overflow(struct uring *uring)
+{
+    if (unlikely(io_uring_cq_has_overflow(&uring->ring)))
+        uring->io.stats.overflow_count++;
+}
+
+/* A free submission entry, after handing over the full queue once; NULL when that fails. */
+static struct io_uring_sqe *entry_get(struct uring *uring)
+{
+    struct io_uring_sqe *sqe = io_uring_get_sqe(&uring->ring);
+
+    if (likely(sqe != NULL) || !uring->enabled)
+        return sqe;
+    count_overflow(uring);
+    uring->io.stats.enter_count++;
+    /* A failure shows in the queue still being full; the operation is deferred then. */
+    if (io_uring_submit(&uring->ring) < 0)
+        return NULL;
+    return io_uring_get_sqe(&uring->ring);
+}
+
+static void fill_transfer(const struct io_op *op, struct io_uring_sqe *sqe)
+{
+    char *data = op->as.rw.data;
+
+    switch ((enum io_op_type)op->type) {
+    case IO_SEND:
+        io_uring_prep_send(sqe, op->fd, data + op->as.rw.done, op->as.rw.size - op->as.rw.done,
+                           MSG_NOSIGNAL | MSG_WAITALL);
+        return;
+    case IO_READ:
+        io_uring_prep_read(sqe, op->fd, data, op->as.rw.size, op->as.rw.offset);
+        return;
+    case IO_WRITE:
+        io_uring_prep_write(sqe, op->fd, data, op->as.rw.size, op->as.rw.offset);
+        sqe->rw_flags = (op->flags & IO_WRITE_DURABLE) != 0 ? RWF_DSYNC : 0;
+        return;
+    case IO_RECV:
+        io_uring_prep_recv_multishot(sqe, op->fd, NULL, 0, 0);
+        sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
+        sqe->flags |= IOSQE_BUFFER_SELECT;
+        sqe->buf_group = RECV_RING_GROUP;
+        return;
+    case IO_NONE:
+    case IO_ACCEPT:
+    case IO_CONNECT:
+    case IO_SHUTDOWN:
+    case IO_CLOSE:
+    case IO_POLL:
+    case IO_OPEN:
+    case IO_RENAME:
+    case IO_UNLINK:
+    case IO_FSYNC:
+    case IO_CANCEL:
+        break;
+    }
+    assert(false);
+}
+
+static void fill_entry(const struct io_op *op, struct io_uring_sqe *sqe)
+{
+    switch ((enum io_op_type)op->type) {
+    case IO_RECV:
+    case IO_SEND:
+    case IO_READ:
+    case IO_WRITE:
+        fill_transfer(op, sqe);
+        break;
+    case IO_ACCEPT:
+        io_uring_prep_multishot_accept(sqe, op->fd, NULL, NULL, SOCK_CLOEXEC);
+        break;
+    case IO_CONNECT:
+        io_uring_prep_connect(sqe, op->fd, op->as.connect.address, op->as.connect.size);
+        break;
+    case IO_SHUTDOWN:
+        io_uring_prep_shutdown(sqe, op->fd, op->as.how);
+        break;
+    case IO_CLOSE:
+        io_uring_prep_close(sqe, op->fd);
+        break;
+    case IO_POLL:
+        io_uring_prep_poll_multishot(sqe, op->fd, op->as.events);
+        break;
+    case IO_OPEN:
+        io_uring_prep_openat(sqe, AT_FDCWD, op->as.file.path, op->as.file.flags | O_CLOEXEC,
+                             op->as.file.mode);
+        break;
+    case IO_RENAME:
+        io_uring_prep_renameat(sqe, AT_FDCWD, op->as.file.path, AT_FDCWD, op->as.file.new_path, 0);
+        break;
+    case IO_UNLINK:
+        io_uring_prep_unlinkat(sqe, AT_FDCWD, op->as.file.path, 0);
+        break;
+    case IO_FSYNC:
+        io_uring_prep_fsync(sqe, op->fd,
+                            (op->flags & IO_FSYNC_DATA) != 0 ? IORING_FSYNC_DATASYNC : 0);
+        break;
+    case IO_NONE:
+    case IO_CANCEL:
+        assert(false);
+        break;
+    }
+    io_uring_sqe_set_data64(sqe, user_data_of(op));
+}
+
+/* Puts an armed operation on its way: into the queue, or behind those that wait for it. */
+static void start(struct uring *uring, struct io_op *op)
+{
+    struct io_uring_sqe *sqe = NULL;
+
+    if (likely(list_is_empty(&uring->deferred)))
+        sqe = entry_get(uring);
+    if (unlikely(sqe == NULL)) {
+        list_push_back(&uring->deferred, &op->backend_link);
+        return;
+    }
+    fill_entry(op, sqe);
+}
+
+/* False when no submission entry was free. */
+static bool request_cancel(struct uring *uring, uint64_t user_data)
+{
+    struct io_uring_sqe *sqe = entry_get(uring);
+
+    if (unlikely(sqe == NULL))
+        return false;
+    io_uring_prep_cancel64(sqe, user_data, 0);
+    io_uring_sqe_set_data64(sqe, KIND_CANCEL);
+    return true;
+}
+
+/*
+ * Never drained: each write to the eventfd reports anew, and a report is all we
+ * want. So a wake-up costs this side no system call.
+ */
+static void arm_wake(struct uring *uring)
+{
+    struct io_uring_sqe *sqe = entry_get(uring);
+
+    if (sqe == NULL)
+        return;
+    io_uring_prep_poll_multishot(sqe, uring->wake_fd, POLLIN);
+    io_uring_sqe_set_data64(sqe, KIND_WAKE);
+    uring->wake_wanted = false;
+}
+
+static void uring_submit(struct io *io, struct io_op *op)
+{
+    struct uring *uring = uring_of(io);
+
+    uring_check(uring);
+    if (op->type == IO_CLOSE)
+        check_closable(uring, op->fd);
+    count_fd(uring, op);
+    start(uring, op);
+}
+
+static void uring_cancel(struct io *io, struct io_op *target)
+{
+    struct uring *uring = uring_of(io);
+
+    uring_check(uring);
+    if (!list_is_empty(&target->backend_link)) {
+        /* Deferred or starved: the kernel knows nothing of it. */
+        list_remove(&target->backend_link);
+        list_push_back(&uring->cancelled, &target->backend_link);
+        return;
+    }
+    if (!request_cancel(uring, user_data_of(target)))
+        list_push_back(&uring->uncancelled, &target->backend_link);
+}
+
+static void rearm_starved(struct uring *uring)
+{
+    uint32_t free_count = recv_ring_free_count(&uring->recv_ring);
+
+    for (uint32_t i = 0; i < free_count && !list_is_empty(&uring->starved); i++) {
+        struct list_node *node = list_pop_front(&uring->starved);
+
+        start(uring, container_of(node, struct io_op, backend_link));
+    }
+}
+
+/* Moves what had to wait into the queue, as far as it goes. */
+static void flush_waiting(struct uring *uring)
+{
+    struct list_node *node;
+
+    if (unlikely(uring->wake_wanted))
+        arm_wake(uring);
+    while (unlikely(!list_is_empty(&uring->uncancelled))) {
+        struct io_op *op = container_of(uring->uncancelled.next, struct io_op, backend_link);
+
+        if (!request_cancel(uring, user_data_of(op)))
+            return;
+        list_remove(&op->backend_link);
+    }
+    while (unlikely(!list_is_empty(&uring->deferred))) {
+        struct io_uring_sqe *sqe = entry_get(uring);
+
+        if (sqe == NULL)
+            return;
+        node = list_pop_front(&uring->deferred);
+        fill_entry(container_of(node, struct io_op, backend_link), sqe);
+    }
+}
+
+/* --- Completion --------------------------------------------------------------------------- */
+
+/* Takes the next completion out of the ring, so that nothing depends on what its callback does. */
+static bool take(struct uring *uring, struct io_uring_cqe *ret_cqe)
+{
+    struct io_uring_cqe *cqe;
+    unsigned int head;
+
+    io_uring_for_each_cqe(&uring->ring, head, cqe)
+    {
+        *ret_cqe = *cqe;
+        io_uring_cq_advance(&uring->ring, 1);
+        return true;
+    }
+    return false;
+}
+
+static uint32_t buffer_index_of(const struct io_uring_cqe *cqe)
+{
+    return cqe->flags >> IORING_CQE_BUFFER_SHIFT;
+}
+
+/* Gives back what a completion carries that nobody will hear of. */
+static void discard(struct uring *uring, const struct io_uring_cqe *cqe)
+{
+    if ((cqe->flags & IORING_CQE_F_BUFFER) != 0) {
+        recv_ring_lend(&uring->recv_ring, buffer_index_of(cqe), 0);
+        recv_ring_return(&uring->recv_ring, buffer_index_of(cqe));
+    } else if ((cqe->user_data & KIND_MASK) == KIND_GIVES_FD && cqe->res >= 0) {
+        close(cqe->res);
+    }
+}
+
+static void on_stale(struct uring *uring, const struct io_uring_cqe *cqe)
+{
+    uring->io.stats.stale_count++;
+    /* Its descriptor is forgotten, so the counts can no longer prove anything. */
+    uring->fds_uncounted = true;
+    discard(uring, cqe);
+    if ((cqe->flags & IORING_CQE_F_MORE) == 0) {
+        assert(uring->io.armed_count > 0);
+        uring->io.armed_count--;
+    } else if (!request_cancel(uring, cqe->user_data)) {
+        /* The next completion of the same operation asks again. */
+        return;
+    }
+}
+
+static void finish(struct uring *uring, struct io_op *op, int32_t value)
+{
+    struct io_result result = {.value = value};
+
+    list_remove(&op->backend_link); /* its cancel request may still wait */
+    uncount_fd(uring, op);
+    io_op_complete(&uring->io, op, &result);
+}
+
+/* Goes on with an operation that the kernel ended before its time. */
+static void go_on(struct uring *uring, struct io_op *op)
+{
+    if (op->state == IO_OP_ARMED) {
+        start(uring, op);
+        return;
+    }
+    list_remove(&op->backend_link);
+    list_push_back(&uring->cancelled, &op->backend_link);
+}
+
+static uint32_t on_recv(struct uring *uring, struct io_op *op, const struct io_uring_cqe *cqe)
+{
+    struct io_result result = {.value = cqe->res, .more = true};
+
+    if (cqe->res > 0) {
+        assert((cqe->flags & IORING_CQE_F_BUFFER) != 0);
+        result.buffer_index = buffer_index_of(cqe);
+        result.data = recv_ring_lend(&uring->recv_ring, result.buffer_index, (uint32_t)cqe->res);
+        if ((cqe->flags & IORING_CQE_F_MORE) == 0)
+            go_on(uring, op);
+        io_op_complete(&uring->io, op, &result);
+        return 1;
+    }
+    discard(uring, cqe); /* some kernels attach a buffer to the end of the stream */
+    if (cqe->res == -ENOBUFS && op->state == IO_OP_ARMED) {
+        uring->io.stats.starved_count++;
+        list_push_back(&uring->starved, &op->backend_link);
+        return 0;
+    }
+    finish(uring, op, cqe->res == -ENOBUFS ? -ECANCELED : cqe->res);
+    return 1;
+}
+
+static uint32_t on_send(struct uring *uring, struct io_op *op, const struct io_uring_cqe *cqe)
+{
+    if (cqe->res < 0) {
+        finish(uring, op, cqe->res);
+        return 1;
+    }
+    assert((uint32_t)cqe->res <= op->as.rw.size - op->as.rw.done);
+    op->as.rw.done += (uint32_t)cqe->res;
+    if (op->as.rw.done == op->as.rw.size) {
+        finish(uring, op, (int32_t)op->as.rw.size);
+        return 1;
+    }
+    go_on(uring, op);
+    return 0;
+}
+
+/* Accept and poll: each success is one of many, whatever the kernel thinks. */
+static uint32_t on_multishot(struct uring *uring, struct io_op *op, const struct io_uring_cqe *cqe)
+{
+    struct io_result result = {.value = cqe->res, .more = true};
+
+    if (cqe->res < 0) {
+        finish(uring, op, cqe->res);
+        return 1;
+    }
+    if ((cqe->flags & IORING_CQE_F_MORE) == 0)
+        go_on(uring, op);
+    io_op_complete(&uring->io, op, &result);
+    return 1;
+}
+
+/* Answers how many completions the caller saw. */
+static uint32_t dispatch(struct uring *uring, const struct io_uring_cqe *cqe)
+{
+    uint64_t address = cqe->user_data & ((1ULL << GENERATION_SHIFT) - 1) & ~(uint64_t)KIND_MASK;
+    uint16_t generation = (uint16_t)(cqe->user_data >> GENERATION_SHIFT);
+    uint64_t kind = cqe->user_data & KIND_MASK;
+    struct io_op *op = (struct io_op *)(uintptr_t)address;
+
+    if (unlikely(kind == KIND_CANCEL))
+        return 0; /* found, not found, too late: the target's own completion tells */
+    if (unlikely(kind == KIND_WAKE)) {
+        if ((cqe->flags & IORING_CQE_F_MORE) == 0)
+            uring->wake_wanted = true;
+        return 0;
+    }
+    if (unlikely(op->magic != IO_OP_MAGIC || op->generation != generation ||
+                 op->state == IO_OP_IDLE)) {
+        on_stale(uring, cqe);
+        return 0;
+    }
+
+    switch ((enum io_op_type)op->type) {
+    case IO_RECV:
+        return on_recv(uring, op, cqe);
+    case IO_SEND:
+        return on_send(uring, op, cqe);
+    case IO_ACCEPT:
+    case IO_POLL:
+        return on_multishot(uring, op, cqe);
+    case IO_CONNECT:
+    case IO_SHUTDOWN:
+    case IO_CLOSE:
+    case IO_READ:
+    case IO_WRITE:
+    case IO_OPEN:
+    case IO_RENAME:
+    case IO_UNLINK:
+    case IO_FSYNC:
+        finish(uring, op, cqe->res);
+        return 1;
+    case IO_NONE:
+    case IO_CANCEL:
+        break;
+    }
+    assert(false);
+    return 0;
+}
+
+static uint32_t uring_reap(struct io *io, uint32_t completion_count_max)
+{
+    struct uring *uring = uring_of(io);
+    struct io_uring_cqe cqe;
+    struct list_node *node;
+    uint32_t count = 0;
+
+    uring_check(uring);
+    while (count < completion_count_max && take(uring, &cqe))
+        count += dispatch(uring, &cqe);
+    while (count < completion_count_max && (node = list_pop_front(&uring->cancelled)) != NULL) {
+        finish(uring, container_of(node, struct io_op, backend_link), -ECANCELED);
+        count++;
+    }
+    return count;
+}
+
+static void uring_buffer_release(struct io *io, uint32_t buffer_index)
+{
+    struct uring *uring = uring_of(io);
+
+    uring_check(uring);
+    recv_ring_return(&uring->recv_ring, buffer_index);
+}
+
+/* --- Waiting -------------------------------------------------------------------------------- */
+
+static bool has_flag(const struct uring *uring, unsigned int flag)
+{
+    return (IO_URING_READ_ONCE(*uring->ring.sq.kflags) & flag) != 0;
+}
+
+/* True while the kernel holds completions that only entering will show. */
+static bool is_worth_entering(const struct uring *uring)
+{
+    return has_flag(uring, IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW);
+}
+
+/*
+ * What entering may answer in ordinary life: time is over, a signal came, or the
+ * kernel wants completions reaped (EBUSY) or memory (EAGAIN) first. Whatever was
+ * not handed over is still in the queue and goes with the next call.
+ */
+static int entered(int r)
+{
+    if (r >= 0 || r == -ETIME || r == -EINTR || r == -EBUSY || r == -EAGAIN)
+        return 0;
+    return r;
+}
+
+static int poll_kernel(struct uring *uring)
+{
+    count_overflow(uring);
+    uring->io.stats.enter_count++;
+    return entered(io_uring_submit_and_get_events(&uring->ring));
+}
+
+static int block(struct uring *uring, uint64_t timeout_ns)
+{
+    struct __kernel_timespec timeout;
+    struct io_uring_cqe *unused;
+
+    uring->io.stats.enter_count++;
+    if (timeout_ns == UINT64_MAX)
+        return entered(io_uring_submit_and_wait(&uring->ring, 1));
+    timeout.tv_sec = (int64_t)(timeout_ns / NANOSECONDS_PER_SECOND);
+    timeout.tv_nsec = (long long)(timeout_ns % NANOSECONDS_PER_SECOND);
+    return entered(io_uring_submit_and_wait_timeout(&uring->ring, &unused, 1, &timeout, NULL));
+}
+
+static int drain(struct uring *uring)
+{
+    int r = 0;
+
+    for (int i = 0; i < DRAIN_COUNT_MAX && r == 0 && is_worth_entering(uring); i++) {
+        /* A full queue of completions must be reaped before more can come. */
+        if (io_uring_cq_ready(&uring->ring) >= uring->ring.cq.ring_entries)
+            break;
+        r = poll_kernel(uring);
+    }
+    return r;
+}
+
+/* True when nothing is left to do but wait. */
+static bool may_block(const struct uring *uring)
+{
+    bool hungry = !list_is_empty(&uring->starved) && recv_ring_free_count(&uring->recv_ring) > 0;
+
+    return io_uring_cq_ready(&uring->ring) == 0 && list_is_empty(&uring->cancelled) &&
+           list_is_empty(&uring->uncancelled) && list_is_empty(&uring->deferred) && !hungry;
+}
+
+static int uring_wait(struct io *io, uint64_t timeout_ns)
+{
+    struct uring *uring = uring_of(io);
+    int r = 0;
+
+    uring_check(uring);
+    assert(uring->enabled);
+    /* Only with every completion looked at is the count of free buffers exact. */
+    if (io_uring_cq_ready(&uring->ring) == 0)
+        rearm_starved(uring);
+    flush_waiting(uring);
+    if (timeout_ns > 0 && may_block(uring))
+        r = block(uring, timeout_ns);
+    else if (io_uring_sq_ready(&uring->ring) > 0 || is_worth_entering(uring))
+        r = poll_kernel(uring);
+    if (r == 0)
+        r = drain(uring);
+    return r;
+}
+
+static void uring_wake(struct io *io)
+{
+    struct uring *uring = uring_of(io);
+    uint64_t one = 1;
+    ssize_t written;
+
+    /* Not uring_check(): this is another thread. A full counter means many unseen wake-ups. */
+    written = write(uring->wake_fd, &one, sizeof(one));
+    assert(written == sizeof(one) || errno == EAGAIN || errno == EINTR);
+}
+
+/* --- Sockets ---------------------------------------------------------------------------------- */
+
+static int uring_listen(struct io *io, const struct sockaddr *address, socklen_t size, int backlog)
+{
+    (void)io;
+    return socket_listen(address, size, backlog);
+}
+
+static int uring_socket(struct io *io, int family)
+{
+    (void)io;
+    return socket_new(family);
+}
+
+static int uring_local_address(struct io *io, int fd, struct sockaddr_storage *ret_address)
+{
+    (void)io;
+    return socket_local_address(fd, ret_address);
+}
+
+static int uring_peer_address(struct io *io, int fd, struct sockaddr_storage *ret_address)
+{
+    (void)io;
+    return socket_peer_address(fd, ret_address);
+}
+
+static void uring_close_now(struct io *io, int fd)
+{
+    struct uring *uring = uring_of(io);
+
+    uring_check(uring);
+    check_closable(uring, fd);
+    close(fd);
+}
+
+/* --- Life ------------------------------------------------------------------------------------- */
+
+static int uring_enable(struct io *io)
+{
+    struct uring *uring = uring_of(io);
+    int r;
+
+    assert(!uring->enabled);
+    /* liburing 2.3 declares io_uring_enable_rings() but does not export it. */
+    r = io_uring_register((unsigned int)uring->ring.ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
+    if (r < 0)
+        return r;
+    /* Saves a look-up per system call; without it everything works as well. */
+    r = io_uring_register_ring_fd(&uring->ring);
+    assert(r <= 1);
+    uring->owner = &thread_mark;
+    uring->enabled = true;
+    return 0;
+}
+
+static uint32_t list_count(const struct list_node *head)
+{
+    uint32_t count = 0;
+
+    for (const struct list_node *node = head->next; node != head; node = node->next)
+        count++;
+    return count;
+}
+
+/*
+ * Cancels all and waits until the kernel has let go of the callers' memory, which
+ * it does not promise when a ring is merely closed. Not from another thread: the
+ * one that owned the ring has ended then, and the kernel cancelled for it.
+ */
+static void cancel_all(struct uring *uring)
+{
+    struct __kernel_timespec timeout = {.tv_nsec = 10 * NANOSECONDS_PER_MILLISECOND};
+    uint32_t in_kernel_count = uring->io.armed_count - list_count(&uring->deferred) -
+                               list_count(&uring->starved) - list_count(&uring->cancelled);
+    struct io_uring_cqe cqe, *unused;
+    struct io_uring_sqe *sqe = entry_get(uring);
+
+    if (sqe == NULL)
+        return;
+    io_uring_prep_cancel64(sqe, 0, IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL);
+    io_uring_sqe_set_data64(sqe, KIND_CANCEL);
+    /* Disk I/O that has begun cannot be cancelled, so this may take what the disk takes. */
+    for (int i = 0; i < END_WAIT_COUNT_MAX && in_kernel_count > 0; i++) {
+        io_uring_submit_and_wait_timeout(&uring->ring, &unused, 1, &timeout, NULL);
+        while (take(uring, &cqe)) {
+            uint64_t kind = cqe.user_data & KIND_MASK;
+
+            discard(uring, &cqe);
+            if ((kind == KIND_PLAIN || kind == KIND_GIVES_FD) &&
+                (cqe.flags & IORING_CQE_F_MORE) == 0)
+                in_kernel_count--;
+        }
+    }
+}
+
+static void uring_free(struct io **io)
+{
+    struct uring *uring = uring_of(*io);
+    char *memory = (char *)uring;
+    char *fd_op_counts = (char *)uring->fd_op_counts;
+
+    if (uring->enabled && uring->owner == &thread_mark)
+        cancel_all(uring);
+    else
+        /* Keeps liburing from giving up this thread's registration of another ring. */
+        uring->ring.int_flags = 0;
+    io_uring_queue_exit(&uring->ring);
+    recv_ring_deinit(&uring->recv_ring);
+    close(uring->wake_fd);
+    memory_unmap(&fd_op_counts, uring->fd_count * sizeof(uint16_t));
+    memory_unmap(&memory, sizeof(struct uring));
+    *io = NULL;
+}
+
+static const struct io_vtable URING_VTABLE = {
+    .name = "uring",
+    .submit = uring_submit,
+    .cancel = uring_cancel,
+    .reap = uring_reap,
+    .wait = uring_wait,
+    .wake = uring_wake,
+    .buffer_release = uring_buffer_release,
+    .listen = uring_listen,
+    .socket = uring_socket,
+    .local_address = uring_local_address,
+    .peer_address = uring_peer_address,
+    .close_now = uring_close_now,
+    .enable = uring_enable,
+    .free = uring_free,
+};
+
+static uint32_t value_or(uint32_t value, uint32_t default_value)
+{
+    return value != 0 ? value : default_value;
+}
+
+/* The configuration with its defaults filled in. */
+static struct io_uring_config effective(const struct io_uring_config *config)
+{
+    struct io_uring_config result = {
+        .entries = value_or(config->entries, IO_URING_ENTRIES_DEFAULT),
+        .cq_entries = value_or(config->cq_entries, IO_URING_CQ_ENTRIES_DEFAULT),
+        .recv_buffer_count =
+            value_or(config->recv_buffer_count, IO_URING_RECV_BUFFER_COUNT_DEFAULT),
+        .recv_buffer_size = value_or(config->recv_buffer_size, IO_URING_RECV_BUFFER_SIZE_DEFAULT),
+    };
+
+    assert(is_power_of_two(result.entries));
+    assert(is_power_of_two(result.cq_entries));
+    assert(result.entries <= IO_URING_ENTRIES_MAX);
+    assert(result.cq_entries <= IO_URING_CQ_ENTRIES_MAX);
+    assert(result.entries <= result.cq_entries);
+    return result;
+}
+
+void io_uring_params_fill(const struct io_uring_config *config, struct io_uring_params *ret_params)
+{
+    *ret_params = (struct io_uring_params){
+        .flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
+                 IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_R_DISABLED | IORING_SETUP_CQSIZE |
+                 IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CLAMP,
+        .cq_entries = effective(config).cq_entries,
+    };
+}
+
+/* Makes the ring, with patience for memory that an ended ring still holds. */
+static int ring_new(const struct io_uring_config *config, struct io_uring *ring)
+{
+    struct timespec pause = {.tv_nsec = NANOSECONDS_PER_MILLISECOND};
+    struct io_uring_params params;
+    int r = -ENOMEM;
+
+    for (int i = 0; i <= ENOMEM_RETRY_COUNT_MAX; i++) {
+        io_uring_params_fill(config, &params);
+        r = io_uring_queue_init_params(config->entries, ring, &params);
+        if (r != -ENOMEM || i == ENOMEM_RETRY_COUNT_MAX)
+            break;
+        nanosleep(&pause, NULL);
+        pause.tv_nsec *= 2;
+    }
+    return r;
+}
+
+static uint32_t fd_count_of_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return FD_COUNT_MAX;
+    return (uint32_t)min_u64(limit.rlim_max, FD_COUNT_MAX);
+}
+
+int io_uring_new(const struct io_uring_config *config, struct io **ret_io)
+{
+    struct io_uring_config sizes = effective(config);
+    char *memory = NULL, *fd_op_counts = NULL;
+    struct uring *uring;
+    int r;
+
+    r = memory_map(sizeof(struct uring), &memory);
+    if (r < 0)
+        return r;
+    uring = (struct uring *)(void *)memory;
+    *uring = (struct uring){.io.vtable = &URING_VTABLE,
+                            .io.stats.buffer_size = sizes.recv_buffer_size,
+                            .io.stats.buffer_count = sizes.recv_buffer_count,
+                            .fd_count = fd_count_of_limit(),
+                            .wake_fd = -1,
+                            .wake_wanted = true,
+                            .ring.ring_fd = -1};
+    list_init(&uring->deferred);
+    list_init(&uring->starved);
+    list_init(&uring->cancelled);
+    list_init(&uring->uncancelled);
+
+    r = memory_map(uring->fd_count * sizeof(uint16_t), &fd_op_counts);
+    if (r < 0)
+        goto fail;
+    uring->fd_op_counts = (uint16_t *)(void *)fd_op_counts;
+    uring->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (uring->wake_fd < 0) {
+        r = -errno;
+        goto fail;
+    }
+    r = ring_new(&sizes, &uring->ring);
+    if (r < 0) {
+        uring->ring.ring_fd = -1;
+        goto fail;
+    }
+    r = recv_ring_init(&uring->recv_ring, &uring->ring, sizes.recv_buffer_count,
+                       sizes.recv_buffer_size);
+    if (r < 0)
+        goto fail;
+    *ret_io = &uring->io;
+    return 0;
+
+fail:
+    if (uring->ring.ring_fd >= 0)
+        io_uring_queue_exit(&uring->ring);
+    if (uring->wake_fd >= 0)
+        close(uring->wake_fd);
+    memory_unmap(&fd_op_counts, uring->fd_count * sizeof(uint16_t));
+    memory_unmap(&memory, sizeof(struct uring));
+    return r;
+}
+
+uint64_t io_uring_memlock_need(const struct io_uring_config *config)
+{
+    struct io_uring_config sizes = effective(config);
+    uint64_t rings = IO_RINGS_HEADER_SIZE_MAX +
+                     (uint64_t)sizes.cq_entries * sizeof(struct io_uring_cqe) +
+                     (uint64_t)sizes.entries * sizeof(uint32_t);
+    uint64_t submissions = (uint64_t)sizes.entries * sizeof(struct io_uring_sqe);
+
+    /* Three mappings, each in whole pages; the receive buffers themselves are not locked. */
+    return round_up_u64(rings, MEMORY_PAGE_SIZE) + round_up_u64(submissions, MEMORY_PAGE_SIZE) +
+           recv_ring_locked_size(sizes.recv_buffer_count);
+}
+
+static bool may_lock_freely(void)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {0};
+
+    if (syscall(SYS_capget, &header, data) < 0)
+        return false;
+    return (data[0].effective & (1U << CAP_IPC_LOCK)) != 0;
+}
+
+uint64_t io_uring_memlock_limit(void)
+{
+    struct rlimit limit;
+
+    if (may_lock_freely() || getrlimit(RLIMIT_MEMLOCK, &limit) < 0)
+        return UINT64_MAX;
+    return limit.rlim_cur == RLIM_INFINITY ? UINT64_MAX : limit.rlim_cur;
+}
