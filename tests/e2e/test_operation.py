@@ -102,7 +102,7 @@ class Keys(SharedCase):
         self.assertNotIn(key, listed.body.decode())
         revoked = self.weir.admin("DELETE", "/v1/admin/keys/" + identity)
         self.assertIn(revoked.status, (200, 204), revoked)
-        self.assert_problem(self.post(self.weir, event(), key=key), 401)
+        self.assert_problem(self.post(self.weir, event(), key=key), 401, "revoked_api_key")
 
     def test_a_revoked_key_stays_revoked_and_a_live_one_lives_after_a_restart(self):
         body = {"org_id": "org_y", "project_id": "proj_y", "scopes": ["ingest"]}
