@@ -64,7 +64,7 @@ void json_writer_u64(struct json_writer *writer, uint64_t value);
 /* Writes an integer value. */
 void json_writer_i64(struct json_writer *writer, int64_t value);
 
-/* Writes the shortest number that reads back as value; null when it is not finite. */
+/* Writes a number of at most 17 digits that reads back as value; null when not finite. */
 void json_writer_double(struct json_writer *writer, double value);
 
 /* Writes true or false. */
