@@ -1,15 +1,13 @@
 #include "runtime/io_uring.h"
 
 #include <errno.h>
-#include <linux/capability.h>
 #include <poll.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
-#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "runtime/fd_guard.h"
+#include "runtime/io_uring_entry.h"
 #include "runtime/memory.h"
 #include "runtime/recv_ring.h"
 #include "runtime/socket.h"
@@ -17,16 +15,9 @@
 /*
  * One ring, used by one thread.
  *
- * A completion carries 64 bits of ours back:
- *
- *     63          48 47                                  3 2     0
- *     | generation   | address of the operation, 8-aligned | kind  |
- *
- * An address alone would be dangerous: the memory may serve another operation by
- * now. The generation is compared with the operation's; on a mismatch the
- * completion is counted, what it carries (buffer, descriptor) is given back, and
- * nobody hears of it. The kind tells what a stale one carries, and marks our own
- * entries: cancel requests and the wake-up poll, which no caller ever sees.
+ * A completion is matched to its operation by address and generation (see
+ * io_uring_entry.h). On a mismatch it is counted, what it carries (a buffer, a
+ * descriptor) is given back, and nobody hears of it.
  *
  * Where an armed operation can be, besides in the kernel (at most one of these,
  * by backend_link):
@@ -42,40 +33,25 @@
  * Newer kernels post only about 20 deferred completions per call; drain() goes
  * back for the rest, so that the shard sees, and commits, one large batch.
  *
- * Buffers and starvation: a receive that finds no buffer ends with ENOBUFS. It
- * must not be armed again at once (it would spin) nor by a timer, but when a
- * buffer comes back: before each wait at most as many are re-armed as there are
- * free buffers, first come first served. While starved ones remain beside free
- * buffers the wait does not block, since those just armed may have nothing to
- * read. POLL_FIRST makes an armed receive wait for bytes before it asks for a
- * buffer, so idle connections survive exhaustion.
+ * A receive that finds no buffer ends with ENOBUFS. It must not be armed again at
+ * once (it would spin) nor by a timer, but when a buffer comes back: before each
+ * wait at most as many are re-armed as there are free buffers, first come first
+ * served. While starved ones remain beside free buffers the wait does not block,
+ * since those just armed may have nothing to read.
  *
  * Callbacks may leave by longjmp(). So everything of the backend is in order
  * before io_op_complete(): the completion is consumed, the re-arming done.
  */
 
 enum {
-    ENOMEM_RETRY_COUNT_MAX = 9,     /* 1 + 2 + 4 ... 256 ms */
-    DRAIN_COUNT_MAX = 8,            /* further calls for deferred completions per wait */
-    END_WAIT_COUNT_MAX = 500,       /* times 10 ms */
-    FD_COUNT_MAX = 1 << 22,         /* descriptors whose operations are counted */
-    IO_RINGS_HEADER_SIZE_MAX = 320, /* the kernel's struct io_rings before the entries */
-    NANOSECONDS_PER_MILLISECOND = 1000000,
+    ENOMEM_RETRY_COUNT_MAX = 9, /* pauses of 1, 2, 4 ... 256 ms */
+    ENOMEM_PAUSE_NS_MIN = 1000000,
+    DRAIN_COUNT_MAX = 8,      /* further calls for deferred completions per wait */
+    END_WAIT_COUNT_MAX = 500, /* rounds of ... */
+    END_WAIT_NS = 10000000,   /* ... 10 ms for the kernel to let go of our memory */
 };
 
 static const uint64_t NANOSECONDS_PER_SECOND = 1000000000;
-
-/* The low bits of user_data. */
-enum kind {
-    KIND_PLAIN = 0,
-    KIND_GIVES_FD = 1, /* accept, open: a stale result must be closed */
-    KIND_CANCEL = 2,
-    KIND_WAKE = 3,
-    KIND_MASK = 7,
-};
-
-enum { GENERATION_SHIFT = 48 };
-static_assert(_Alignof(struct io_op) > KIND_MASK, "the kind lies in the address's low bits");
 
 struct uring {
     struct io io; /* first: the front's view */
@@ -85,13 +61,11 @@ struct uring {
     struct list_node starved;
     struct list_node cancelled;
     struct list_node uncancelled;
-    uint16_t *fd_op_counts; /* operations armed on each descriptor */
-    uint32_t fd_count;
+    struct fd_guard fds;
     const char *owner; /* thread_mark of the thread that enabled the ring */
     int wake_fd;
     bool enabled;
-    bool wake_wanted;   /* the wake-up poll must be armed */
-    bool fds_uncounted; /* a stale completion made fd_op_counts useless */
+    bool wake_wanted; /* the wake-up poll must be armed */
 };
 
 /* Its address tells threads apart, without a system call. */
@@ -108,47 +82,7 @@ static void uring_check(const struct uring *uring)
     assert(!uring->enabled || uring->owner == &thread_mark);
 }
 
-/* --- Descriptors under operations ------------------------------------------------------ */
-
-static bool is_counted(const struct uring *uring, const struct io_op *op)
-{
-    return op->fd >= 0 && (uint32_t)op->fd < uring->fd_count && op->type != IO_CLOSE;
-}
-
-static void count_fd(struct uring *uring, const struct io_op *op)
-{
-    if (is_counted(uring, op)) {
-        assert(uring->fd_op_counts[op->fd] < UINT16_MAX);
-        uring->fd_op_counts[op->fd]++;
-    }
-}
-
-static void uncount_fd(struct uring *uring, const struct io_op *op)
-{
-    if (is_counted(uring, op) && !uring->fds_uncounted) {
-        assert(uring->fd_op_counts[op->fd] > 0);
-        uring->fd_op_counts[op->fd]--;
-    }
-}
-
-/* A close under an armed operation would keep the socket alive and its peer waiting. */
-static void check_closable(const struct uring *uring, int fd)
-{
-    if ((uint32_t)fd < uring->fd_count && !uring->fds_uncounted)
-        assert(uring->fd_op_counts[fd] == 0);
-}
-
 /* --- Submission ------------------------------------------------------------------------- */
-
-static uint64_t user_data_of(const struct io_op *op)
-{
-    uint64_t address = (uint64_t)(uintptr_t)op;
-    uint64_t kind = op->type == IO_ACCEPT || op->type == IO_OPEN ? KIND_GIVES_FD : KIND_PLAIN;
-
-    assert((address >> GENERATION_SHIFT) == 0);
-    assert((address & KIND_MASK) == 0);
-    return (uint64_t)op->generation << GENERATION_SHIFT | address | kind;
-}
 
 static void count_overflow(struct uring *uring)
 {
@@ -171,90 +105,6 @@ static struct io_uring_sqe *entry_get(struct uring *uring)
     return io_uring_get_sqe(&uring->ring);
 }
 
-static void fill_transfer(const struct io_op *op, struct io_uring_sqe *sqe)
-{
-    char *data = op->as.rw.data;
-
-    switch ((enum io_op_type)op->type) {
-    case IO_SEND:
-        io_uring_prep_send(sqe, op->fd, data + op->as.rw.done, op->as.rw.size - op->as.rw.done,
-                           MSG_NOSIGNAL | MSG_WAITALL);
-        return;
-    case IO_READ:
-        io_uring_prep_read(sqe, op->fd, data, op->as.rw.size, op->as.rw.offset);
-        return;
-    case IO_WRITE:
-        io_uring_prep_write(sqe, op->fd, data, op->as.rw.size, op->as.rw.offset);
-        sqe->rw_flags = (op->flags & IO_WRITE_DURABLE) != 0 ? RWF_DSYNC : 0;
-        return;
-    case IO_RECV:
-        io_uring_prep_recv_multishot(sqe, op->fd, NULL, 0, 0);
-        sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
-        sqe->flags |= IOSQE_BUFFER_SELECT;
-        sqe->buf_group = RECV_RING_GROUP;
-        return;
-    case IO_NONE:
-    case IO_ACCEPT:
-    case IO_CONNECT:
-    case IO_SHUTDOWN:
-    case IO_CLOSE:
-    case IO_POLL:
-    case IO_OPEN:
-    case IO_RENAME:
-    case IO_UNLINK:
-    case IO_FSYNC:
-    case IO_CANCEL:
-        break;
-    }
-    assert(false);
-}
-
-static void fill_entry(const struct io_op *op, struct io_uring_sqe *sqe)
-{
-    switch ((enum io_op_type)op->type) {
-    case IO_RECV:
-    case IO_SEND:
-    case IO_READ:
-    case IO_WRITE:
-        fill_transfer(op, sqe);
-        break;
-    case IO_ACCEPT:
-        io_uring_prep_multishot_accept(sqe, op->fd, NULL, NULL, SOCK_CLOEXEC);
-        break;
-    case IO_CONNECT:
-        io_uring_prep_connect(sqe, op->fd, op->as.connect.address, op->as.connect.size);
-        break;
-    case IO_SHUTDOWN:
-        io_uring_prep_shutdown(sqe, op->fd, op->as.how);
-        break;
-    case IO_CLOSE:
-        io_uring_prep_close(sqe, op->fd);
-        break;
-    case IO_POLL:
-        io_uring_prep_poll_multishot(sqe, op->fd, op->as.events);
-        break;
-    case IO_OPEN:
-        io_uring_prep_openat(sqe, AT_FDCWD, op->as.file.path, op->as.file.flags | O_CLOEXEC,
-                             op->as.file.mode);
-        break;
-    case IO_RENAME:
-        io_uring_prep_renameat(sqe, AT_FDCWD, op->as.file.path, AT_FDCWD, op->as.file.new_path, 0);
-        break;
-    case IO_UNLINK:
-        io_uring_prep_unlinkat(sqe, AT_FDCWD, op->as.file.path, 0);
-        break;
-    case IO_FSYNC:
-        io_uring_prep_fsync(sqe, op->fd,
-                            (op->flags & IO_FSYNC_DATA) != 0 ? IORING_FSYNC_DATASYNC : 0);
-        break;
-    case IO_NONE:
-    case IO_CANCEL:
-        assert(false);
-        break;
-    }
-    io_uring_sqe_set_data64(sqe, user_data_of(op));
-}
-
 /* Puts an armed operation on its way: into the queue, or behind those that wait for it. */
 static void start(struct uring *uring, struct io_op *op)
 {
@@ -266,7 +116,7 @@ static void start(struct uring *uring, struct io_op *op)
         list_push_back(&uring->deferred, &op->backend_link);
         return;
     }
-    fill_entry(op, sqe);
+    io_uring_entry_fill(op, sqe);
 }
 
 /* False when no submission entry was free. */
@@ -277,7 +127,7 @@ static bool request_cancel(struct uring *uring, uint64_t user_data)
     if (unlikely(sqe == NULL))
         return false;
     io_uring_prep_cancel64(sqe, user_data, 0);
-    io_uring_sqe_set_data64(sqe, KIND_CANCEL);
+    io_uring_sqe_set_data64(sqe, IO_URING_KIND_CANCEL);
     return true;
 }
 
@@ -292,7 +142,7 @@ static void arm_wake(struct uring *uring)
     if (sqe == NULL)
         return;
     io_uring_prep_poll_multishot(sqe, uring->wake_fd, POLLIN);
-    io_uring_sqe_set_data64(sqe, KIND_WAKE);
+    io_uring_sqe_set_data64(sqe, IO_URING_KIND_WAKE);
     uring->wake_wanted = false;
 }
 
@@ -302,8 +152,9 @@ static void uring_submit(struct io *io, struct io_op *op)
 
     uring_check(uring);
     if (op->type == IO_CLOSE)
-        check_closable(uring, op->fd);
-    count_fd(uring, op);
+        fd_guard_check(&uring->fds, op->fd);
+    else
+        fd_guard_enter(&uring->fds, op->fd);
     start(uring, op);
 }
 
@@ -318,7 +169,7 @@ static void uring_cancel(struct io *io, struct io_op *target)
         list_push_back(&uring->cancelled, &target->backend_link);
         return;
     }
-    if (!request_cancel(uring, user_data_of(target)))
+    if (!request_cancel(uring, io_uring_entry_user_data(target)))
         list_push_back(&uring->uncancelled, &target->backend_link);
 }
 
@@ -343,7 +194,7 @@ static void flush_waiting(struct uring *uring)
     while (unlikely(!list_is_empty(&uring->uncancelled))) {
         struct io_op *op = container_of(uring->uncancelled.next, struct io_op, backend_link);
 
-        if (!request_cancel(uring, user_data_of(op)))
+        if (!request_cancel(uring, io_uring_entry_user_data(op)))
             return;
         list_remove(&op->backend_link);
     }
@@ -353,7 +204,7 @@ static void flush_waiting(struct uring *uring)
         if (sqe == NULL)
             return;
         node = list_pop_front(&uring->deferred);
-        fill_entry(container_of(node, struct io_op, backend_link), sqe);
+        io_uring_entry_fill(container_of(node, struct io_op, backend_link), sqe);
     }
 }
 
@@ -385,7 +236,7 @@ static void discard(struct uring *uring, const struct io_uring_cqe *cqe)
     if ((cqe->flags & IORING_CQE_F_BUFFER) != 0) {
         recv_ring_lend(&uring->recv_ring, buffer_index_of(cqe), 0);
         recv_ring_return(&uring->recv_ring, buffer_index_of(cqe));
-    } else if ((cqe->user_data & KIND_MASK) == KIND_GIVES_FD && cqe->res >= 0) {
+    } else if (io_uring_entry_kind(cqe->user_data) == IO_URING_KIND_GIVES_FD && cqe->res >= 0) {
         close(cqe->res);
     }
 }
@@ -393,15 +244,15 @@ static void discard(struct uring *uring, const struct io_uring_cqe *cqe)
 static void on_stale(struct uring *uring, const struct io_uring_cqe *cqe)
 {
     uring->io.stats.stale_count++;
-    /* Its descriptor is forgotten, so the counts can no longer prove anything. */
-    uring->fds_uncounted = true;
+    /* Whoever reused the slot forgot which descriptor this was about. */
+    fd_guard_blind(&uring->fds);
     discard(uring, cqe);
     if ((cqe->flags & IORING_CQE_F_MORE) == 0) {
         assert(uring->io.armed_count > 0);
         uring->io.armed_count--;
-    } else if (!request_cancel(uring, cqe->user_data)) {
-        /* The next completion of the same operation asks again. */
-        return;
+    } else {
+        /* Refused for want of an entry: the next stale completion asks again. */
+        request_cancel(uring, cqe->user_data);
     }
 }
 
@@ -410,7 +261,8 @@ static void finish(struct uring *uring, struct io_op *op, int32_t value)
     struct io_result result = {.value = value};
 
     list_remove(&op->backend_link); /* its cancel request may still wait */
-    uncount_fd(uring, op);
+    if (op->type != IO_CLOSE)
+        fd_guard_leave(&uring->fds, op->fd);
     io_op_complete(&uring->io, op, &result);
 }
 
@@ -482,20 +334,18 @@ static uint32_t on_multishot(struct uring *uring, struct io_op *op, const struct
 /* Answers how many completions the caller saw. */
 static uint32_t dispatch(struct uring *uring, const struct io_uring_cqe *cqe)
 {
-    uint64_t address = cqe->user_data & ((1ULL << GENERATION_SHIFT) - 1) & ~(uint64_t)KIND_MASK;
-    uint16_t generation = (uint16_t)(cqe->user_data >> GENERATION_SHIFT);
-    uint64_t kind = cqe->user_data & KIND_MASK;
-    struct io_op *op = (struct io_op *)(uintptr_t)address;
+    enum io_uring_kind kind = io_uring_entry_kind(cqe->user_data);
+    struct io_op *op;
 
-    if (unlikely(kind == KIND_CANCEL))
+    if (unlikely(kind == IO_URING_KIND_CANCEL))
         return 0; /* found, not found, too late: the target's own completion tells */
-    if (unlikely(kind == KIND_WAKE)) {
+    if (unlikely(kind == IO_URING_KIND_WAKE)) {
         if ((cqe->flags & IORING_CQE_F_MORE) == 0)
             uring->wake_wanted = true;
         return 0;
     }
-    if (unlikely(op->magic != IO_OP_MAGIC || op->generation != generation ||
-                 op->state == IO_OP_IDLE)) {
+    op = io_uring_entry_find(cqe->user_data);
+    if (unlikely(op == NULL)) {
         on_stale(uring, cqe);
         return 0;
     }
@@ -681,7 +531,7 @@ static void uring_close_now(struct io *io, int fd)
     struct uring *uring = uring_of(io);
 
     uring_check(uring);
-    check_closable(uring, fd);
+    fd_guard_check(&uring->fds, fd);
     close(fd);
 }
 
@@ -721,7 +571,7 @@ static uint32_t list_count(const struct list_node *head)
  */
 static void cancel_all(struct uring *uring)
 {
-    struct __kernel_timespec timeout = {.tv_nsec = 10 * NANOSECONDS_PER_MILLISECOND};
+    struct __kernel_timespec timeout = {.tv_nsec = END_WAIT_NS};
     uint32_t in_kernel_count = uring->io.armed_count - list_count(&uring->deferred) -
                                list_count(&uring->starved) - list_count(&uring->cancelled);
     struct io_uring_cqe cqe, *unused;
@@ -730,16 +580,15 @@ static void cancel_all(struct uring *uring)
     if (sqe == NULL)
         return;
     io_uring_prep_cancel64(sqe, 0, IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL);
-    io_uring_sqe_set_data64(sqe, KIND_CANCEL);
+    io_uring_sqe_set_data64(sqe, IO_URING_KIND_CANCEL);
     /* Disk I/O that has begun cannot be cancelled, so this may take what the disk takes. */
     for (int i = 0; i < END_WAIT_COUNT_MAX && in_kernel_count > 0; i++) {
         io_uring_submit_and_wait_timeout(&uring->ring, &unused, 1, &timeout, NULL);
         while (take(uring, &cqe)) {
-            uint64_t kind = cqe.user_data & KIND_MASK;
+            enum io_uring_kind kind = io_uring_entry_kind(cqe.user_data);
 
             discard(uring, &cqe);
-            if ((kind == KIND_PLAIN || kind == KIND_GIVES_FD) &&
-                (cqe.flags & IORING_CQE_F_MORE) == 0)
+            if (kind <= IO_URING_KIND_GIVES_FD && (cqe.flags & IORING_CQE_F_MORE) == 0)
                 in_kernel_count--;
         }
     }
@@ -749,7 +598,6 @@ static void uring_free(struct io **io)
 {
     struct uring *uring = uring_of(*io);
     char *memory = (char *)uring;
-    char *fd_op_counts = (char *)uring->fd_op_counts;
 
     if (uring->enabled && uring->owner == &thread_mark)
         cancel_all(uring);
@@ -759,7 +607,7 @@ static void uring_free(struct io **io)
     io_uring_queue_exit(&uring->ring);
     recv_ring_deinit(&uring->recv_ring);
     close(uring->wake_fd);
-    memory_unmap(&fd_op_counts, uring->fd_count * sizeof(uint16_t));
+    fd_guard_deinit(&uring->fds);
     memory_unmap(&memory, sizeof(struct uring));
     *io = NULL;
 }
@@ -781,72 +629,41 @@ static const struct io_vtable URING_VTABLE = {
     .free = uring_free,
 };
 
-static uint32_t value_or(uint32_t value, uint32_t default_value)
+/* The ring with its receive buffers, or neither. */
+static int make_ring(struct uring *uring, const struct io_uring_config *sizes)
 {
-    return value != 0 ? value : default_value;
+    int r;
+
+    r = io_uring_setup_ring(sizes, &uring->ring);
+    if (r < 0)
+        return r;
+    r = recv_ring_init(&uring->recv_ring, &uring->ring, sizes->recv_buffer_count,
+                       sizes->recv_buffer_size);
+    if (r < 0)
+        io_uring_queue_exit(&uring->ring);
+    return r;
 }
 
-/* The configuration with its defaults filled in. */
-static struct io_uring_config effective(const struct io_uring_config *config)
+/* With patience for locked memory that an ended ring has not given back yet. */
+static int make_ring_patiently(struct uring *uring, const struct io_uring_config *sizes)
 {
-    struct io_uring_config result = {
-        .entries = value_or(config->entries, IO_URING_ENTRIES_DEFAULT),
-        .cq_entries = value_or(config->cq_entries, IO_URING_CQ_ENTRIES_DEFAULT),
-        .recv_buffer_count =
-            value_or(config->recv_buffer_count, IO_URING_RECV_BUFFER_COUNT_DEFAULT),
-        .recv_buffer_size = value_or(config->recv_buffer_size, IO_URING_RECV_BUFFER_SIZE_DEFAULT),
-    };
+    struct timespec pause = {.tv_nsec = ENOMEM_PAUSE_NS_MIN};
+    int r;
 
-    assert(is_power_of_two(result.entries));
-    assert(is_power_of_two(result.cq_entries));
-    assert(result.entries <= IO_URING_ENTRIES_MAX);
-    assert(result.cq_entries <= IO_URING_CQ_ENTRIES_MAX);
-    assert(result.entries <= result.cq_entries);
-    return result;
-}
-
-void io_uring_params_fill(const struct io_uring_config *config, struct io_uring_params *ret_params)
-{
-    *ret_params = (struct io_uring_params){
-        .flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
-                 IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_R_DISABLED | IORING_SETUP_CQSIZE |
-                 IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CLAMP,
-        .cq_entries = effective(config).cq_entries,
-    };
-}
-
-/* Makes the ring, with patience for memory that an ended ring still holds. */
-static int ring_new(const struct io_uring_config *config, struct io_uring *ring)
-{
-    struct timespec pause = {.tv_nsec = NANOSECONDS_PER_MILLISECOND};
-    struct io_uring_params params;
-    int r = -ENOMEM;
-
-    for (int i = 0; i <= ENOMEM_RETRY_COUNT_MAX; i++) {
-        io_uring_params_fill(config, &params);
-        r = io_uring_queue_init_params(config->entries, ring, &params);
-        if (r != -ENOMEM || i == ENOMEM_RETRY_COUNT_MAX)
-            break;
+    r = make_ring(uring, sizes);
+    for (int i = 0; r == -ENOMEM && i < ENOMEM_RETRY_COUNT_MAX; i++) {
         nanosleep(&pause, NULL);
         pause.tv_nsec *= 2;
+        r = make_ring(uring, sizes);
     }
     return r;
 }
 
-static uint32_t fd_count_of_limit(void)
-{
-    struct rlimit limit;
-
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-        return FD_COUNT_MAX;
-    return (uint32_t)min_u64(limit.rlim_max, FD_COUNT_MAX);
-}
-
 int io_uring_new(const struct io_uring_config *config, struct io **ret_io)
 {
-    struct io_uring_config sizes = effective(config);
-    char *memory = NULL, *fd_op_counts = NULL;
+    struct io_uring_config sizes = io_uring_sizes(config);
     struct uring *uring;
+    char *memory = NULL;
     int r;
 
     r = memory_map(sizeof(struct uring), &memory);
@@ -856,74 +673,31 @@ int io_uring_new(const struct io_uring_config *config, struct io **ret_io)
     *uring = (struct uring){.io.vtable = &URING_VTABLE,
                             .io.stats.buffer_size = sizes.recv_buffer_size,
                             .io.stats.buffer_count = sizes.recv_buffer_count,
-                            .fd_count = fd_count_of_limit(),
                             .wake_fd = -1,
-                            .wake_wanted = true,
-                            .ring.ring_fd = -1};
+                            .wake_wanted = true};
     list_init(&uring->deferred);
     list_init(&uring->starved);
     list_init(&uring->cancelled);
     list_init(&uring->uncancelled);
 
-    r = memory_map(uring->fd_count * sizeof(uint16_t), &fd_op_counts);
+    r = fd_guard_init(&uring->fds);
     if (r < 0)
         goto fail;
-    uring->fd_op_counts = (uint16_t *)(void *)fd_op_counts;
     uring->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (uring->wake_fd < 0) {
         r = -errno;
         goto fail;
     }
-    r = ring_new(&sizes, &uring->ring);
-    if (r < 0) {
-        uring->ring.ring_fd = -1;
-        goto fail;
-    }
-    r = recv_ring_init(&uring->recv_ring, &uring->ring, sizes.recv_buffer_count,
-                       sizes.recv_buffer_size);
+    r = make_ring_patiently(uring, &sizes);
     if (r < 0)
         goto fail;
     *ret_io = &uring->io;
     return 0;
 
 fail:
-    if (uring->ring.ring_fd >= 0)
-        io_uring_queue_exit(&uring->ring);
     if (uring->wake_fd >= 0)
         close(uring->wake_fd);
-    memory_unmap(&fd_op_counts, uring->fd_count * sizeof(uint16_t));
+    fd_guard_deinit(&uring->fds);
     memory_unmap(&memory, sizeof(struct uring));
     return r;
-}
-
-uint64_t io_uring_memlock_need(const struct io_uring_config *config)
-{
-    struct io_uring_config sizes = effective(config);
-    uint64_t rings = IO_RINGS_HEADER_SIZE_MAX +
-                     (uint64_t)sizes.cq_entries * sizeof(struct io_uring_cqe) +
-                     (uint64_t)sizes.entries * sizeof(uint32_t);
-    uint64_t submissions = (uint64_t)sizes.entries * sizeof(struct io_uring_sqe);
-
-    /* Three mappings, each in whole pages; the receive buffers themselves are not locked. */
-    return round_up_u64(rings, MEMORY_PAGE_SIZE) + round_up_u64(submissions, MEMORY_PAGE_SIZE) +
-           recv_ring_locked_size(sizes.recv_buffer_count);
-}
-
-static bool may_lock_freely(void)
-{
-    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {0};
-
-    if (syscall(SYS_capget, &header, data) < 0)
-        return false;
-    return (data[0].effective & (1U << CAP_IPC_LOCK)) != 0;
-}
-
-uint64_t io_uring_memlock_limit(void)
-{
-    struct rlimit limit;
-
-    if (may_lock_freely() || getrlimit(RLIMIT_MEMLOCK, &limit) < 0)
-        return UINT64_MAX;
-    return limit.rlim_cur == RLIM_INFINITY ? UINT64_MAX : limit.rlim_cur;
 }
