@@ -8,15 +8,24 @@
  * randomness only from actor_shard(). Completions and timers of the actor arrive
  * through receive() as MSG_IO and MSG_TIMER, at once, not through the mailbox.
  *
- *     spawn -> RUNNING --ACTOR_STOP / MSG_STOP handled--> STOPPING -> gone
- *                 |                                          ^
- *                 +--negative errno or actor_panic()--> CRASHED --+-> RUNNING (restarted, same id,
- *                                                                     next incarnation)
+ *     spawn -> RUNNING --ACTOR_STOP, or asked to stop--> STOPPING --+
+ *               ^  |                                                v
+ *               |  +--negative errno or actor_panic()--> CRASHED -> DOWN -> GONE
+ *               |                                                   |
+ *               +--restarted: same id, next incarnation-------------+
  *
- * In STOPPING and CRASHED the runtime cancels the armed operations, waits for
- * their completions, then calls type->release and either starts the actor again
- * or calls type->free. Late completions and timers of an earlier incarnation are
- * dropped.
+ * In STOPPING and CRASHED the timers are stopped, the armed operations cancelled
+ * and their completions awaited; then type->release runs and the actor is DOWN.
+ * Its supervisor hears MSG_EXIT and starts it again, now or after a back-off
+ * (the mailbox is kept), or lets it go: what still waits in the mailbox becomes
+ * dead letters, the id becomes stale and type->free takes the memory home. Late
+ * completions of an earlier incarnation are dropped and what they carry is given
+ * back. A handler that is lent a receive buffer or given a descriptor by a
+ * completion must record it in its state before it does anything that may fail,
+ * so that release() finds it.
+ *
+ * MSG_STOP and MSG_EXIT come straight from the loop, before any waiting message.
+ * An actor that answers ACTOR_UNHANDLED to MSG_STOP is stopped at once.
  */
 #pragma once
 
@@ -39,6 +48,7 @@ enum actor_state {
     ACTOR_RUNNING,
     ACTOR_STOPPING,
     ACTOR_CRASHED,
+    ACTOR_DOWN, /* ended and released; its supervisor has yet to restart it or let it go */
     ACTOR_GONE,
 };
 
@@ -51,7 +61,11 @@ struct actor_type {
     int (*start)(struct actor *self);
     /* Borrows msg for the call. An enum actor_verdict, or a negative errno: crash. */
     int (*receive)(struct actor *self, const struct message *msg);
-    /* Gives back whatever the state holds; no operation is armed any more. May be NULL. */
+    /*
+     * Gives back whatever the state holds; no operation is armed any more. Also called
+     * when start() failed, so start() needs no clean-up of its own, but must put every
+     * field in order before it acquires anything. May be NULL.
+     */
     void (*release)(struct actor *self);
     /* Takes the memory home after the end. May be NULL for a static actor. */
     void (*free)(struct actor *self);
@@ -59,29 +73,39 @@ struct actor_type {
     uint8_t redeliver_max; /* a message in hand at a crash is given again this often; 0: never */
 };
 
-/* Private to runtime/, except shard and id, which may be read. Embedded first. */
+/*
+ * Private to runtime/, except shard and id, which may be read. Embedded first. What a
+ * message touches comes first: two cache lines.
+ */
 struct actor {
     uint32_t magic;
     uint32_t type_magic; /* of the struct around it; see ACTOR_CAST */
     const struct actor_type *type;
     struct shard *shard;
     struct actor_id id;
-    struct actor_id supervisor;
     struct mailbox mailbox;
     struct list_node run_link; /* run queue, or unlinked */
-    struct list_node ops;      /* armed operations */
-    struct list_node children_link;
-    uint64_t started_ns;
-    uint64_t stop_deadline_ns;
-    uint32_t incarnation; /* counts starts */
-    uint32_t restart_count;
-    uint8_t state; /* enum actor_state */
-    uint8_t exit_reason;
-    bool restart_wanted;
+    uint32_t incarnation;      /* counts starts */
+    uint16_t type_index;       /* row of the per-type counters */
+    uint8_t state;             /* enum actor_state */
+    uint8_t exit_reason;       /* enum exit_reason */
+    bool stop_wanted;          /* MSG_STOP is to be delivered, or was */
+    bool stop_delivered;
+    bool exit_untold;    /* the supervisor has not heard of this end yet */
+    bool restart_wanted; /* the supervisor keeps a DOWN actor for a later start */
+    uint8_t backoff_count;
     int32_t exit_error;
+    uint32_t restart_count;
     const char *exit_text;
-    struct timer stop_timer;
+    struct list_node ops;           /* armed operations */
+    struct list_node timers;        /* armed timers */
+    struct list_node children_link; /* supervisor.c's */
+    struct actor_id supervisor;
+    uint64_t started_ns;
+    struct timer stop_timer; /* supervisor.c's: shutdown time or back-off of this child */
 };
+
+static_assert(sizeof(struct actor) <= 320, "an idle actor stays small");
 
 /* From the embedded actor to the struct around it, whose first member it must be. */
 #define ACTOR_CAST(self, type_name, magic_value)                                                   \
@@ -96,9 +120,12 @@ static inline struct actor *actor_cast_check(struct actor *self, uint32_t type_m
 }
 
 /*
- * Starts self (zeroed but for its own fields) on shard, as a child of supervisor
- * (ACTOR_ID_NONE for the root). 0, -EAGAIN when the shard's actor table is full,
- * or what start() answered; on an error the memory is the caller's again.
+ * Starts self (zeroed but for its own fields) on shard, as a child of supervisor,
+ * which hears MSG_EXIT. With ACTOR_ID_NONE the first such actor becomes the shard's
+ * root, with which the shard ends. 0, -EAGAIN when the shard's actor table is full,
+ * or what start() answered (-ENOTRECOVERABLE: it panicked); on an error the memory is
+ * the caller's again. A start() that fails with operations armed is answered by 0 and
+ * ends as a crash instead, because their memory is still in use.
  */
 MUST_USE int actor_spawn(struct shard *shard, struct actor *self, const struct actor_type *type,
                          uint32_t type_magic, struct actor_id supervisor);
@@ -117,7 +144,8 @@ MUST_USE struct message *actor_message(struct actor *self, struct actor_id to, u
 
 /*
  * Sends. Takes *msg and nulls it on SEND_OK and SEND_DEAD; on SEND_FULL it stays
- * the caller's, who sends it later or releases it.
+ * the caller's, who sends it later or releases it. To another shard SEND_OK means
+ * that the ring took it: a stale receiver is then a dead letter over there.
  */
 MUST_USE enum send_result actor_send(struct actor *self, struct message **msg);
 
@@ -137,5 +165,11 @@ void actor_timer_stop(struct actor *self, struct timer *timer);
 /* Unwinds to the shard's loop and crashes the running actor. text must be static. */
 NORETURN void actor_panic(const char *text);
 
-/* Asks another actor on the same shard to stop (as its supervisor would). */
+/* Asks another actor on the same shard to stop (as its supervisor would). Stale ids: nothing. */
 void actor_stop(struct shard *shard, struct actor_id id);
+
+/* What the state is called in logs and in the admin API. */
+const char *actor_state_name(enum actor_state state);
+
+/* What the reason is called in logs. */
+const char *exit_reason_name(enum exit_reason reason);

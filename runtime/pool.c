@@ -70,6 +70,15 @@ void pool_deinit(struct pool *pool)
     *pool = (struct pool){.name = pool->name};
 }
 
+void pool_abandon(struct pool *pool)
+{
+    if (pool->slots == NULL)
+        return;
+    pool_check(pool);
+    memory_unmap(&pool->slots, pool->mapped_size);
+    *pool = (struct pool){.name = pool->name};
+}
+
 void *pool_acquire(struct pool *pool)
 {
     uint32_t index;

@@ -29,6 +29,9 @@ MUST_USE int pool_init(struct pool *pool, const char *name, size_t slot_size, ui
 /* Gives the memory back; every slot must have been released. */
 void pool_deinit(struct pool *pool);
 
+/* Gives the memory back although slots may be in use, whose users end with the owner. */
+void pool_abandon(struct pool *pool);
+
 /* Gives one slot, contents undefined, or NULL when all are in use. */
 MUST_USE void *pool_acquire(struct pool *pool);
 

@@ -15,6 +15,7 @@
 
 #include "runtime/actor.h"
 #include "runtime/clock.h"
+#include "runtime/dead_letter.h"
 #include "runtime/io.h"
 #include "runtime/log.h"
 #include "runtime/metrics.h"
@@ -27,11 +28,15 @@ enum {
     SHARD_ACTOR_BATCH_MAX = 64,    /* messages one actor handles per activation */
     SHARD_ACTOR_SLICE_NS = 200000, /* or this long, whichever comes first */
     SHARD_RUN_SLICE_NS = 1000000,  /* all actors together before I/O is polled again */
+    SHARD_RUN_WORK_MAX = 32768,    /* activations and messages; virtual time stands still */
     SHARD_REAP_MAX = 4096,         /* completions per turn */
     SHARD_TIMER_FIRE_MAX = 1024,   /* timers per turn */
     SHARD_INBOX_DRAIN_MAX = 256,   /* messages per peer and turn */
+    SHARD_EXIT_SOFTWARE = 70,      /* exit code when a root failed: EX_SOFTWARE */
+    SHARD_EXIT_IO = 74,            /* exit code when the I/O backend broke: EX_IOERR */
 };
 
+struct limits;
 struct runtime;
 struct shard_internals; /* run queue, actor table, inboxes, panic guard: private to shard.c */
 
@@ -49,6 +54,19 @@ struct shard {
     struct shard_internals *internals;
 };
 
+/*
+ * What the runtime tells the floors above; embedded in whatever keeps their state.
+ * Each may be NULL. Called on the shard's own thread.
+ */
+struct runtime_hooks {
+    /* Takes whole log lines, instead of writing them to descriptor 2. Borrows data. */
+    void (*log_out)(struct runtime_hooks *hooks, uint32_t shard_index, const char *data,
+                    size_t size);
+    /* Hears of every dead letter, after it was counted. Borrows msg. */
+    void (*dead_letter)(struct runtime_hooks *hooks, struct shard *shard, const struct message *msg,
+                        enum dead_letter_reason reason, const char *actor_name);
+};
+
 /* What a runtime is made of; all borrowed for its life, sizes are bounds. */
 struct runtime_config {
     uint32_t shard_count;
@@ -62,6 +80,7 @@ struct runtime_config {
     bool pin_threads;
     bool simulated; /* no threads, no watchdog; seed decides randomness */
     uint64_t seed;
+    struct runtime_hooks *hooks; /* or NULL; simulated runs without log_out discard their lines */
     /* Makes shard index's backend. 0 or -errno. */
     int (*io_new)(struct runtime *runtime, uint32_t index, struct io **ret_io);
 };
@@ -71,6 +90,27 @@ struct runtime_config {
  * yet and shards may be set up (actors spawned) by the caller. 0 or -errno.
  */
 MUST_USE int runtime_new(const struct runtime_config *config, struct runtime **ret_runtime);
+
+/*
+ * Makes the type's own series (messages, restarts, mailbox depth) and its name known.
+ * Before the freeze. Types of actors spawned before the freeze register themselves; any
+ * other is counted under "other".
+ */
+void runtime_register_type(struct runtime *runtime, const struct actor_type *type);
+
+/*
+ * Adds the runtime's remaining series and freezes the registry; repeating it does
+ * nothing. runtime_start() does it; the simulator calls it before its first turn. The
+ * last series that runtime_new() adds is weir_dead_letters_total: a floor that has more
+ * origins of dead letters adds them first, so that the name stays in one piece.
+ */
+void runtime_freeze_metrics(struct runtime *runtime);
+
+/* Adds the runtime's lines to the sum of --print-limits. */
+void runtime_add_limits(const struct runtime_config *config, struct limits *limits);
+
+/* The configuration, with which io_new and hooks find their own state. */
+const struct runtime_config *runtime_settings(const struct runtime *runtime);
 
 /* Frees it and nulls the pointer; threads must have ended. NULL is accepted. */
 void runtime_free(struct runtime **runtime);
@@ -83,6 +123,12 @@ uint32_t runtime_shard_count(const struct runtime *runtime);
 
 /* Starts one pinned thread per shard, and the watchdog. 0 or -errno. Not when simulated. */
 MUST_USE int runtime_start(struct runtime *runtime);
+
+/*
+ * Asks every shard's root to stop: the tree goes down in reverse order, then
+ * runtime_join() returns. Any thread, also from a signal handler; repeating is harmless.
+ */
+void runtime_stop(struct runtime *runtime);
 
 /*
  * Any thread, also a signal-handling one: posts a message with this type, token
@@ -107,6 +153,12 @@ bool shard_is_idle(const struct shard *shard);
 /* The instant of the next timer, UINT64_MAX when none is armed. */
 uint64_t shard_next_timer_ns(const struct shard *shard);
 
+/*
+ * Brings shard->metrics up to date: the loop counts in its own fields and does this
+ * every 100 ms, a scrape does it before it copies the block.
+ */
+void shard_update_metrics(struct shard *shard);
+
 /* The live actor with this id on this shard, or NULL. */
 struct actor *shard_actor(struct shard *shard, struct actor_id id);
 
@@ -116,6 +168,17 @@ struct actor *shard_actor(struct shard *shard, struct actor_id id);
  * passed to runtime_join()'s caller through runtime_exit_code().
  */
 void runtime_fail(struct runtime *runtime, int exit_code, const char *text);
+
+/* What the calling thread is doing, for the crash report. */
+struct shard_activity {
+    uint32_t shard_index;
+    struct actor_id actor;
+    const char *actor_name;
+    uint16_t message_type;
+};
+
+/* Writes it; false when this thread runs no actor. Safe in a signal handler. */
+bool shard_activity(struct shard_activity *ret_activity);
 
 /* 0, or the code given to the first runtime_fail(). */
 int runtime_exit_code(const struct runtime *runtime);

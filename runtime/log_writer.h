@@ -1,0 +1,31 @@
+/*
+ * Log writer: carries a shard's log lines to descriptor 2 without blocking it.
+ *
+ * One write is in flight at a time, from a buffer of its own, so the log can go
+ * on filling. With a hook the lines go there instead; in a simulated run without
+ * a hook they are discarded. Owned by the shard's thread.
+ */
+#pragma once
+
+#include "runtime/io.h"
+#include "runtime/log.h"
+
+struct shard;
+
+/* Private to log_writer.c; embedded by value. */
+struct log_writer {
+    struct shard *shard;
+    struct io_op op;
+    uint32_t size;
+    uint32_t done;
+    char buffer[LOG_BUFFER_SIZE];
+};
+
+/* An idle writer of this shard's log. Borrows shard. */
+void log_writer_init(struct log_writer *writer, struct shard *shard);
+
+/* Takes what the log holds and starts to write it, unless a write is in flight. */
+void log_writer_hand_over(struct log_writer *writer);
+
+/* Asks a write in flight to end; true when none is. */
+bool log_writer_cancel(struct log_writer *writer);
