@@ -36,7 +36,7 @@ class TapResult(unittest.TestResult):
 
     def _line(self, word, test, rest=""):
         self.count += 1
-        name = test.id().replace("#", " ")
+        name = " ".join(test.id().replace("#", " ").split())
         print("%s %d - %s%s" % (word, self.count, name, rest), flush=True)
 
     def _comment(self, text):
