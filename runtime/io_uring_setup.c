@@ -2,9 +2,8 @@
 
 #include <linux/capability.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
+#include "runtime/capability.h"
 #include "runtime/memory.h"
 #include "runtime/recv_ring.h"
 
@@ -70,21 +69,11 @@ uint64_t io_uring_memlock_need(const struct io_uring_config *config)
            recv_ring_locked_size(sizes.recv_buffer_count);
 }
 
-static bool may_lock_freely(void)
-{
-    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {0};
-
-    if (syscall(SYS_capget, &header, data) < 0)
-        return false;
-    return (data[0].effective & (1U << CAP_IPC_LOCK)) != 0;
-}
-
 uint64_t io_uring_memlock_limit(void)
 {
     struct rlimit limit;
 
-    if (may_lock_freely() || getrlimit(RLIMIT_MEMLOCK, &limit) < 0)
+    if (capability_is_effective(CAP_IPC_LOCK) || getrlimit(RLIMIT_MEMLOCK, &limit) < 0)
         return UINT64_MAX;
     return limit.rlim_cur == RLIM_INFINITY ? UINT64_MAX : limit.rlim_cur;
 }
