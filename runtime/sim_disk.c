@@ -1,0 +1,869 @@
+#include "runtime/sim_disk.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+/*
+ * Two maps of names stand beside each other: the one that calls see and the one
+ * on the medium. Each change of the first is remembered in order until the sync
+ * of its directory applies it to the second. A crash applies some of the rest:
+ * in half of the crashes a prefix, as a journalling file system would, else each
+ * change by itself, which POSIX allows. Changes name files, not paths, so any
+ * subset of them makes sense; a name whose directory was lost goes with it.
+ *
+ * Every call passes begin(), which counts it and may let the host die inside it.
+ * A dying call has its effect or not, by a coin, and answers -EIO either way.
+ */
+enum { CHANGE_CAPACITY_MIN = 16 };
+
+#define DEFAULT_CAPACITY ((uint64_t)1 << 40)
+
+/* What begin() decided about a call. */
+enum fate {
+    FATE_GO_ON,
+    FATE_DIES_AFTER,
+    FATE_DIES_BEFORE,
+    FATE_DEAD,
+};
+
+static const struct disk_vtable vtable; /* at the end */
+
+static void disk_check(const struct sim_disk *sd)
+{
+    assert(sd->disk.vtable == &vtable);
+    assert(sd->change_count <= sd->change_capacity);
+    assert(sd->change_capacity <= SIM_CHANGE_COUNT_MAX);
+}
+
+static enum fate begin(struct sim_disk *sd)
+{
+    int r;
+
+    disk_check(sd);
+    r = sim_host_enter_disk(sd->host);
+    if (r < 0)
+        return FATE_DEAD;
+    if (r == 0)
+        return FATE_GO_ON;
+    return sim_world_coin(sd->host->world) ? FATE_DIES_AFTER : FATE_DIES_BEFORE;
+}
+
+static bool has_effect(enum fate fate)
+{
+    return fate == FATE_GO_ON || fate == FATE_DIES_AFTER;
+}
+
+static bool strikes(struct sim_disk *sd, struct sim_fault *fault)
+{
+    return sim_fault_strikes(fault, &sd->host->world->rng);
+}
+
+static uint64_t space_of(uint64_t size)
+{
+    return round_up_u64(size, SIM_BLOCK_SIZE);
+}
+
+static void use(struct sim_disk *sd, struct sim_file *file)
+{
+    if (file->in_use_count++ == 0)
+        sd->used += space_of(file->size);
+}
+
+static void unuse(struct sim_disk *sd, struct sim_file *file)
+{
+    assert(file->in_use_count > 0);
+    if (--file->in_use_count > 0)
+        return;
+    assert(sd->used >= space_of(file->size));
+    sd->used -= space_of(file->size);
+}
+
+/* Lets path mean file for readers; what it meant before is let go. */
+static void link_name(struct sim_disk *sd, const char *path, struct sim_file *file)
+{
+    struct sim_file *old = sim_names_find(&sd->names, path);
+
+    if (old != NULL)
+        unuse(sd, old);
+    sim_names_set(&sd->names, path, file);
+    use(sd, file);
+}
+
+static void unlink_name(struct sim_disk *sd, const char *path)
+{
+    struct sim_file *old = sim_names_find(&sd->names, path);
+
+    assert(old != NULL);
+    unuse(sd, old);
+    sim_names_remove(&sd->names, path);
+}
+
+/* Remembers that path no longer means removed and that new_path means file; each may be NULL. */
+static void add_change(struct sim_disk *sd, const char *path, const struct sim_file *removed,
+                       const char *new_path, struct sim_file *file)
+{
+    struct sim_change *change;
+
+    if (sd->change_count == sd->change_capacity) {
+        uint32_t capacity =
+            sd->change_capacity == 0 ? CHANGE_CAPACITY_MIN : sd->change_capacity * 2;
+
+        sd->changes = realloc(sd->changes, capacity * sizeof(struct sim_change));
+        assert(sd->changes != NULL);
+        sd->change_capacity = capacity;
+    }
+    change = &sd->changes[sd->change_count++];
+    *change = (struct sim_change){.file = NULL};
+    if (removed != NULL) {
+        change->removed_number = removed->number;
+        memcpy(change->path, path, strlen(path) + 1);
+    }
+    if (file != NULL) {
+        change->file = sim_file_ref(file);
+        memcpy(change->new_path, new_path, strlen(new_path) + 1);
+    }
+}
+
+static void apply_change(struct sim_disk *sd, const struct sim_change *change)
+{
+    const struct sim_file *old = sim_names_find(&sd->durable_names, change->path);
+
+    /* A later change of the same path may have come first, with another directory's sync. */
+    if (change->removed_number != 0 && old != NULL && old->number == change->removed_number)
+        sim_names_remove(&sd->durable_names, change->path);
+    if (change->file != NULL)
+        sim_names_set(&sd->durable_names, change->new_path, change->file);
+}
+
+static bool is_directory(const struct sim_disk *sd, const char *path)
+{
+    const struct sim_file *file = sim_names_find(&sd->names, path);
+
+    return path[0] == '\0' || (file != NULL && file->directory_path != NULL);
+}
+
+/* Normal path, and 0 if its parent is there. */
+static int resolve(const struct sim_disk *sd, const char *path, char ret_normal[SIM_PATH_SIZE_MAX])
+{
+    char parent[SIM_PATH_SIZE_MAX];
+    int r;
+
+    r = sim_path_normalise(path, ret_normal);
+    if (r < 0)
+        return r;
+    sim_path_parent(ret_normal, parent);
+    return is_directory(sd, parent) ? 0 : -ENOENT;
+}
+
+static struct sim_file *make_file(struct sim_disk *sd, const char *directory_path)
+{
+    struct sim_file *file = sim_file_new(++sd->file_count, directory_path);
+
+    list_push_back(&sd->files, &file->link);
+    return file;
+}
+
+struct sim_disk *sim_disk_new(struct sim_host *host)
+{
+    struct sim_disk *sd = sim_alloc(sizeof(*sd));
+    struct sim_file *root;
+
+    sd->disk.vtable = &vtable;
+    sd->host = host;
+    sd->capacity = DEFAULT_CAPACITY;
+    list_init(&sd->files);
+    sim_names_init(&sd->names);
+    sim_names_init(&sd->durable_names);
+    root = make_file(sd, "");
+    sim_names_set(&sd->durable_names, "", root);
+    link_name(sd, "", root);
+    sim_file_unref(&root);
+    return sd;
+}
+
+static void drop_changes(struct sim_disk *sd)
+{
+    for (uint32_t i = 0; i < sd->change_count; i++)
+        sim_file_unref(&sd->changes[i].file);
+    sd->change_count = 0;
+}
+
+void sim_disk_free(struct sim_disk **sd)
+{
+    if (*sd == NULL)
+        return;
+    disk_check(*sd);
+    drop_changes(*sd);
+    sim_names_clear(&(*sd)->names);
+    sim_names_clear(&(*sd)->durable_names);
+    assert(list_is_empty(&(*sd)->files));
+    free((*sd)->changes);
+    free(*sd);
+    *sd = NULL;
+}
+
+void sim_disk_set_capacity(struct sim_disk *sd, uint64_t capacity)
+{
+    disk_check(sd);
+    sd->capacity = capacity;
+}
+
+int sim_disk_flip(struct sim_disk *sd, const char *path, uint64_t offset, uint8_t mask)
+{
+    char normal[SIM_PATH_SIZE_MAX];
+    struct sim_file *file;
+    int r;
+
+    disk_check(sd);
+    r = resolve(sd, path, normal);
+    if (r < 0)
+        return r;
+    file = sim_names_find(&sd->names, normal);
+    if (file == NULL || file->directory_path != NULL)
+        return -ENOENT;
+    if (offset >= file->size)
+        return -EINVAL;
+    sim_file_flip(file, offset, mask);
+    return 0;
+}
+
+uint64_t sim_disk_hash(const struct sim_disk *sd)
+{
+    char data[SIM_BLOCK_SIZE];
+    uint64_t sum = 0;
+
+    /* A sum over the names, so that the order in which they were made does not count. */
+    for (uint32_t i = 0; i < sd->names.count; i++) {
+        const struct sim_name *name = &sd->names.entries[i];
+        uint64_t words[3] = {sim_hash(name->path, strlen(name->path)), name->file->size, 0};
+
+        for (uint64_t offset = 0; offset < name->file->size; offset += sizeof(data)) {
+            uint64_t size = sim_file_read(name->file, data, sizeof(data), offset);
+
+            words[2] = (words[2] << 1 | words[2] >> 63) ^ sim_hash(data, size);
+        }
+        sum += sim_hash(words, sizeof(words));
+    }
+    return sum;
+}
+
+static void settle_names(struct sim_disk *sd)
+{
+    struct rng *rng = &sd->host->world->rng;
+    bool in_order = rng_chance(rng, 1, 2);
+    uint64_t prefix = rng_below(rng, (uint64_t)sd->change_count + 1);
+
+    for (uint32_t i = 0; i < sd->change_count; i++) {
+        bool kept = in_order ? i < prefix : rng_chance(rng, 1, 2);
+
+        if (kept) {
+            sd->stats.name_kept_count++;
+            apply_change(sd, &sd->changes[i]);
+        } else {
+            sd->stats.name_lost_count++;
+        }
+    }
+    drop_changes(sd);
+}
+
+/* Forgets durable names whose directory did not survive. Depth needs repetition. */
+static void drop_orphans(struct sim_disk *sd)
+{
+    struct sim_names *names = &sd->durable_names;
+    bool found = true;
+
+    while (found) {
+        found = false;
+        for (uint32_t i = 0; i < names->count; i++) {
+            char parent[SIM_PATH_SIZE_MAX];
+
+            sim_path_parent(names->entries[i].path, parent);
+            if (sim_names_find(names, parent) != NULL)
+                continue;
+            sim_names_remove(names, names->entries[i].path);
+            found = true;
+            break;
+        }
+    }
+}
+
+void sim_disk_crash(struct sim_disk *sd)
+{
+    struct rng *rng = &sd->host->world->rng;
+    enum sim_crash_mode mode = SIM_CRASH_MIXED;
+
+    disk_check(sd);
+    if (rng_chance(rng, 1, 5))
+        mode = (enum sim_crash_mode)(SIM_CRASH_KEEP + rng_below(rng, 3));
+    settle_names(sd);
+    drop_orphans(sd);
+    sim_names_clear(&sd->names);
+    sd->used = 0;
+    for (struct list_node *node = sd->files.next; node != &sd->files; node = node->next) {
+        struct sim_file *file = container_of(node, struct sim_file, link);
+
+        file->in_use_count = 0;
+        sim_file_crash(file, rng, mode, &sd->stats);
+    }
+    for (uint32_t i = 0; i < sd->durable_names.count; i++) {
+        const struct sim_name *name = &sd->durable_names.entries[i];
+
+        link_name(sd, name->path, name->file);
+    }
+    sim_host_trace(sd->host, "settled", -1, (int64_t)sd->used, sim_disk_hash(sd));
+}
+
+/* Makes a file that its name holds. */
+static struct sim_file *create(struct sim_disk *sd, const char *path, const char *directory_path)
+{
+    struct sim_file *file = make_file(sd, directory_path);
+    struct sim_file *borrowed = file;
+
+    link_name(sd, path, file);
+    add_change(sd, NULL, NULL, path, file);
+    sim_file_unref(&file);
+    return borrowed;
+}
+
+static void truncate_to(struct sim_disk *sd, struct sim_file *file, uint64_t size)
+{
+    sd->used += space_of(size);
+    sd->used -= space_of(file->size);
+    sim_file_truncate(file, size, ++sd->write_sequence);
+}
+
+/* What open(2) says about path, short of making it. */
+static int check_open(const struct sim_disk *sd, const struct sim_file *file, int flags)
+{
+    bool wants_write = (flags & O_ACCMODE) != O_RDONLY;
+
+    if ((flags & O_DIRECT) != 0 && sd->host->faults.direct_refused)
+        return -EINVAL;
+    if (file == NULL)
+        return (flags & O_CREAT) != 0 ? 0 : -ENOENT;
+    if ((flags & O_CREAT) != 0 && (flags & O_EXCL) != 0)
+        return -EEXIST;
+    if (file->directory_path != NULL)
+        return wants_write ? -EISDIR : 0;
+    return (flags & O_DIRECTORY) != 0 ? -ENOTDIR : 0;
+}
+
+int sim_disk_open(struct sim_disk *sd, const char *path, int flags)
+{
+    char normal[SIM_PATH_SIZE_MAX];
+    enum fate fate = begin(sd);
+    struct sim_file *file;
+    int fd;
+    int r;
+
+    if (!has_effect(fate) || strikes(sd, &sd->host->faults.name_error))
+        return -EIO;
+    r = resolve(sd, path, normal);
+    if (r < 0)
+        return r;
+    file = sim_names_find(&sd->names, normal);
+    r = check_open(sd, file, flags);
+    if (r < 0)
+        return r;
+    fd = sim_host_fd_add(sd->host, SIM_FD_FILE);
+    if (fd < 0)
+        return fd;
+    if (file == NULL)
+        file = create(sd, normal, NULL);
+    if ((flags & O_TRUNC) != 0 && file->directory_path == NULL && file->size > 0)
+        truncate_to(sd, file, 0);
+
+    sd->host->fds[fd].file = sim_file_ref(file);
+    use(sd, file);
+    sd->host->fds[fd].open_flags = flags;
+    if (fate == FATE_GO_ON)
+        return fd;
+    sim_host_fd_close(sd->host, fd);
+    return -EIO;
+}
+
+void sim_disk_let_go(struct sim_disk *sd, int fd, struct sim_file **file)
+{
+    disk_check(sd);
+    if ((*file)->lock_fd == fd)
+        (*file)->lock_fd = -1;
+    unuse(sd, *file);
+    sim_file_unref(file);
+}
+
+int sim_disk_rename(struct sim_disk *sd, const char *path, const char *new_path)
+{
+    char from[SIM_PATH_SIZE_MAX];
+    char to[SIM_PATH_SIZE_MAX];
+    enum fate fate = begin(sd);
+    struct sim_file *file;
+    int r;
+
+    if (!has_effect(fate) || strikes(sd, &sd->host->faults.name_error))
+        return -EIO;
+    r = resolve(sd, path, from);
+    if (r < 0)
+        return r;
+    r = resolve(sd, new_path, to);
+    if (r < 0)
+        return r;
+    file = sim_names_find(&sd->names, from);
+    if (file == NULL)
+        return -ENOENT;
+    if (file->directory_path != NULL)
+        return -EBUSY;
+    if (is_directory(sd, to))
+        return -EISDIR;
+    if (strcmp(from, to) != 0) {
+        link_name(sd, to, file);
+        unlink_name(sd, from);
+        add_change(sd, from, file, to, file);
+    }
+    return fate == FATE_GO_ON ? 0 : -EIO;
+}
+
+int sim_disk_unlink(struct sim_disk *sd, const char *path)
+{
+    char normal[SIM_PATH_SIZE_MAX];
+    enum fate fate = begin(sd);
+    struct sim_file *file;
+    int r;
+
+    if (!has_effect(fate) || strikes(sd, &sd->host->faults.name_error))
+        return -EIO;
+    r = resolve(sd, path, normal);
+    if (r < 0)
+        return r;
+    if (is_directory(sd, normal))
+        return -EISDIR;
+    file = sim_names_find(&sd->names, normal);
+    if (file == NULL)
+        return -ENOENT;
+    add_change(sd, normal, file, NULL, NULL);
+    unlink_name(sd, normal);
+    return fate == FATE_GO_ON ? 0 : -EIO;
+}
+
+/* Direct I/O that is not aligned fails on a real disk; here it is found at once. */
+static void check_aligned(const struct sim_fd *record, const char *data, uint64_t size,
+                          uint64_t offset)
+{
+    if ((record->open_flags & O_DIRECT) == 0)
+        return;
+    assert((uintptr_t)data % SIM_SECTOR_SIZE == 0);
+    assert(size % SIM_SECTOR_SIZE == 0);
+    assert(offset % SIM_SECTOR_SIZE == 0);
+}
+
+/* A smaller size, in sectors; the whole one when it is a single sector. */
+static uint64_t shorten(struct sim_disk *sd, uint64_t size)
+{
+    uint64_t sectors = size / SIM_SECTOR_SIZE;
+
+    if (sectors < 2)
+        return size;
+    return (1 + rng_below(&sd->host->world->rng, sectors - 1)) * SIM_SECTOR_SIZE;
+}
+
+/* The open file behind fd, 0 or why it cannot be read or written. */
+static int file_of(const struct sim_disk *sd, int fd, int refused_mode, struct sim_file **ret_file)
+{
+    const struct sim_fd *record = sim_host_fd(sd->host, fd, SIM_FD_FILE);
+
+    if (record == NULL)
+        return -EBADF;
+    if ((record->open_flags & O_ACCMODE) == refused_mode)
+        return -EBADF;
+    if (record->file->directory_path != NULL)
+        return -EISDIR;
+    *ret_file = record->file;
+    return 0;
+}
+
+int64_t sim_disk_read(struct sim_disk *sd, int fd, char *data, uint64_t size, uint64_t offset)
+{
+    enum fate fate = begin(sd);
+    struct sim_file *file;
+    int r;
+
+    if (fate != FATE_GO_ON || strikes(sd, &sd->host->faults.read_error))
+        return -EIO;
+    r = file_of(sd, fd, O_WRONLY, &file);
+    if (r < 0)
+        return r;
+    check_aligned(&sd->host->fds[fd], data, size, offset);
+    if (strikes(sd, &sd->host->faults.read_short))
+        size = shorten(sd, size);
+    return (int64_t)sim_file_read(file, data, size, offset);
+}
+
+/* How much of a write fits on the medium: size, less in whole blocks, or 0. */
+static uint64_t fitting(const struct sim_disk *sd, const struct sim_file *file, uint64_t size,
+                        uint64_t offset)
+{
+    uint64_t end = space_of(max_u64(offset + size, file->size));
+    uint64_t free_size = sd->capacity > sd->used ? sd->capacity - sd->used : 0;
+    uint64_t reach = space_of(file->size) + free_size / SIM_BLOCK_SIZE * SIM_BLOCK_SIZE;
+
+    if (end <= reach)
+        return size;
+    return offset < reach ? min_u64(size, reach - offset) : 0;
+}
+
+static void write_and_account(struct sim_disk *sd, struct sim_file *file, const char *data,
+                              uint64_t size, uint64_t offset, bool durable)
+{
+    uint64_t before = space_of(file->size);
+
+    sim_file_write(file, data, size, offset, ++sd->write_sequence, durable);
+    sd->used += space_of(file->size) - before;
+}
+
+static void write_torn(struct sim_disk *sd, struct sim_file *file, const char *data, uint64_t size,
+                       uint64_t offset)
+{
+    uint64_t before = space_of(file->size);
+
+    sim_file_write_torn(file, &sd->host->world->rng, data, size, offset, ++sd->write_sequence);
+    sd->used += space_of(file->size) - before;
+}
+
+int64_t sim_disk_write(struct sim_disk *sd, int fd, const char *data, uint64_t size,
+                       uint64_t offset, bool durable)
+{
+    struct sim_faults *faults = &sd->host->faults;
+    enum fate fate = begin(sd);
+    struct sim_file *file;
+    int r;
+
+    if (fate == FATE_DEAD)
+        return -EIO;
+    r = file_of(sd, fd, O_RDONLY, &file);
+    if (r < 0)
+        return r;
+    check_aligned(&sd->host->fds[fd], data, size, offset);
+    durable = durable || (sd->host->fds[fd].open_flags & O_DSYNC) != 0;
+    if (size == 0)
+        return 0;
+    if (strikes(sd, &faults->write_no_space))
+        return -ENOSPC;
+    size = fitting(sd, file, size, offset);
+    if (size == 0)
+        return -ENOSPC;
+    if (strikes(sd, &faults->write_short))
+        size = shorten(sd, size);
+    if (fate != FATE_GO_ON || strikes(sd, &faults->write_error)) {
+        write_torn(sd, file, data, size, offset);
+        return -EIO;
+    }
+    write_and_account(sd, file, data, size, offset, durable);
+    return (int64_t)size;
+}
+
+void sim_disk_abandon_write(struct sim_disk *sd, int fd, const char *data, uint64_t size,
+                            uint64_t offset)
+{
+    struct sim_file *file;
+
+    disk_check(sd);
+    if (file_of(sd, fd, O_RDONLY, &file) < 0)
+        return;
+    size = fitting(sd, file, size, offset);
+    if (size > 0)
+        write_torn(sd, file, data, size, offset);
+}
+
+/* Brings to the medium the changes in directory (a normal path). */
+static void sync_names(struct sim_disk *sd, const char *directory)
+{
+    uint32_t left_count = 0;
+
+    for (uint32_t i = 0; i < sd->change_count; i++) {
+        struct sim_change *change = &sd->changes[i];
+        char parent[SIM_PATH_SIZE_MAX];
+
+        sim_path_parent(change->file != NULL ? change->new_path : change->path, parent);
+        if (strcmp(parent, directory) != 0) {
+            sd->changes[left_count++] = *change;
+            continue;
+        }
+        apply_change(sd, change);
+        sim_file_unref(&change->file);
+    }
+    sd->change_count = left_count;
+}
+
+int sim_disk_sync(struct sim_disk *sd, int fd, uint64_t sequence)
+{
+    struct rng *rng = &sd->host->world->rng;
+    enum fate fate = begin(sd);
+    const struct sim_fd *record = sim_host_fd(sd->host, fd, SIM_FD_FILE);
+
+    if (!has_effect(fate))
+        return -EIO;
+    if (record == NULL)
+        return -EBADF;
+    if (strikes(sd, &sd->host->faults.sync_error)) {
+        sim_file_sync_fail(record->file, rng);
+        return -EIO;
+    }
+    if (record->file->directory_path != NULL)
+        sync_names(sd, record->file->directory_path);
+    else
+        sim_file_sync(record->file, sequence);
+    return fate == FATE_GO_ON ? 0 : -EIO;
+}
+
+/* From here: the blocking calls. They act at once, and leave a line in the trace. */
+
+static struct sim_disk *disk_of(struct disk *disk)
+{
+    struct sim_disk *sd = container_of(disk, struct sim_disk, disk);
+
+    disk_check(sd);
+    return sd;
+}
+
+static int64_t traced(const struct sim_disk *sd, const char *what, int fd, int64_t value,
+                      uint64_t detail)
+{
+    sim_host_trace(sd->host, what, fd, value, detail);
+    return value;
+}
+
+static int on_open(struct disk *disk, const char *path, int flags, uint32_t mode)
+{
+    struct sim_disk *sd = disk_of(disk);
+
+    (void)mode; /* one user, who may do everything */
+    return (int)traced(sd, "d.open", -1, sim_disk_open(sd, path, flags),
+                       sim_hash(path, strlen(path)));
+}
+
+static void on_close(struct disk *disk, int fd)
+{
+    struct sim_disk *sd = disk_of(disk);
+
+    /* A process that dies in a call still runs its clean-up. */
+    if (sim_host_fd(sd->host, fd, SIM_FD_FILE) != NULL)
+        sim_host_fd_close(sd->host, fd);
+    else
+        assert(sd->host->state != SIM_HOST_UP);
+}
+
+static int64_t on_read(struct disk *disk, int fd, void *data, size_t size, uint64_t offset)
+{
+    struct sim_disk *sd = disk_of(disk);
+
+    return traced(sd, "d.read", fd, sim_disk_read(sd, fd, data, size, offset), offset);
+}
+
+static int64_t on_write(struct disk *disk, int fd, const void *data, size_t size, uint64_t offset)
+{
+    struct sim_disk *sd = disk_of(disk);
+
+    return traced(sd, "d.write", fd, sim_disk_write(sd, fd, data, size, offset, false),
+                  offset ^ sim_hash(data, size));
+}
+
+static int on_sync(struct disk *disk, int fd)
+{
+    struct sim_disk *sd = disk_of(disk);
+
+    return (int)traced(sd, "d.sync", fd, sim_disk_sync(sd, fd, UINT64_MAX), 0);
+}
+
+static int sync_directory(struct sim_disk *sd, const char *path)
+{
+    char normal[SIM_PATH_SIZE_MAX];
+    enum fate fate = begin(sd);
+    int r;
+
+    if (!has_effect(fate) || strikes(sd, &sd->host->faults.sync_error))
+        return -EIO;
+    r = sim_path_normalise(path, normal);
+    if (r < 0)
+        return r;
+    if (!is_directory(sd, normal))
+        return sim_names_find(&sd->names, normal) == NULL ? -ENOENT : -ENOTDIR;
+    sync_names(sd, normal);
+    return fate == FATE_GO_ON ? 0 : -EIO;
+}
+
+static int on_sync_directory(struct disk *disk, const char *path)
+{
+    struct sim_disk *sd = disk_of(disk);
+
+    return (int)traced(sd, "d.syncdir", -1, sync_directory(sd, path), 0);
+}
+
+static int on_size(struct disk *disk, int fd, uint64_t *ret_size)
+{
+    struct sim_disk *sd = disk_of(disk);
+    const struct sim_fd *record = sim_host_fd(sd->host, fd, SIM_FD_FILE);
+
+    if (begin(sd) != FATE_GO_ON)
+        return -EIO;
+    if (record == NULL)
+        return -EBADF;
+    *ret_size = record->file->size;
+    return 0;
+}
+
+static int truncate_file(struct sim_disk *sd, int fd, uint64_t size)
+{
+    enum fate fate = begin(sd);
+    struct sim_file *file;
+    int r;
+
+    if (!has_effect(fate) || strikes(sd, &sd->host->faults.write_error))
+        return -EIO;
+    r = file_of(sd, fd, O_RDONLY, &file);
+    if (r < 0)
+        return r;
+    if (size > file->size && fitting(sd, file, size - file->size, file->size) < size - file->size)
+        return -ENOSPC;
+    truncate_to(sd, file, size);
+    return fate == FATE_GO_ON ? 0 : -EIO;
+}
+
+static int on_truncate(struct disk *disk, int fd, uint64_t size)
+{
+    struct sim_disk *sd = disk_of(disk);
+
+    return (int)traced(sd, "d.truncate", fd, truncate_file(sd, fd, size), size);
+}
+
+static int on_rename(struct disk *disk, const char *path, const char *new_path)
+{
+    struct sim_disk *sd = disk_of(disk);
+
+    return (int)traced(sd, "d.rename", -1, sim_disk_rename(sd, path, new_path),
+                       sim_hash(new_path, strlen(new_path)));
+}
+
+static int on_unlink(struct disk *disk, const char *path)
+{
+    struct sim_disk *sd = disk_of(disk);
+
+    return (int)traced(sd, "d.unlink", -1, sim_disk_unlink(sd, path), sim_hash(path, strlen(path)));
+}
+
+static int make_directory(struct sim_disk *sd, const char *path)
+{
+    char normal[SIM_PATH_SIZE_MAX];
+    enum fate fate = begin(sd);
+    int r;
+
+    if (!has_effect(fate) || strikes(sd, &sd->host->faults.name_error))
+        return -EIO;
+    r = resolve(sd, path, normal);
+    if (r < 0)
+        return r;
+    if (sim_names_find(&sd->names, normal) != NULL)
+        return -EEXIST;
+    create(sd, normal, normal);
+    return fate == FATE_GO_ON ? 0 : -EIO;
+}
+
+static int on_make_directory(struct disk *disk, const char *path, uint32_t mode)
+{
+    struct sim_disk *sd = disk_of(disk);
+
+    (void)mode;
+    return (int)traced(sd, "d.mkdir", -1, make_directory(sd, path), sim_hash(path, strlen(path)));
+}
+
+/* Copies the names in directory, in drawn order, so that the visitor may change them. */
+static char (*copy_names(const struct sim_disk *sd, const char *directory,
+                         uint32_t *ret_count))[SIM_PATH_SIZE_MAX]
+{
+    char(*copies)[SIM_PATH_SIZE_MAX] = sim_alloc((size_t)sd->names.count * SIM_PATH_SIZE_MAX);
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < sd->names.count; i++) {
+        const char *path = sd->names.entries[i].path;
+        char parent[SIM_PATH_SIZE_MAX];
+        uint64_t other;
+
+        sim_path_parent(path, parent);
+        if (path[0] == '\0' || strcmp(parent, directory) != 0)
+            continue;
+        other = rng_below(&sd->host->world->rng, (uint64_t)count + 1);
+        memcpy(copies[count++], copies[other], SIM_PATH_SIZE_MAX);
+        memcpy(copies[other], path, SIM_PATH_SIZE_MAX);
+    }
+    *ret_count = count;
+    return copies;
+}
+
+static int on_list(struct disk *disk, const char *path, struct disk_visitor *visitor)
+{
+    struct sim_disk *sd = disk_of(disk);
+    char normal[SIM_PATH_SIZE_MAX];
+    char(*copies)[SIM_PATH_SIZE_MAX];
+    uint32_t count;
+    int r;
+
+    if (begin(sd) != FATE_GO_ON || strikes(sd, &sd->host->faults.name_error))
+        return -EIO;
+    r = sim_path_normalise(path, normal);
+    if (r < 0)
+        return r;
+    if (!is_directory(sd, normal))
+        return sim_names_find(&sd->names, normal) == NULL ? -ENOENT : -ENOTDIR;
+
+    copies = copy_names(sd, normal, &count);
+    for (uint32_t i = 0; i < count && r >= 0; i++)
+        r = visitor->visit(visitor, sim_path_base(copies[i]));
+    free(copies);
+    return r < 0 ? r : 0;
+}
+
+static int on_lock(struct disk *disk, int fd)
+{
+    struct sim_disk *sd = disk_of(disk);
+    const struct sim_fd *record = sim_host_fd(sd->host, fd, SIM_FD_FILE);
+
+    if (begin(sd) != FATE_GO_ON)
+        return -EIO;
+    if (record == NULL)
+        return -EBADF;
+    if (record->file->lock_fd != -1 && record->file->lock_fd != fd)
+        return -EWOULDBLOCK;
+    record->file->lock_fd = fd;
+    return 0;
+}
+
+static int on_space(struct disk *disk, const char *path, uint64_t *ret_free, uint64_t *ret_total)
+{
+    struct sim_disk *sd = disk_of(disk);
+    char normal[SIM_PATH_SIZE_MAX];
+    int r;
+
+    if (begin(sd) != FATE_GO_ON)
+        return -EIO;
+    r = resolve(sd, path, normal);
+    if (r < 0)
+        return r;
+    *ret_free = sd->capacity > sd->used ? sd->capacity - sd->used : 0;
+    *ret_total = sd->capacity;
+    return 0;
+}
+
+static const struct disk_vtable vtable = {
+    .open = on_open,
+    .close = on_close,
+    .read = on_read,
+    .write = on_write,
+    .sync = on_sync,
+    .sync_directory = on_sync_directory,
+    .size = on_size,
+    .truncate = on_truncate,
+    .rename = on_rename,
+    .unlink = on_unlink,
+    .make_directory = on_make_directory,
+    .list = on_list,
+    .lock = on_lock,
+    .space = on_space,
+};
