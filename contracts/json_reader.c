@@ -14,6 +14,8 @@
  *
  * In compact JSON there is no white space and most strings are shorter than 32
  * bytes, so both common cases take one compare and one vector load respectively.
+ * Values are put together in locals whose address stays here, so that they live in
+ * registers: a struct filled byte by byte and then copied stalls on its own stores.
  */
 #include "contracts/json_reader.h"
 
@@ -287,10 +289,15 @@ static const char *scan_literal(struct json_reader *reader, const char *at, stru
 static inline const char *scan_scalar(struct json_reader *reader, const char *at,
                                       struct json_value *value)
 {
+    bool has_escapes = false;
+    bool is_integer = false;
+
     switch (*at) {
     case '"':
         value->type = JSON_STRING;
-        return scan_string(reader, at, &value->has_escapes);
+        at = scan_string(reader, at, &has_escapes);
+        value->has_escapes = has_escapes;
+        return at;
     case '-':
     case '0':
     case '1':
@@ -303,7 +310,9 @@ static inline const char *scan_scalar(struct json_reader *reader, const char *at
     case '8':
     case '9':
         value->type = JSON_NUMBER;
-        return scan_number(reader, at, &value->is_integer);
+        at = scan_number(reader, at, &is_integer);
+        value->is_integer = is_integer;
+        return at;
     case 't':
         value->type = JSON_BOOLEAN;
         value->is_true = true;
@@ -324,13 +333,15 @@ static inline const char *scan_key(struct json_reader *reader, const char *at,
                                    struct json_value *key)
 {
     const char *begin = at;
+    bool has_escapes = false;
 
     if (unlikely(*at != '"'))
         return fail(reader, at, JSON_ERROR_KEY);
-    at = scan_string(reader, at, &key->has_escapes);
+    at = scan_string(reader, at, &has_escapes);
     if (unlikely(at == NULL))
         return NULL;
     key->type = JSON_STRING;
+    key->has_escapes = has_escapes;
     key->raw = (struct slice){begin, (size_t)(at - begin)};
     at = next_token(reader, at);
     if (unlikely(at == NULL))

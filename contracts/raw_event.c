@@ -116,9 +116,9 @@ static void add_type_issue(struct inspection *inspection, struct json_value key,
 }
 
 /* Reads attributes member by member when it is an object, else as any value. */
-static enum json_result read_attributes(struct json_reader *reader, struct fields *fields,
-                                        struct json_value *ret_value)
+static enum json_result read_attributes(struct json_reader *reader, struct fields *fields)
 {
+    struct json_value *attributes = &fields->values[FIELD_ATTRIBUTES];
     struct json_value key;
     struct json_value value;
     enum json_type type;
@@ -128,7 +128,7 @@ static enum json_result read_attributes(struct json_reader *reader, struct field
     if (result != JSON_OK)
         return result;
     if (type != JSON_OBJECT)
-        return json_reader_read(reader, ret_value);
+        return json_reader_read(reader, attributes);
     result = json_reader_enter_object(reader);
     while (result == JSON_OK) {
         result = json_reader_next_member(reader, &key);
@@ -147,7 +147,7 @@ static enum json_result read_attributes(struct json_reader *reader, struct field
     }
     if (result != JSON_END)
         return result;
-    *ret_value = (struct json_value){.type = JSON_OBJECT, .raw = json_reader_since(reader, begin)};
+    *attributes = (struct json_value){.type = JSON_OBJECT, .raw = json_reader_since(reader, begin)};
     return JSON_OK;
 }
 
@@ -158,23 +158,21 @@ static inline enum json_result collect_member(struct json_reader *reader,
                                               struct json_key_set *unknown_keys,
                                               struct fields *fields)
 {
-    struct json_value value;
+    struct json_value ignored;
     enum json_result result;
     enum field field = find_field(key);
     bool is_repeated;
 
-    if (field == FIELD_ATTRIBUTES)
-        result = read_attributes(reader, fields, &value);
-    else
-        result = json_reader_read(reader, &value);
-    if (unlikely(result != JSON_OK))
-        return result;
     if (likely(field != FIELD_NONE)) {
         is_repeated = fields->values[field].type != JSON_ABSENT;
-        fields->values[field] = value;
+        result = field == FIELD_ATTRIBUTES ? read_attributes(reader, fields)
+                                           : json_reader_read(reader, &fields->values[field]);
     } else {
         is_repeated = json_key_set_add(unknown_keys, key) == JSON_KEY_REPEATED;
+        result = json_reader_read(reader, &ignored);
     }
+    if (unlikely(result != JSON_OK))
+        return result;
     if (unlikely(is_repeated))
         add_issue(inspection, (struct issue){.kind = ISSUE_DUPLICATE_KEY, .key = *key});
     return JSON_OK;
@@ -302,7 +300,10 @@ static bool is_present(const struct fields *fields, enum field field)
     return fields->values[field].type != JSON_ABSENT;
 }
 
-/* Applies the rules and fills in the event, which is whole only when nothing was added. */
+/*
+ * Applies the rules and sets every member of the event but raw, and event_id only
+ * when there is one. The event is whole only when no issue was added.
+ */
 static void check_fields(struct inspection *inspection, const struct fields *fields,
                          struct raw_event *event)
 {
@@ -328,10 +329,12 @@ static void check_fields(struct inspection *inspection, const struct fields *fie
     event->error_code = fields->error_code;
     event->route = fields->route;
     event->payload = check_object(inspection, fields, FIELD_PAYLOAD);
-    if (is_present(fields, FIELD_ORG_ID) && check_string(inspection, fields, FIELD_ORG_ID))
-        event->org_id = fields->values[FIELD_ORG_ID];
-    if (is_present(fields, FIELD_PROJECT_ID) && check_string(inspection, fields, FIELD_PROJECT_ID))
-        event->project_id = fields->values[FIELD_PROJECT_ID];
+    if (is_present(fields, FIELD_ORG_ID))
+        (void)check_string(inspection, fields, FIELD_ORG_ID);
+    event->org_id = fields->values[FIELD_ORG_ID];
+    if (is_present(fields, FIELD_PROJECT_ID))
+        (void)check_string(inspection, fields, FIELD_PROJECT_ID);
+    event->project_id = fields->values[FIELD_PROJECT_ID];
     event->received_at = fields->values[FIELD_RECEIVED_AT];
 }
 
@@ -370,7 +373,7 @@ enum raw_event_result raw_event_read(struct json_reader *reader, int32_t index,
     result = collect(reader, &inspection, &fields);
     if (unlikely(result != JSON_END))
         return result_of_json(result);
-    *ret_event = (struct raw_event){.raw = json_reader_since(reader, begin)};
+    ret_event->raw = json_reader_since(reader, begin);
     check_fields(&inspection, &fields, ret_event);
     return likely(inspection.is_valid) ? RAW_EVENT_OK : RAW_EVENT_INVALID;
 }
