@@ -53,6 +53,8 @@ struct shard_internals {
     const char *panic_text;
     uint16_t current_type; /* message type */
 
+    struct list_node turn_hooks;
+
     /* Run queue and its slices. */
     struct list_node run_queue;
     uint64_t now_ns; /* the latest reading in this turn */
@@ -211,9 +213,9 @@ void actor_settle_panic(struct shard *shard);
 
 /*
  * Starts a DOWN actor again, same id, next incarnation. 0, or what start() answered:
- * then the actor is on its way to another MSG_EXIT.
+ * then the actor is on its way to another MSG_EXIT, so the result may be left alone.
  */
-MUST_USE int actor_restart(struct actor *actor);
+int actor_restart(struct actor *actor);
 
 /* Lets a DOWN actor go: dead letters, stale id, type->free. */
 void actor_discard(struct actor *actor);
