@@ -290,6 +290,52 @@ Test(io_uring_only, closes_what_an_earlier_accept_brings)
     close(listener);
 }
 
+Test(io_uring_only, serves_the_next_starved_receive_when_the_first_has_nothing_to_read)
+{
+    enum { CONNECTION_COUNT = 3, HOARDER = 0, IDLER = 1, WAITER = 2, BUFFER_COUNT = 4 };
+    static struct seen accept, recvs[CONNECTION_COUNT];
+    struct sockaddr_storage address;
+    int listener = listen_on(fixture.io, &address);
+    int peers[CONNECTION_COUNT], fds[CONNECTION_COUNT];
+    uint32_t hoarded[BUFFER_COUNT];
+    char stolen[8];
+
+    io_op_init(&accept.op, on_done);
+    io_accept(fixture.io, &accept.op, listener);
+    for (uint32_t i = 0; i < CONNECTION_COUNT; i++) {
+        peers[i] = peer_connect(&address);
+        drive(fixture.io, accept.count == i + 1);
+        fds[i] = accept.value;
+        io_op_init(&recvs[i].op, on_done);
+        io_recv(fixture.io, &recvs[i].op, fds[i]);
+    }
+    for (uint32_t i = 0; i < BUFFER_COUNT; i++) {
+        cr_assert(eq(i64, write(peers[HOARDER], "x", 1), 1));
+        drive(fixture.io, recvs[HOARDER].count == i + 1);
+        hoarded[i] = recvs[HOARDER].buffer_index;
+    }
+    for (uint64_t i = IDLER; i <= WAITER; i++) {
+        cr_assert(eq(i64, write(peers[i], "data", 4), 4));
+        drive(fixture.io, fixture.io->stats.starved_count == i);
+    }
+    cr_assert(eq(i64, recv(fds[IDLER], stolen, sizeof(stolen), MSG_DONTWAIT), 4));
+
+    /*
+     * One buffer for two in line, and the first in line has no use for it any more.
+     * Waits without end, so that blocking beside a free buffer fails the test.
+     */
+    io_buffer_release(fixture.io, hoarded[0]);
+    while (recvs[WAITER].count == 0) {
+        cr_assert(eq(int, io_wait(fixture.io, UINT64_MAX), 0));
+        io_reap(fixture.io, 64);
+    }
+    cr_expect(eq(i32, recvs[WAITER].value, 4));
+    cr_expect(eq(u32, recvs[IDLER].count, 0));
+    cr_expect(io_op_is_armed(&recvs[IDLER].op));
+    for (int i = 0; i < CONNECTION_COUNT; i++)
+        close(peers[i]);
+}
+
 Test(io_uring_only, ends_an_accept_without_descriptors_and_accepts_again_later)
 {
     enum { PEER_COUNT = 4 };
