@@ -38,6 +38,11 @@ struct slice {
     size_t size;
 };
 
+/* The same in the initializer of static data, where a cast is not constant. */
+#define SLICE_INITIALIZER(text)                                                                    \
+    {                                                                                              \
+        (text), sizeof(text) - 1                                                                   \
+    }
 #define SLICE_LITERAL(text) ((struct slice){(text), sizeof(text) - 1})
 
 /* Borrows the terminated text for as long as the slice is used. */

@@ -54,6 +54,12 @@ struct actor *shard_actor(struct shard *shard, struct actor_id id)
     return actor != NULL && actor->state == ACTOR_RUNNING ? actor : NULL;
 }
 
+void shard_add_turn_hook(struct shard *shard, struct turn_hook *hook)
+{
+    list_init(&hook->link);
+    list_push_back(&shard->internals->turn_hooks, &hook->link);
+}
+
 void shard_end(struct shard *shard)
 {
     shard->internals->ended = true;
@@ -264,6 +270,17 @@ static void submit_and_wait(struct shard *shard, bool may_wait)
         runtime_fail(shard->runtime, SHARD_EXIT_IO, "the I/O backend failed");
 }
 
+static void run_hooks(struct shard *shard)
+{
+    struct list_node *head = &shard->internals->turn_hooks;
+
+    for (struct list_node *node = head->next; node != head; node = node->next) {
+        struct turn_hook *hook = container_of(node, struct turn_hook, link);
+
+        hook->on_turn_end(hook);
+    }
+}
+
 bool shard_turn(struct shard *shard, bool may_wait)
 {
     struct shard *outer = shard_of_thread;
@@ -278,6 +295,7 @@ bool shard_turn(struct shard *shard, bool may_wait)
     run_guarded(shard, fire_timers);
     begin_run_slice(shard);
     run_guarded(shard, run_actors);
+    run_hooks(shard);
     flush_outboxes(shard);
     hand_over_log(shard);
     submit_and_wait(shard, may_wait);
@@ -351,6 +369,7 @@ int shard_init(struct shard *shard, struct runtime *runtime, uint32_t index)
     assert(internals != NULL);
     shard->runtime = runtime;
     shard->index = index;
+    list_init(&internals->turn_hooks);
     list_init(&internals->run_queue);
     clock_init(&shard->clock, config->clock_source);
     log_init(&shard->log, &shard->clock, config->log_level, config->log_format);

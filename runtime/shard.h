@@ -141,6 +141,19 @@ MUST_USE enum send_result runtime_post(struct runtime *runtime, struct actor_id 
 /* Waits until every shard's root supervisor has ended; then all threads have been joined. */
 void runtime_join(struct runtime *runtime);
 
+/*
+ * Work at the end of every turn, after the actors ran and before anything is
+ * submitted: for components that gather during a turn, such as the journal.
+ * Embedded in the component; it must not panic.
+ */
+struct turn_hook {
+    struct list_node link;
+    void (*on_turn_end)(struct turn_hook *hook);
+};
+
+/* Adds a hook for the rest of the shard's life. Set-up only. */
+void shard_add_turn_hook(struct shard *shard, struct turn_hook *hook);
+
 /* Ends a shard's loop after this turn. Called by its root when the tree is down. */
 void shard_end(struct shard *shard);
 

@@ -1,0 +1,70 @@
+/*
+ * Connection: one client's TCP connection, from accept to close.
+ *
+ * An actor that owns the descriptor, reads requests, lets handlers answer them
+ * one at a time and in order, and enforces every time-out. An idle connection
+ * holds no buffer.
+ */
+#pragma once
+
+#include "http/chunked.h"
+#include "http/exchange.h"
+#include "http/server.h"
+
+enum { CONNECTION_MAGIC = 0x434f4e4e };
+
+enum connection_state {
+    CONNECTION_IDLE,
+    CONNECTION_HEAD,
+    CONNECTION_BODY,
+    CONNECTION_PENDING,
+    CONNECTION_LINGER,
+};
+
+/* Private to connection.c and exchange.c; spelled out for the pool and exchange.c. */
+struct connection {
+    struct actor actor;
+    struct http_server *server;
+    int32_t fd;
+    uint8_t state; /* enum connection_state */
+    bool is_receiving_wanted;
+    bool peer_closed;
+    bool close_after_send;
+    bool fin_sent;
+    bool body_is_chunked;
+    bool continue_wanted;
+    struct io_op recv_op;
+    struct io_op send_op;
+    struct io_op shutdown_op;
+    struct timer timer;
+    uint64_t deadline_ns;       /* what the present state may take at most; UINT64_MAX: no limit */
+    uint64_t timer_armed_ns;    /* when the timer fires; it may be earlier than the deadline */
+    struct buffer *input;       /* bytes of requests not answered yet, or NULL */
+    struct buffer *output;      /* being sent, or gathered when nothing is in flight */
+    struct buffer *output_next; /* gathered while output is in flight */
+    struct request_parser parser;
+    uint64_t head_size;
+    uint64_t body_size; /* content length, or decoded chunk bytes so far */
+    struct chunked chunked;
+    struct list_node idle_link;
+    struct exchange exchange;
+};
+
+/* For the specification of the connections' supervisor. */
+extern const struct actor_type connection_type;
+
+/*
+ * Takes fd and serves it until it ends. 0; on -EAGAIN (no slot) or another
+ * negative errno the descriptor has been closed.
+ */
+MUST_USE int connection_open(struct http_server *server, int fd);
+
+/* Ends the connection that has been idle longest. False when none is idle. */
+bool connection_close_idle(struct http_server *server);
+
+/* The same, counted: to make room for a new one. */
+bool connection_evict(struct http_server *server);
+
+/* For exchange.c: appends head and body of an answer to what is to be sent. 0 or -errno. */
+MUST_USE int connection_write(struct connection *connection, const struct response_head *head,
+                              struct slice body);

@@ -1,0 +1,139 @@
+#include "http/listener.h"
+
+#include <errno.h>
+
+#include "http/connection.h"
+#include "runtime/shard.h"
+
+/*
+ *     ACCEPTING --limit reached, EMFILE, ENFILE, ENOMEM--> PAUSED
+ *     PAUSED --retry timer--> ACCEPTING
+ *
+ * The multishot accept may hand over connections that were accepted before a
+ * pause took effect; the spare slots of the pool are for those.
+ */
+
+static struct listener *listener_of(struct actor *self)
+{
+    return ACTOR_CAST(self, struct listener, LISTENER_MAGIC);
+}
+
+static bool is_at_limit(const struct listener *l)
+{
+    return l->server->connection_count >= l->server->limits.connection_count_max;
+}
+
+static void pause_accepting(struct listener *l)
+{
+    if (io_op_is_armed(&l->accept_op))
+        io_cancel(l->actor.shard->io, &l->accept_op);
+    actor_timer_start(&l->actor, &l->retry_timer, LISTENER_RETRY_MS);
+}
+
+static void resume_accepting(struct listener *l)
+{
+    if (is_at_limit(l) && !connection_evict(l->server)) {
+        actor_timer_start(&l->actor, &l->retry_timer, LISTENER_RETRY_MS);
+        return;
+    }
+    if (!io_op_is_armed(&l->accept_op))
+        io_accept(l->actor.shard->io, &l->accept_op, l->fd);
+}
+
+static int on_accepted(struct listener *l, const struct io_result *result)
+{
+    int r;
+
+    if (result->value >= 0) {
+        r = connection_open(l->server, result->value);
+        if (r < 0)
+            metrics_add(&l->actor.shard->metrics, l->server->metrics->accept_failures, 1);
+        if (is_at_limit(l) && !connection_evict(l->server))
+            pause_accepting(l);
+        else if (!result->more)
+            resume_accepting(l);
+        return ACTOR_OK;
+    }
+    if (l->is_stopping)
+        return ACTOR_STOP;
+    switch (-result->value) {
+    case ECANCELED: /* paused: the timer resumes */
+        return ACTOR_OK;
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM:
+        metrics_add(&l->actor.shard->metrics, l->server->metrics->accept_failures, 1);
+        (void)connection_evict(l->server);
+        pause_accepting(l);
+        return ACTOR_OK;
+    case ECONNABORTED:
+    case EINTR:
+    case EAGAIN:
+    case EPROTO:
+    case EPERM:
+        resume_accepting(l);
+        return ACTOR_OK;
+    default:
+        return result->value;
+    }
+}
+
+static int receive(struct actor *self, const struct message *msg)
+{
+    struct listener *l = listener_of(self);
+
+    assert(l->fd >= 0);
+    switch (msg->type) {
+    case MSG_IO:
+        assert(msg->as.io.op == &l->accept_op);
+        return on_accepted(l, msg->as.io.result);
+    case MSG_TIMER:
+        resume_accepting(l);
+        return ACTOR_OK;
+    case MSG_STOP:
+        l->is_stopping = true;
+        if (!io_op_is_armed(&l->accept_op))
+            return ACTOR_STOP;
+        io_cancel(self->shard->io, &l->accept_op);
+        return ACTOR_OK;
+    default:
+        return ACTOR_UNHANDLED;
+    }
+}
+
+static int start(struct actor *self)
+{
+    struct listener *l = listener_of(self);
+
+    actor_op_init(self, &l->accept_op);
+    actor_timer_init(self, &l->retry_timer);
+    l->is_stopping = false;
+    io_accept(self->shard->io, &l->accept_op, l->fd);
+    return 0;
+}
+
+/* The end, not a restart: nobody will accept on the socket any more. */
+static void free_listener(struct actor *self)
+{
+    struct listener *l = listener_of(self);
+
+    io_close_now(self->shard->io, l->fd);
+    l->fd = -1;
+}
+
+const struct actor_type listener_type = {
+    .name = "listener",
+    .start = start,
+    .receive = receive,
+    .free = free_listener,
+    .mailbox_max = 16,
+};
+
+void listener_init(struct listener *listener, struct http_server *server, int fd)
+{
+    assert(fd >= 0);
+    memset(listener, 0, sizeof(*listener));
+    listener->server = server;
+    listener->fd = fd;
+}

@@ -1,0 +1,131 @@
+#include "http/server.h"
+
+#include <errno.h>
+
+#include "http/connection.h"
+#include "runtime/memory.h"
+
+/*
+ * The series of a route are made for every status that weir sends, so that a
+ * request only adds to a number it finds by index; those that stay 0 are left
+ * out when rendered. The last row, "other", counts requests that matched no
+ * route, so that a scan for paths cannot grow the metrics.
+ */
+
+static const uint64_t DURATION_BOUNDS_NS[] = {
+    100000,   250000,   500000,    1000000,   2500000,   5000000,    10000000,
+    25000000, 50000000, 100000000, 250000000, 500000000, 1000000000, 2500000000,
+};
+
+static const uint16_t STATUSES[] = {
+    200, 201, 202, 204, 400, 401, 403, 404, 405, 406, 408, 409, 410, 411,
+    412, 413, 414, 415, 417, 422, 429, 431, 500, 501, 502, 503, 504, 505,
+};
+
+static_assert(ARRAY_COUNT(STATUSES) <= HTTP_STATUS_SERIES_COUNT, "a series per status");
+
+uint32_t http_status_index(uint32_t status)
+{
+    for (uint32_t i = 0; i < ARRAY_COUNT(STATUSES); i++)
+        if (STATUSES[i] == status)
+            return i;
+    assert(!"a status that has no series");
+    return 0;
+}
+
+static const char *route_pattern(const struct router *router, uint32_t index)
+{
+    return index < router->count ? router->routes[index].pattern : "other";
+}
+
+static const char *route_method(const struct router *router, uint32_t index)
+{
+    return index < router->count ? http_method_name(router->routes[index].method).data : "any";
+}
+
+void http_metrics_register(struct http_metrics *metrics, struct metrics_registry *registry,
+                           const struct router *router)
+{
+    assert(router->count <= ROUTE_COUNT_MAX);
+    for (uint32_t i = 0; i <= router->count; i++)
+        for (uint32_t j = 0; j < ARRAY_COUNT(STATUSES); j++)
+            metrics->requests[i][j] = metrics_add_series(
+                registry, METRIC_COUNTER, METRIC_UNIT_NONE, "weir_http_requests_total",
+                metrics_text(registry, "route=\"%s\",method=\"%s\",status=\"%u\"",
+                             route_pattern(router, i), route_method(router, i), STATUSES[j]),
+                "Requests answered.");
+    for (uint32_t i = 0; i <= router->count; i++)
+        metrics->duration[i] = metrics_add_histogram(
+            registry, METRIC_UNIT_SECONDS, "weir_http_request_duration_seconds",
+            metrics_text(registry, "route=\"%s\",method=\"%s\"", route_pattern(router, i),
+                         route_method(router, i)),
+            "From the end of the request head to the answer.", DURATION_BOUNDS_NS,
+            ARRAY_COUNT(DURATION_BOUNDS_NS));
+    metrics->connections = metrics_add_series(registry, METRIC_GAUGE, METRIC_UNIT_NONE,
+                                              "weir_http_connections", "", "Connections open now.");
+    metrics->connections_accepted =
+        metrics_add_series(registry, METRIC_COUNTER, METRIC_UNIT_NONE,
+                           "weir_http_connections_accepted_total", "", "Connections accepted.");
+    metrics->connections_evicted = metrics_add_series(
+        registry, METRIC_COUNTER, METRIC_UNIT_NONE, "weir_http_connections_evicted_total", "",
+        "Idle connections closed to make room for new ones.");
+    metrics->accept_failures = metrics_add_series(registry, METRIC_COUNTER, METRIC_UNIT_NONE,
+                                                  "weir_http_accept_failures_total", "",
+                                                  "Connections that could not be accepted.");
+}
+
+int http_server_init(struct http_server *server, struct shard *shard, const struct router *router,
+                     const struct http_limits *limits, const struct http_metrics *metrics,
+                     struct buffer_pool *buffers)
+{
+    size_t workspace_size = content_decoder_workspace_size(CONTENT_DECODER_WINDOW_LOG_MAX);
+    int r;
+
+    assert(limits->connection_count_max > 0);
+    memset(server, 0, sizeof(*server));
+    r = memory_map(workspace_size, &server->decoder_workspace);
+    if (r < 0)
+        return r;
+    r = pool_init(&server->connections, "connections", sizeof(struct connection),
+                  limits->connection_count_max + HTTP_CONNECTION_SPARE_COUNT);
+    if (r < 0) {
+        memory_unmap(&server->decoder_workspace, workspace_size);
+        return r;
+    }
+    content_decoder_init(&server->decoder, server->decoder_workspace, workspace_size,
+                         CONTENT_DECODER_WINDOW_LOG_MAX);
+    server->shard = shard;
+    server->router = *router;
+    server->limits = *limits;
+    server->metrics = metrics;
+    server->buffers = buffers;
+    list_init(&server->idle);
+    return 0;
+}
+
+void http_server_deinit(struct http_server *server)
+{
+    assert(server->connection_count == 0);
+    pool_deinit(&server->connections);
+    memory_unmap(&server->decoder_workspace,
+                 content_decoder_workspace_size(CONTENT_DECODER_WINDOW_LOG_MAX));
+}
+
+void http_server_drain(struct http_server *server)
+{
+    server->draining = true;
+    for (uint32_t i = 0; i < server->connections.slot_count; i++)
+        if (!connection_close_idle(server))
+            return;
+}
+
+struct slice http_server_date(struct http_server *server)
+{
+    uint64_t now_s = server->shard->clock.unix_ms / 1000;
+
+    if (server->date_s != now_s) {
+        http_date_write(server->shard->clock.unix_ms, server->date);
+        server->date_s = now_s;
+    }
+    return (struct slice){server->date, HTTP_DATE_SIZE};
+}

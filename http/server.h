@@ -1,0 +1,92 @@
+/*
+ * Server: what the connections of one shard share.
+ *
+ * Limits, router, pools, the list of idle connections and the parser's scratch.
+ * One per shard, embedded in the floor above, which finds its own context by
+ * container_of(). Only the shard's thread touches it.
+ */
+#pragma once
+
+#include "http/content_decoder.h"
+#include "http/request_parser.h"
+#include "http/response_head.h"
+#include "http/router.h"
+#include "runtime/buffer.h"
+#include "runtime/limits.h"
+#include "runtime/shard.h"
+#include "runtime/supervisor.h"
+
+enum {
+    HTTP_STATUS_SERIES_COUNT = 32,
+    HTTP_CONNECTION_SPARE_COUNT = 64,    /* slots beyond the limit: closing while the next comes */
+    HTTP_OUTPUT_PENDING_MAX = 64 * 1024, /* unsent answer bytes that stop pipelining */
+    HTTP_INPUT_PIPELINED_MAX = 64 * 1024 /* unparsed bytes that stop receiving */
+};
+
+/* Times in milliseconds, sizes in bytes; all positive. */
+struct http_limits {
+    uint32_t connection_count_max; /* per shard */
+    uint32_t head_size_max;
+    uint64_t header_timeout_ms; /* from the first byte of a request to its empty line */
+    uint64_t body_timeout_ms;   /* without a byte of an announced body */
+    uint64_t idle_timeout_ms;   /* between requests */
+    uint64_t write_timeout_ms;  /* without the peer taking an answer */
+    uint64_t linger_timeout_ms; /* after the last answer, for the peer to read it */
+};
+
+/* Series for every route and status; registered once, shared read-only by the shards. */
+struct http_metrics {
+    struct metric requests[ROUTE_COUNT_MAX + 1][HTTP_STATUS_SERIES_COUNT];
+    struct metric duration[ROUTE_COUNT_MAX + 1];
+    struct metric connections;
+    struct metric connections_accepted;
+    struct metric connections_evicted;
+    struct metric accept_failures;
+};
+
+/* Private to http/; embedded by value. draining may be read. */
+struct http_server {
+    struct shard *shard;
+    struct router router;
+    struct http_limits limits;
+    const struct http_metrics *metrics;
+    struct buffer_pool *buffers; /* borrowed */
+    struct pool connections;
+    struct list_node idle;         /* connections between requests, longest idle first */
+    struct supervisor *supervisor; /* the connections' parent */
+    uint32_t connection_count;
+    bool draining;
+    struct http_request request; /* scratch of the request at hand */
+    struct content_decoder decoder;
+    char *decoder_workspace;
+    uint64_t date_s;
+    char date[HTTP_DATE_SIZE];
+};
+
+/* Registers the series of these routes. At boot, before the freeze. */
+void http_metrics_register(struct http_metrics *metrics, struct metrics_registry *registry,
+                           const struct router *router);
+
+/*
+ * Sets up the shard's server. Borrows router's table, metrics and buffers for its
+ * life. 0 or -ENOMEM. Start-up only.
+ */
+MUST_USE int http_server_init(struct http_server *server, struct shard *shard,
+                              const struct router *router, const struct http_limits *limits,
+                              const struct http_metrics *metrics, struct buffer_pool *buffers);
+
+/* Gives the memory back; no connection may be left. */
+void http_server_deinit(struct http_server *server);
+
+/* Refuses new requests' keep-alive from now on and closes what is idle. */
+void http_server_drain(struct http_server *server);
+
+/* The place of a status among the series; aborts on one that weir does not send. */
+uint32_t http_status_index(uint32_t status);
+
+/* The Date value of this second. */
+struct slice http_server_date(struct http_server *server);
+
+/* Adds one line per pool to the printed sum of limits. */
+void http_server_limits(const struct http_limits *limits, uint32_t shard_count,
+                        struct limits *lines);
