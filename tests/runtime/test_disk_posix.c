@@ -15,6 +15,21 @@ static char directory[64];
 static char path[128];
 static char other_path[128];
 
+static void teardown(void)
+{
+    unlink(path);
+    unlink(other_path);
+    rmdir(other_path);
+    rmdir(directory);
+}
+
+/* An assert that a test wants leaves no other moment to tidy up. */
+static void on_abort(int number)
+{
+    (void)number;
+    teardown();
+}
+
 static void setup(void)
 {
     disk = disk_posix();
@@ -22,14 +37,7 @@ static void setup(void)
     cr_assert(ne(ptr, mkdtemp(directory), NULL));
     snprintf(path, sizeof(path), "%s/file", directory);
     snprintf(other_path, sizeof(other_path), "%s/other", directory);
-}
-
-static void teardown(void)
-{
-    unlink(path);
-    unlink(other_path);
-    rmdir(other_path);
-    rmdir(directory);
+    signal(SIGABRT, on_abort);
 }
 
 static int create(void)

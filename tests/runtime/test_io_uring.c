@@ -28,6 +28,13 @@ static const uint64_t TURN_NS = 100000000;
 static char directory[64];
 static struct io_uring_config small = {.entries = 64, .cq_entries = 128, .recv_buffer_size = 4096};
 
+/* An assert that a test wants leaves no other moment to tidy up. */
+static void on_abort(int number)
+{
+    (void)number;
+    rmdir(directory);
+}
+
 void io_fixture_open(struct io_fixture *fixture, uint32_t buffer_count)
 {
     struct io_uring_config config = small;
@@ -35,6 +42,7 @@ void io_fixture_open(struct io_fixture *fixture, uint32_t buffer_count)
     config.recv_buffer_count = buffer_count;
     snprintf(directory, sizeof(directory), "/tmp/weir-io-XXXXXX");
     cr_assert(ne(ptr, mkdtemp(directory), NULL));
+    signal(SIGABRT, on_abort);
     cr_assert(eq(int, io_uring_new(&config, &fixture->io), 0));
     cr_assert(eq(int, io_enable(fixture->io), 0));
     fixture->directory = directory;
