@@ -99,3 +99,8 @@ int disk_space(struct disk *disk, const char *path, uint64_t *ret_free, uint64_t
     assert(ret_total != NULL);
     return disk->vtable->space(disk, path, ret_free, ret_total);
 }
+
+bool disk_is_volatile(struct disk *disk, const char *path)
+{
+    return disk->vtable->is_volatile != NULL && disk->vtable->is_volatile(disk, path);
+}

@@ -35,6 +35,7 @@ struct disk_vtable {
     int (*list)(struct disk *disk, const char *path, struct disk_visitor *visitor);
     int (*lock)(struct disk *disk, int fd);
     int (*space)(struct disk *disk, const char *path, uint64_t *ret_free, uint64_t *ret_total);
+    bool (*is_volatile)(struct disk *disk, const char *path); /* NULL: never */
 };
 
 struct disk {
@@ -81,3 +82,6 @@ MUST_USE int disk_lock(struct disk *disk, int fd);
 /* Free (for this user) and total bytes of the file system that holds path. */
 MUST_USE int disk_space(struct disk *disk, const char *path, uint64_t *ret_free,
                         uint64_t *ret_total);
+
+/* True when path lies on a file system that lives in memory (tmpfs, ramfs). */
+bool disk_is_volatile(struct disk *disk, const char *path);

@@ -1,9 +1,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "runtime/disk.h"
@@ -176,6 +178,15 @@ static int posix_space(struct disk *disk, const char *path, uint64_t *ret_free, 
     return 0;
 }
 
+static bool posix_is_volatile(struct disk *disk, const char *path)
+{
+    struct statfs status;
+
+    (void)disk;
+    return statfs(path, &status) == 0 &&
+           (status.f_type == TMPFS_MAGIC || status.f_type == RAMFS_MAGIC);
+}
+
 static const struct disk_vtable DISK_POSIX_VTABLE = {
     .open = posix_open,
     .close = posix_close,
@@ -191,6 +202,7 @@ static const struct disk_vtable DISK_POSIX_VTABLE = {
     .list = posix_list,
     .lock = posix_lock,
     .space = posix_space,
+    .is_volatile = posix_is_volatile,
 };
 
 struct disk *disk_posix(void)
