@@ -626,6 +626,8 @@ MUST_USE static int proceed(struct connection *c)
         return ACTOR_STOP;
     if (c->state == CONNECTION_LINGER && !is_sending && !c->fin_sent) {
         c->fin_sent = true;
+        memset(&c->shutdown_op, 0, sizeof(c->shutdown_op));
+        actor_op_init(&c->actor, &c->shutdown_op);
         io_shutdown(c->actor.shard->io, &c->shutdown_op, c->fd, SHUT_WR);
         set_deadline(c, c->server->limits.linger_timeout_ms);
     }
@@ -712,6 +714,7 @@ MUST_USE static int on_io(struct connection *c, const struct message_io *io)
         return on_received(c, io->result);
     if (io->op == &c->send_op)
         return on_sent(c, io->result);
+    assert(c->fin_sent);
     assert(io->op == &c->shutdown_op);
     return c->peer_closed ? ACTOR_STOP : ACTOR_OK;
 }
@@ -812,7 +815,6 @@ static int start(struct actor *self)
 
     actor_op_init(self, &c->recv_op);
     actor_op_init(self, &c->send_op);
-    actor_op_init(self, &c->shutdown_op);
     actor_timer_init(self, &c->timer);
     list_init(&c->idle_link);
     c->timer_armed_ns = UINT64_MAX;

@@ -35,7 +35,6 @@ struct connection {
     bool continue_wanted;
     struct io_op recv_op;
     struct io_op send_op;
-    struct io_op shutdown_op;
     struct timer timer;
     uint64_t deadline_ns;       /* what the present state may take at most; UINT64_MAX: no limit */
     uint64_t timer_armed_ns;    /* when the timer fires; it may be earlier than the deadline */
@@ -45,10 +44,15 @@ struct connection {
     struct request_parser parser;
     uint64_t head_size;
     uint64_t body_size; /* content length, or decoded chunk bytes so far */
-    struct chunked chunked;
+    union {
+        struct chunked chunked;   /* while a chunked body is read */
+        struct io_op shutdown_op; /* in CONNECTION_LINGER, from fin_sent on */
+    };
     struct list_node idle_link;
     struct exchange exchange;
 };
+
+static_assert(sizeof(struct connection) <= 1024, "what an idle connection costs");
 
 /* For the specification of the connections' supervisor. */
 extern const struct actor_type connection_type;
