@@ -192,7 +192,10 @@ void journal_metrics_add(struct metrics_registry *registry, struct journal_metri
 MUST_USE int journal_open(const struct journal_config *config, const struct recovered_log *position,
                           struct journal **ret_journal);
 
-/* Frees it and nulls the pointer. Only when STOPPED, FAILED or the backend is gone. */
+/*
+ * Frees it and nulls the pointer. Only when STOPPED, or after the backend is gone: the
+ * memory may be under a running write otherwise. NULL is accepted.
+ */
 void journal_free(struct journal **journal);
 
 /*

@@ -1,0 +1,532 @@
+/*
+ * From files to records: which files make the log, where it ends, what lies behind.
+ *
+ * A log is a chain of segments: each header names the one before and the LSN of
+ * its first record. The chain begins at the oldest file with an intact header.
+ * Every segment but the last must hold all records below the next one's first LSN;
+ * what it holds from there on is a leftover and never looked at again. So a
+ * discarded block cannot come back: the start that discarded it goes on in a new
+ * segment, whose header says where the old one ended.
+ *
+ * L is the LSN of the last record of the last whole group before the first gap.
+ * Beyond the gap every block is looked at: "vouched" means that an intact block of
+ * this log, anywhere beyond the gap, states a durable LSN above L, which proves that
+ * what is missing had been acknowledged. What is not vouched for is discarded even
+ * if it looks valid.
+ *
+ *      found                                              done
+ *   1  no directory, or no file in it                     empty log
+ *   2  first file never begun, nothing vouched            empty log; file becomes a spare
+ *   3  header of the only file torn, nothing vouched      empty log; kept as .torn
+ *   4  header of the only file bad, vouched               refuse
+ *   5  header of the oldest file bad, later ones vouch    refuse
+ *   6  last file ends in zeros                            end of log
+ *   7  last file ends in blocks of an earlier use         end of log
+ *   8  last file is full, or was cut by an earlier start  end of log
+ *   9  bad block, nothing vouched beyond                  cut, keep .torn
+ *  10  bad block, intact blocks beyond, not vouched       cut, keep .torn, discard them
+ *  11  bad block, vouched beyond in the same file         refuse
+ *  12  bad block, vouched in a later file                 refuse
+ *  13  zeros in the middle, vouched beyond                refuse (a lost write)
+ *  14  zeros in the middle, not vouched                   cut, keep .torn
+ *  15  group without an end, then nothing                 group discarded
+ *  16  group without an end, then a new start's segment   group discarded, log goes on there
+ *  17  next file never begun                              end of log; file becomes a spare
+ *  18  next file's header torn, nothing vouched           end of log; kept as .torn
+ *  19  file missing in the middle, vouched later          refuse
+ *  20  segment too short for its successor, not vouched   cut before it, discard the successor
+ *  21  segment too short for its successor, vouched       refuse
+ *  22  intact block with a record that makes no sense     refuse
+ *  23  intact block at the wrong place (misdirected)      as a bad block: 9 to 12
+ *  24  file of another log, directory or format version   refuse
+ *  25  two files continue the same one                    the later start's; other is discarded
+ *  26  the disk cannot read                               refuse with its error
+ *
+ * What this cannot see: damage to the last write, when no watermark followed it,
+ * looks like a torn tail (9), and loss of the newest files altogether looks like a
+ * log that never had them.
+ *
+ * Order of the changes: copies to .torn, sync, names; then truncation of the last
+ * segment to its valid blocks; then leftovers become spares; then the directory. Each can be
+ * repeated, and the log reads the same before and after each.
+ */
+#include "store/recovery.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+
+#include "store/log_files.h"
+#include "store/segment_scan.h"
+
+static_assert((int)LOG_FILES_TEXT_SIZE == (int)RECOVERY_TEXT_SIZE, "one text");
+
+enum { TORN_SIZE_MAX = 16 << 20, FILE_MODE = 0600 };
+
+/* One log on its way. */
+struct log_state {
+    struct log_files files;
+    uint32_t last;      /* index of the last segment of the log, LOG_FILES_NONE: empty */
+    uint64_t lsn_next;  /* L + 1 */
+    uint64_t end_block; /* blocks of the last segment that count */
+    bool ended;
+    bool *kept; /* by file: part of the log */
+    struct recovered_log result;
+};
+
+/* One segment to visit. */
+struct stop {
+    uint32_t log;
+    uint32_t file;
+    uint32_t boot_generation;
+    uint64_t seq;
+};
+
+struct recovery {
+    const struct recovery_config *config;
+    struct segment_scan scan;
+    struct log_state *logs;
+    uint32_t log_count;
+    struct stop *stops;
+    uint32_t stop_count;
+    uint64_t total_bytes;
+    uint64_t done_bytes;
+    char *text;
+};
+
+PRINTF_LIKE(2, 3) static void say(const struct recovery *recovery, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(recovery->text, RECOVERY_TEXT_SIZE, format, arguments);
+    va_end(arguments);
+}
+
+/* ---- which files make the log ---- */
+
+MUST_USE static int load_log(struct recovery *recovery, uint32_t log)
+{
+    const struct recovery_config *config = recovery->config;
+    struct log_state *state = &recovery->logs[log];
+    int r;
+
+    r = log_files_load(config->disk, config->data_path, log, config->superblock->uuid,
+                       !config->read_only, config->unsafe_storage, &state->files, recovery->text);
+    if (r < 0)
+        return r;
+    state->kept = calloc(state->files.count + 1, sizeof(bool));
+    if (state->kept == NULL)
+        return -ENOMEM;
+    state->last = LOG_FILES_NONE;
+    state->lsn_next = 1;
+    state->result.log = log;
+    return 0;
+}
+
+static int compare_stops(const void *a, const void *b)
+{
+    const struct stop *left = a;
+    const struct stop *right = b;
+
+    if (left->boot_generation != right->boot_generation)
+        return left->boot_generation < right->boot_generation ? -1 : 1;
+    if (left->log != right->log)
+        return left->log < right->log ? -1 : 1;
+    return left->seq < right->seq ? -1 : left->seq > right->seq;
+}
+
+/*
+ * Where the chain begins. A damaged header before the first intact one ends the log at
+ * once: what comes after is refused when vouched for, and else discarded.
+ */
+static uint32_t chain_start(const struct log_files *files)
+{
+    uint32_t first = log_files_first(files);
+
+    return first == 0 ? 0 : LOG_FILES_NONE;
+}
+
+/* Lists the segments of all chains in the order in which they are visited. */
+MUST_USE static int plan(struct recovery *recovery)
+{
+    uint32_t file_count = 0;
+
+    for (uint32_t i = 0; i < recovery->log_count; i++)
+        file_count += recovery->logs[i].files.count;
+    recovery->stops = calloc(file_count + 1, sizeof(recovery->stops[0]));
+    if (recovery->stops == NULL)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < recovery->log_count; i++) {
+        const struct log_files *files = &recovery->logs[i].files;
+
+        for (uint32_t j = chain_start(files); j != LOG_FILES_NONE; j = log_files_after(files, j)) {
+            recovery->stops[recovery->stop_count++] = (struct stop){
+                .log = i,
+                .file = j,
+                .boot_generation = files->files[j].header.boot_generation,
+                .seq = files->files[j].seq,
+            };
+            recovery->total_bytes += files->files[j].size;
+        }
+    }
+    qsort(recovery->stops, recovery->stop_count, sizeof(recovery->stops[0]), compare_stops);
+    return 0;
+}
+
+/* ---- reading ---- */
+
+MUST_USE static int visit_group(struct recovery *recovery, struct log_state *state,
+                                const struct log_file *file,
+                                const struct journal_record_view *records, uint32_t count)
+{
+    struct recovery_visitor *visitor = recovery->config->visitor;
+    struct recovery_group group = {
+        .log = state->files.log,
+        .segment_seq = file->seq,
+        .boot_generation = file->header.boot_generation,
+        .lsn_first = records[0].lsn,
+        .lsn_last = records[count - 1].lsn,
+        .records = records,
+        .record_count = count,
+    };
+
+    state->result.group_count++;
+    state->result.record_count += count;
+    return visitor->on_group(visitor, &group);
+}
+
+/* Gives out the groups of one segment. 0 with the scan at its end, or -errno. */
+MUST_USE static int read_segment(struct recovery *recovery, struct log_state *state, int fd,
+                                 const struct log_file *file, uint64_t lsn_end)
+{
+    struct segment_scan *scan = &recovery->scan;
+    struct recovery_visitor *visitor = recovery->config->visitor;
+    uint64_t read_before = scan->read_bytes;
+    int r;
+
+    segment_scan_begin(scan, fd, file->size, &file->header, lsn_end);
+    for (;;) {
+        const struct journal_record_view *records;
+        uint32_t count;
+
+        r = segment_scan_next(scan, &records, &count);
+        if (scan->read_bytes != read_before) {
+            recovery->done_bytes += scan->read_bytes - read_before;
+            read_before = scan->read_bytes;
+            if (visitor->on_progress != NULL)
+                visitor->on_progress(visitor, min_u64(recovery->done_bytes, recovery->total_bytes),
+                                     recovery->total_bytes);
+        }
+        if (r != SEGMENT_SCAN_GROUP)
+            break;
+        r = visit_group(recovery, state, file, records, count);
+        if (r < 0)
+            break;
+    }
+    if (r < 0 && recovery->text[0] == 0)
+        say(recovery, "log-%02u/%016llx.seg: after LSN %llu: error %d", state->files.log,
+            (unsigned long long)file->seq, (unsigned long long)(scan->lsn_next - 1), -r);
+    return r < 0 ? r : 0;
+}
+
+/* ---- what lies beyond the end ---- */
+
+MUST_USE static int write_torn(struct recovery *recovery, const struct log_files *files, int fd,
+                               uint64_t seq, uint64_t block, uint64_t block_end)
+{
+    struct disk *disk = recovery->config->disk;
+    char path[SEGMENT_POOL_PATH_SIZE];
+    char *chunk = recovery->scan.chunk;
+    uint64_t start = block * SEGMENT_BLOCK_SIZE;
+    uint64_t end = min_u64(block_end * SEGMENT_BLOCK_SIZE, start + TORN_SIZE_MAX);
+    int size = snprintf(path, sizeof(path), "%s/%016llx-%016llx.torn", files->directory,
+                        (unsigned long long)seq, (unsigned long long)block);
+    int64_t count = 0;
+    int torn_fd;
+    int r;
+
+    assert(size > 0 && size < (int)sizeof(path));
+    torn_fd = disk_open(disk, path, O_RDWR | O_CREAT | O_TRUNC, FILE_MODE);
+    if (torn_fd < 0)
+        return torn_fd;
+    for (uint64_t offset = start; offset < end && count >= 0; offset += SEGMENT_BLOCK_SIZE) {
+        count = segment_scan_read(disk, fd, chunk, SEGMENT_BLOCK_SIZE, offset);
+        if (count == SEGMENT_BLOCK_SIZE)
+            count = disk_write(disk, torn_fd, chunk, SEGMENT_BLOCK_SIZE, offset - start);
+    }
+    r = count < 0 ? (int)count : disk_sync(disk, torn_fd);
+    disk_close(disk, torn_fd);
+    if (r == 0)
+        r = disk_sync_directory(disk, files->directory);
+    return r;
+}
+
+/* Looks beyond the end in one file: refuses when vouched, else keeps a copy of what was torn. */
+MUST_USE static int judge_file(struct recovery *recovery, struct log_state *state,
+                               const struct log_file *file, uint64_t block)
+{
+    struct disk *disk = recovery->config->disk;
+    struct segment_remains remains;
+    uint64_t lsn = state->lsn_next - 1;
+    int fd = log_files_open(&state->files, file->seq);
+    int r;
+
+    if (fd < 0)
+        return fd;
+    r = segment_scan_remains(&recovery->scan, fd, file->size, state->files.log, file->seq, block,
+                             &remains);
+    if (r == 0 && remains.durable_lsn > lsn) {
+        const struct log_file *last =
+            &state->files.files[state->last == LOG_FILES_NONE ? 0 : state->last];
+
+        say(recovery,
+            "log-%02u/%016llx.seg: offset %llu: the log breaks off after LSN %llu, but block %llu "
+            "of %016llx.seg states that LSN %llu was durable",
+            state->files.log, (unsigned long long)last->seq,
+            (unsigned long long)state->end_block * SEGMENT_BLOCK_SIZE, (unsigned long long)lsn,
+            (unsigned long long)remains.durable_block, (unsigned long long)file->seq,
+            (unsigned long long)remains.durable_lsn);
+        r = -EBADMSG;
+    }
+    state->result.torn_block_count += r == 0 ? remains.used_count : 0;
+    if (r == 0 && remains.used_count > 0 && !recovery->config->read_only)
+        r = write_torn(recovery, &state->files, fd, file->seq, block, remains.used_end);
+    disk_close(disk, fd);
+    return r;
+}
+
+/* Cuts the last segment after its valid blocks. */
+MUST_USE static int truncate_last(struct recovery *recovery, struct log_state *state)
+{
+    struct disk *disk = recovery->config->disk;
+    struct log_file *file = &state->files.files[state->last];
+    uint64_t size = state->end_block * SEGMENT_BLOCK_SIZE;
+    char path[SEGMENT_POOL_PATH_SIZE];
+    int fd;
+    int r;
+
+    assert(state->end_block > 0);
+    if (recovery->config->read_only || file->size <= size)
+        return 0;
+    log_files_path(&state->files, path, file->seq, "seg");
+    fd = disk_open(disk, path, O_RDWR, 0);
+    if (fd < 0)
+        return fd;
+    r = disk_truncate(disk, fd, size);
+    if (r == 0)
+        r = disk_sync(disk, fd);
+    disk_close(disk, fd);
+    if (r == 0)
+        file->size = size;
+    return r;
+}
+
+/* Files that are not part of the log wait to be used again. */
+MUST_USE static int put_leftovers_aside(struct recovery *recovery, struct log_state *state)
+{
+    struct disk *disk = recovery->config->disk;
+    char path[SEGMENT_POOL_PATH_SIZE];
+    char new_path[SEGMENT_POOL_PATH_SIZE];
+    bool changed = false;
+    int r = 0;
+
+    if (recovery->config->read_only)
+        return 0;
+    for (uint32_t i = 0; r == 0 && i < state->files.count; i++) {
+        if (state->kept[i])
+            continue;
+        log_files_path(&state->files, path, state->files.files[i].seq, "seg");
+        log_files_path(&state->files, new_path, state->files.files[i].seq, "spare");
+        r = disk_rename(disk, path, new_path);
+        changed = true;
+    }
+    if (r == 0 && changed)
+        r = disk_sync_directory(disk, state->files.directory);
+    return r;
+}
+
+/* Fills in what journal_open() needs. */
+MUST_USE static int conclude(struct log_state *state)
+{
+    struct recovered_log *result = &state->result;
+    const struct log_files *files = &state->files;
+
+    result->segments = calloc(files->count + 1, sizeof(result->segments[0]));
+    if (result->segments == NULL)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < files->count; i++) {
+        const struct log_file *file = &files->files[i];
+        struct journal_segment *previous = &result->segments[result->segment_count];
+
+        if (!state->kept[i])
+            continue;
+        if (result->segment_count > 0)
+            previous[-1].last_lsn = file->header.first_lsn - 1;
+        *previous = (struct journal_segment){
+            .seq = file->seq,
+            .first_lsn = file->header.first_lsn,
+            .last_lsn = state->lsn_next - 1,
+            .created_unix_ms = file->header.created_unix_ms,
+            .size = file->size,
+        };
+        result->segment_count++;
+    }
+    result->next_seq = files->number_max + 1;
+    result->next_lsn = state->lsn_next;
+    if (state->last != LOG_FILES_NONE) {
+        const struct segment_header *header = &files->files[state->last].header;
+
+        result->last_seq = header->seq;
+        result->next_block_lsn = header->first_block_lsn + state->end_block;
+    }
+    return 0;
+}
+
+/* The log has been read up to its first gap: judges what lies beyond and sets things right. */
+MUST_USE static int end_log(struct recovery *recovery, struct log_state *state)
+{
+    struct recovery_visitor *visitor = recovery->config->visitor;
+    int r = 0;
+
+    assert(!state->ended);
+    state->ended = true;
+    for (uint32_t i = 0; r == 0 && i < state->files.count; i++) {
+        if (i == state->last)
+            r = judge_file(recovery, state, &state->files.files[i], state->end_block);
+        else if (!state->kept[i])
+            r = judge_file(recovery, state, &state->files.files[i], 0);
+    }
+    if (r == 0 && state->last != LOG_FILES_NONE)
+        r = truncate_last(recovery, state);
+    if (r == 0)
+        r = put_leftovers_aside(recovery, state);
+    if (r == 0)
+        r = conclude(state);
+    if (r < 0 && recovery->text[0] == 0)
+        say(recovery, "log-%02u: cannot finish recovery: error %d", state->files.log, -r);
+    if (r == 0 && visitor->on_log_end != NULL)
+        visitor->on_log_end(visitor, &state->result);
+    return r;
+}
+
+/* Reads one segment of the plan. A gap ends its log. */
+MUST_USE static int visit_stop(struct recovery *recovery, const struct stop *stop)
+{
+    struct log_state *state = &recovery->logs[stop->log];
+    const struct log_file *file = &state->files.files[stop->file];
+    const struct segment_scan *scan = &recovery->scan;
+    uint32_t after = log_files_after(&state->files, stop->file);
+    uint64_t lsn_end =
+        after == LOG_FILES_NONE ? UINT64_MAX : state->files.files[after].header.first_lsn;
+    int fd;
+    int r;
+
+    if (state->ended)
+        return 0;
+    fd = log_files_open(&state->files, file->seq);
+    if (fd < 0)
+        return fd;
+    r = read_segment(recovery, state, fd, file, lsn_end);
+    disk_close(recovery->config->disk, fd);
+    if (r < 0)
+        return r;
+    state->last = stop->file;
+    state->kept[stop->file] = true;
+    state->lsn_next = scan->lsn_next;
+    state->end_block = scan->block;
+    if (scan->why == SEGMENT_SCAN_BAD_RECORD) {
+        say(recovery,
+            "log-%02u/%016llx.seg: offset %llu: an intact block holds a damaged record after "
+            "LSN %llu",
+            stop->log, (unsigned long long)file->seq, (unsigned long long)scan->bad_offset,
+            (unsigned long long)(scan->lsn_next - 1));
+        return -EBADMSG;
+    }
+    if (after != LOG_FILES_NONE && state->lsn_next == lsn_end)
+        return 0;
+    return end_log(recovery, state);
+}
+
+/* ---- all of it ---- */
+
+MUST_USE static int run(struct recovery *recovery)
+{
+    int r = segment_scan_init(&recovery->scan, recovery->config->disk);
+
+    for (uint32_t i = 0; r == 0 && i < recovery->log_count; i++)
+        r = load_log(recovery, i);
+    if (r == 0)
+        r = plan(recovery);
+    for (uint32_t i = 0; r == 0 && i < recovery->stop_count; i++)
+        r = visit_stop(recovery, &recovery->stops[i]);
+    for (uint32_t i = 0; r == 0 && i < recovery->log_count; i++) {
+        if (!recovery->logs[i].ended)
+            r = end_log(recovery, &recovery->logs[i]);
+    }
+    if (r < 0 && recovery->text[0] == 0)
+        say(recovery, "cannot read the logs: error %d", -r);
+    return r;
+}
+
+MUST_USE static int make_result(struct recovery *recovery, struct recovered **ret_recovered)
+{
+    struct recovered *recovered = calloc(1, sizeof(*recovered));
+
+    if (recovered == NULL)
+        return -ENOMEM;
+    recovered->logs = calloc(recovery->log_count + 1, sizeof(recovered->logs[0]));
+    if (recovered->logs == NULL) {
+        free(recovered);
+        return -ENOMEM;
+    }
+    recovered->log_count = recovery->log_count;
+    recovered->byte_count = recovery->scan.read_bytes;
+    for (uint32_t i = 0; i < recovery->log_count; i++) {
+        recovered->logs[i] = recovery->logs[i].result;
+        recovery->logs[i].result.segments = NULL;
+    }
+    *ret_recovered = recovered;
+    return 0;
+}
+
+int recovery_run(const struct recovery_config *config, struct recovered **ret_recovered, char *text)
+{
+    struct recovery recovery = {
+        .config = config,
+        .log_count = config->superblock->log_count,
+        .text = text,
+    };
+    int r = -ENOMEM;
+
+    assert(config->visitor->on_group != NULL);
+    assert(recovery.log_count <= SEGMENT_LOG_MAX + 1);
+    text[0] = 0;
+    recovery.logs = calloc(recovery.log_count + 1, sizeof(recovery.logs[0]));
+    if (recovery.logs != NULL)
+        r = run(&recovery);
+    if (r == 0)
+        r = make_result(&recovery, ret_recovered);
+    for (uint32_t i = 0; recovery.logs != NULL && i < recovery.log_count; i++) {
+        log_files_free(&recovery.logs[i].files);
+        free(recovery.logs[i].kept);
+        free(recovery.logs[i].result.segments);
+    }
+    free(recovery.logs);
+    free(recovery.stops);
+    segment_scan_deinit(&recovery.scan);
+    return r;
+}
+
+void recovered_free(struct recovered **recovered)
+{
+    struct recovered *self = *recovered;
+
+    if (self == NULL)
+        return;
+    for (uint32_t i = 0; i < self->log_count; i++)
+        free(self->logs[i].segments);
+    free(self->logs);
+    free(self);
+    *recovered = NULL;
+}

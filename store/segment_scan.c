@@ -1,0 +1,374 @@
+#include "store/segment_scan.h"
+
+#include <errno.h>
+
+#include "runtime/memory.h"
+#include "store/crc32c.h"
+
+/*
+ * Blocks are read a chunk at a time, checked, and their payload areas put one
+ * after the other into the stream window; groups are cut out of the window where
+ * they lie. The window holds the largest group and a block more, so there is always
+ * room for the next block while a group is incomplete: a stream that claims more is
+ * bad. block_ends translates stream positions back to file offsets.
+ *
+ * A block that is intact but whose record stream makes no sense did not come from a
+ * torn write: that is reported apart, and recovery refuses it.
+ */
+enum {
+    CHUNK_SIZE = 2 << 20,
+    STREAM_SIZE = JOURNAL_GROUP_SIZE_MAX + 2 * CHUNK_SIZE,
+};
+
+static const size_t BLOCK_ENDS_SIZE = SEGMENT_BLOCK_COUNT_MAX * sizeof(uint64_t);
+static const size_t VIEWS_SIZE = JOURNAL_GROUP_RECORDS_MAX * sizeof(struct journal_record_view);
+
+static void scan_check(const struct segment_scan *scan)
+{
+    assert(scan->stream_start <= scan->position);
+    assert(scan->position <= scan->stream_end);
+    assert(scan->stream_end - scan->stream_start <= STREAM_SIZE);
+    assert(scan->block <= SEGMENT_BLOCK_COUNT_MAX);
+}
+
+int segment_scan_init(struct segment_scan *scan, struct disk *disk)
+{
+    char *ends = NULL;
+    char *views = NULL;
+    int r;
+
+    memset(scan, 0, sizeof(*scan));
+    scan->disk = disk;
+    r = memory_map(CHUNK_SIZE, &scan->chunk);
+    if (r == 0)
+        r = memory_map(STREAM_SIZE, &scan->stream);
+    if (r == 0)
+        r = memory_map(BLOCK_ENDS_SIZE, &ends);
+    if (r == 0)
+        r = memory_map(VIEWS_SIZE, &views);
+    scan->block_ends = (uint64_t *)(void *)ends;
+    scan->views = (struct journal_record_view *)(void *)views;
+    if (r < 0)
+        segment_scan_deinit(scan);
+    return r;
+}
+
+void segment_scan_deinit(struct segment_scan *scan)
+{
+    char *ends = (char *)scan->block_ends;
+    char *views = (char *)scan->views;
+
+    memory_unmap(&scan->chunk, CHUNK_SIZE);
+    memory_unmap(&scan->stream, STREAM_SIZE);
+    memory_unmap(&ends, BLOCK_ENDS_SIZE);
+    memory_unmap(&views, VIEWS_SIZE);
+    scan->block_ends = NULL;
+    scan->views = NULL;
+}
+
+void segment_scan_begin(struct segment_scan *scan, int fd, uint64_t file_size,
+                        const struct segment_header *header, uint64_t lsn_end)
+{
+    assert(fd >= 0);
+    assert(header->first_lsn > 0);
+    scan->fd = fd;
+    scan->file_size = min_u64(file_size, SEGMENT_SIZE_MAX);
+    scan->header = *header;
+    scan->lsn_next = header->first_lsn;
+    scan->lsn_end = lsn_end;
+    scan->why = SEGMENT_SCAN_FILE_END;
+    scan->block = 0;
+    scan->bad_offset = 0;
+    scan->group_cut = false;
+    scan->durable_lsn = 0;
+    scan->chunk_start = 0;
+    scan->chunk_size = 0;
+    scan->stream_start = 0;
+    scan->stream_end = 0;
+    scan->position = 0;
+    scan->cursor = 0;
+    scan->view_count = 0;
+    scan->stopped = false;
+}
+
+int64_t segment_scan_read(struct disk *disk, int fd, char *data, uint64_t size, uint64_t offset)
+{
+    uint64_t done = 0;
+
+    assert(size % SEGMENT_BLOCK_SIZE == 0);
+    assert(offset % SEGMENT_BLOCK_SIZE == 0);
+    while (done < size) {
+        int64_t count = disk_read(disk, fd, data + done, size - done, offset + done);
+
+        if (count < 0)
+            return count;
+        done += (uint64_t)count / SEGMENT_BLOCK_SIZE * SEGMENT_BLOCK_SIZE;
+        if (count < SEGMENT_BLOCK_SIZE)
+            break; /* the end of the file, or a last block that is not whole */
+    }
+    return (int64_t)done;
+}
+
+/* Loads the chunk that holds the scan's block. 1, 0 at the end of the file, or -errno. */
+MUST_USE static int load_chunk(struct segment_scan *scan)
+{
+    uint64_t offset = scan->block * SEGMENT_BLOCK_SIZE;
+    uint64_t left;
+    int64_t size;
+
+    if (offset >= scan->chunk_start && offset < scan->chunk_start + scan->chunk_size)
+        return 1;
+    if (offset + SEGMENT_BLOCK_SIZE > scan->file_size)
+        return 0;
+    left = (scan->file_size - offset) / SEGMENT_BLOCK_SIZE * SEGMENT_BLOCK_SIZE;
+    size = segment_scan_read(scan->disk, scan->fd, scan->chunk, min_u64(left, CHUNK_SIZE), offset);
+    if (size < 0)
+        return (int)size;
+    scan->chunk_start = offset;
+    scan->chunk_size = (uint64_t)size;
+    scan->read_bytes += (uint64_t)size;
+    return size > 0 ? 1 : 0;
+}
+
+/* Makes room for one more payload area at the end of the window. */
+static void slide_window(struct segment_scan *scan)
+{
+    uint64_t used = scan->stream_end - scan->position;
+
+    if (scan->stream_end - scan->stream_start + SEGMENT_PAYLOAD_SIZE <= STREAM_SIZE)
+        return;
+    memmove(scan->stream, scan->stream + (scan->position - scan->stream_start), used);
+    scan->stream_start = scan->position;
+}
+
+static void stop(struct segment_scan *scan, enum segment_scan_why why)
+{
+    scan->why = why;
+    scan->stopped = true;
+}
+
+/* Takes the next block into the window. 0 (perhaps stopped) or -errno. */
+MUST_USE static int take_block(struct segment_scan *scan)
+{
+    const struct segment_header *header = &scan->header;
+    struct segment_block_place place = {
+        .seq = header->seq,
+        .block_lsn = header->first_block_lsn + scan->block,
+        .boot_generation = header->boot_generation,
+        .log = header->log,
+    };
+    struct segment_trailer trailer;
+    const char *block;
+    int r = load_chunk(scan);
+
+    if (r < 0)
+        return r;
+    if (r == 0) {
+        stop(scan, SEGMENT_SCAN_FILE_END);
+        return 0;
+    }
+    block = scan->chunk + (scan->block * SEGMENT_BLOCK_SIZE - scan->chunk_start);
+    switch (segment_block_check(block, &place, &trailer)) {
+    case SEGMENT_BLOCK_GOOD:
+        break;
+    case SEGMENT_BLOCK_ZERO:
+    case SEGMENT_BLOCK_STALE:
+        stop(scan, SEGMENT_SCAN_UNWRITTEN);
+        return 0;
+    case SEGMENT_BLOCK_BAD:
+        stop(scan, SEGMENT_SCAN_BAD_BLOCK);
+        return 0;
+    }
+    slide_window(scan);
+    memcpy(scan->stream + (scan->stream_end - scan->stream_start), block, trailer.payload_size);
+    scan->stream_end += trailer.payload_size;
+    scan->durable_lsn = max_u64(scan->durable_lsn, trailer.durable_lsn);
+    scan->block_ends[scan->block++] = scan->stream_end;
+    return 0;
+}
+
+/* Reads on until the window reaches stream position end. False when it does not. */
+static bool fill(struct segment_scan *scan, uint64_t end, int *error)
+{
+    while (scan->stream_end < end) {
+        if (scan->stopped)
+            return false;
+        *error = take_block(scan);
+        if (*error < 0)
+            return false;
+    }
+    return true;
+}
+
+/* The file offset of the stream position, which must be in a block that was taken. */
+static uint64_t locate(struct segment_scan *scan, uint64_t position)
+{
+    uint64_t start;
+
+    while (scan->block_ends[scan->cursor] <= position)
+        scan->cursor++;
+    assert(scan->cursor < scan->block);
+    start = scan->cursor == 0 ? 0 : scan->block_ends[scan->cursor - 1];
+    return scan->cursor * SEGMENT_BLOCK_SIZE + (position - start);
+}
+
+static bool is_header_right(const struct segment_scan *scan,
+                            const struct segment_record_header *header)
+{
+    bool first = (header->flags & SEGMENT_RECORD_GROUP_FIRST) != 0;
+
+    return segment_record_header_check(header) && first == (scan->view_count == 0) &&
+           header->lsn == scan->lsn_next + scan->view_count &&
+           scan->view_count < JOURNAL_GROUP_RECORDS_MAX;
+}
+
+/* What one attempt to read a record gave. */
+enum record_result {
+    RECORD_WHOLE,
+    RECORD_CUT, /* the stream ends before it does */
+    RECORD_BAD,
+    RECORD_BOUND,
+    RECORD_ERROR,
+};
+
+/* Reads the record at stream position *position into the next view and moves past it. */
+static enum record_result read_record(struct segment_scan *scan, uint64_t *position, int *error)
+{
+    struct segment_record_header header;
+    struct journal_record_view *view = &scan->views[scan->view_count];
+    const char *payload;
+    uint64_t size;
+
+    if (!fill(scan, *position + sizeof(header), error))
+        return *error < 0 ? RECORD_ERROR : RECORD_CUT;
+    memcpy(&header, scan->stream + (*position - scan->stream_start), sizeof(header));
+    if (scan->view_count == 0 && scan->lsn_next >= scan->lsn_end)
+        return RECORD_BOUND;
+    if (!is_header_right(scan, &header))
+        return RECORD_BAD;
+    size = segment_record_size(header.payload_size);
+    if (*position - scan->position + size > JOURNAL_GROUP_SIZE_MAX)
+        return RECORD_BAD;
+    if (!fill(scan, *position + size, error))
+        return *error < 0 ? RECORD_ERROR : RECORD_CUT;
+    payload = scan->stream + (*position - scan->stream_start) + sizeof(header);
+    if (header.payload_crc !=
+        crc32c(segment_record_crc_begin(&header), payload, header.payload_size))
+        return RECORD_BAD;
+    *view = (struct journal_record_view){
+        .lsn = header.lsn,
+        .mailbox = header.mailbox & (((uint64_t)1 << 48) - 1),
+        .partition = (uint32_t)(header.mailbox >> 48),
+        .type = header.type,
+        .version = header.version,
+        .flags = header.flags,
+        .location =
+            journal_location_make(scan->header.log, scan->header.seq, locate(scan, *position)),
+        /* An offset for now: the window may still move. */
+        .payload = {NULL, header.payload_size},
+    };
+    *position += size;
+    return RECORD_WHOLE;
+}
+
+/* Points the views of a whole group at their payloads. */
+static void place_payloads(struct segment_scan *scan)
+{
+    uint64_t offset = scan->position - scan->stream_start;
+
+    for (uint32_t i = 0; i < scan->view_count; i++) {
+        struct journal_record_view *view = &scan->views[i];
+
+        view->payload.data = scan->stream + offset + SEGMENT_RECORD_HEADER_SIZE;
+        offset += segment_record_size(view->payload.size);
+    }
+}
+
+int segment_scan_next(struct segment_scan *scan, const struct journal_record_view **ret_records,
+                      uint32_t *ret_count)
+{
+    uint64_t position = scan->position;
+    enum record_result result = RECORD_BOUND;
+    int error = 0;
+
+    scan_check(scan);
+    scan->view_count = 0;
+    if (scan->lsn_next < scan->lsn_end) {
+        do {
+            result = read_record(scan, &position, &error);
+            if (result == RECORD_WHOLE)
+                scan->view_count++;
+        } while (result == RECORD_WHOLE &&
+                 (scan->views[scan->view_count - 1].flags & SEGMENT_RECORD_GROUP_END) == 0);
+    }
+    switch (result) {
+    case RECORD_WHOLE:
+        place_payloads(scan);
+        scan->position = position;
+        scan->lsn_next += scan->view_count;
+        *ret_records = scan->views;
+        *ret_count = scan->view_count;
+        return SEGMENT_SCAN_GROUP;
+    case RECORD_BOUND:
+        scan->why = SEGMENT_SCAN_BOUND;
+        break;
+    case RECORD_BAD:
+        scan->why = SEGMENT_SCAN_BAD_RECORD;
+        scan->bad_offset = locate(scan, position);
+        break;
+    case RECORD_CUT:
+        scan->group_cut = scan->stream_end > scan->position;
+        break;
+    case RECORD_ERROR:
+        return error;
+    }
+    return SEGMENT_SCAN_END;
+}
+
+/* Notes one block of the remains. */
+static void judge_remains(const char *block, uint32_t log, uint64_t seq, uint64_t index,
+                          struct segment_remains *remains)
+{
+    struct segment_trailer trailer;
+    struct segment_block_place place = {.seq = seq, .log = log};
+    enum segment_block_kind kind;
+
+    /* Its own trailer says where it belongs: only log and seq must be right. */
+    memcpy(&trailer, block + SEGMENT_PAYLOAD_SIZE, sizeof(trailer));
+    place.block_lsn = trailer.block_lsn;
+    place.boot_generation = trailer.boot_generation;
+    kind = segment_block_check(block, &place, &trailer);
+    if (kind == SEGMENT_BLOCK_ZERO || kind == SEGMENT_BLOCK_STALE)
+        return;
+    remains->used_end = index + 1;
+    remains->used_count++;
+    if (kind == SEGMENT_BLOCK_GOOD && trailer.durable_lsn > remains->durable_lsn) {
+        remains->durable_lsn = trailer.durable_lsn;
+        remains->durable_block = index;
+    }
+}
+
+int segment_scan_remains(struct segment_scan *scan, int fd, uint64_t file_size, uint32_t log,
+                         uint64_t seq, uint64_t block, struct segment_remains *ret_remains)
+{
+    struct segment_remains remains = {.used_end = block};
+    uint64_t offset = block * SEGMENT_BLOCK_SIZE;
+
+    while (offset + SEGMENT_BLOCK_SIZE <= file_size) {
+        uint64_t left = (file_size - offset) / SEGMENT_BLOCK_SIZE * SEGMENT_BLOCK_SIZE;
+        int64_t size =
+            segment_scan_read(scan->disk, fd, scan->chunk, min_u64(left, CHUNK_SIZE), offset);
+
+        if (size < 0)
+            return (int)size;
+        if (size == 0)
+            break;
+        scan->read_bytes += (uint64_t)size;
+        for (uint64_t i = 0; i < (uint64_t)size; i += SEGMENT_BLOCK_SIZE)
+            judge_remains(scan->chunk + i, log, seq, (offset + i) / SEGMENT_BLOCK_SIZE, &remains);
+        offset += (uint64_t)size;
+    }
+    scan->chunk_size = 0; /* the chunk was used for something else */
+    *ret_remains = remains;
+    return 0;
+}
