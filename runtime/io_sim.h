@@ -33,6 +33,16 @@ struct io_sim {
     bool dead; /* the process has ended: nothing completes any more */
 };
 
+/* The receive buffer with this index. */
+static inline char *io_sim_buffer(const struct io_sim *sim, uint32_t index)
+{
+    assert(index < sim->buffer_count);
+    return sim->buffers + (size_t)index * sim->buffer_size;
+}
+
+/* From "it happened" to "the completion is there". */
+uint64_t io_sim_latency_ns(struct io_sim *sim);
+
 /* Makes a backend on a host that is up, with the host's buffer sizes. 0. End with io_free(). */
 MUST_USE int io_sim_new(struct sim_host *host, struct io **ret_io);
 

@@ -1,6 +1,5 @@
-#include "runtime/sim_disk.h"
+#include "runtime/sim_disk_private.h"
 
-#include <errno.h>
 #include <fcntl.h>
 
 /*
@@ -10,63 +9,15 @@
  * in half of the crashes a prefix, as a journalling file system would, else each
  * change by itself, which POSIX allows. Changes name files, not paths, so any
  * subset of them makes sense; a name whose directory was lost goes with it.
- *
- * Every call passes begin(), which counts it and may let the host die inside it.
- * A dying call has its effect or not, by a coin, and answers -EIO either way.
  */
 enum { CHANGE_CAPACITY_MIN = 16 };
 
 #define DEFAULT_CAPACITY ((uint64_t)1 << 40)
 
-/* What begin() decided about a call. */
-enum fate {
-    FATE_GO_ON,
-    FATE_DIES_AFTER,
-    FATE_DIES_BEFORE,
-    FATE_DEAD,
-};
-
-static const struct disk_vtable vtable; /* at the end */
-
-static void disk_check(const struct sim_disk *sd)
-{
-    assert(sd->disk.vtable == &vtable);
-    assert(sd->change_count <= sd->change_capacity);
-    assert(sd->change_capacity <= SIM_CHANGE_COUNT_MAX);
-}
-
-static enum fate begin(struct sim_disk *sd)
-{
-    int r;
-
-    disk_check(sd);
-    r = sim_host_enter_disk(sd->host);
-    if (r < 0)
-        return FATE_DEAD;
-    if (r == 0)
-        return FATE_GO_ON;
-    return sim_world_coin(sd->host->world) ? FATE_DIES_AFTER : FATE_DIES_BEFORE;
-}
-
-static bool has_effect(enum fate fate)
-{
-    return fate == FATE_GO_ON || fate == FATE_DIES_AFTER;
-}
-
-static bool strikes(struct sim_disk *sd, struct sim_fault *fault)
-{
-    return sim_fault_strikes(fault, &sd->host->world->rng);
-}
-
-static uint64_t space_of(uint64_t size)
-{
-    return round_up_u64(size, SIM_BLOCK_SIZE);
-}
-
 static void use(struct sim_disk *sd, struct sim_file *file)
 {
     if (file->in_use_count++ == 0)
-        sd->used += space_of(file->size);
+        sd->used += sim_disk_space_of(file->size);
 }
 
 static void unuse(struct sim_disk *sd, struct sim_file *file)
@@ -74,8 +25,8 @@ static void unuse(struct sim_disk *sd, struct sim_file *file)
     assert(file->in_use_count > 0);
     if (--file->in_use_count > 0)
         return;
-    assert(sd->used >= space_of(file->size));
-    sd->used -= space_of(file->size);
+    assert(sd->used >= sim_disk_space_of(file->size));
+    sd->used -= sim_disk_space_of(file->size);
 }
 
 /* Lets path mean file for readers; what it meant before is let go. */
@@ -104,6 +55,8 @@ static void add_change(struct sim_disk *sd, const char *path, const struct sim_f
 {
     struct sim_change *change;
 
+    assert(removed != NULL || file != NULL);
+    assert(sd->change_count < SIM_CHANGE_COUNT_MAX);
     if (sd->change_count == sd->change_capacity) {
         uint32_t capacity =
             sd->change_capacity == 0 ? CHANGE_CAPACITY_MIN : sd->change_capacity * 2;
@@ -168,7 +121,7 @@ struct sim_disk *sim_disk_new(struct sim_host *host)
     struct sim_disk *sd = sim_alloc(sizeof(*sd));
     struct sim_file *root;
 
-    sd->disk.vtable = &vtable;
+    sd->disk.vtable = &sim_disk_vtable;
     sd->host = host;
     sd->capacity = DEFAULT_CAPACITY;
     list_init(&sd->files);
@@ -192,7 +145,7 @@ void sim_disk_free(struct sim_disk **sd)
 {
     if (*sd == NULL)
         return;
-    disk_check(*sd);
+    sim_disk_check(*sd);
     drop_changes(*sd);
     sim_names_clear(&(*sd)->names);
     sim_names_clear(&(*sd)->durable_names);
@@ -204,7 +157,7 @@ void sim_disk_free(struct sim_disk **sd)
 
 void sim_disk_set_capacity(struct sim_disk *sd, uint64_t capacity)
 {
-    disk_check(sd);
+    sim_disk_check(sd);
     sd->capacity = capacity;
 }
 
@@ -214,7 +167,7 @@ int sim_disk_flip(struct sim_disk *sd, const char *path, uint64_t offset, uint8_
     struct sim_file *file;
     int r;
 
-    disk_check(sd);
+    sim_disk_check(sd);
     r = resolve(sd, path, normal);
     if (r < 0)
         return r;
@@ -272,6 +225,7 @@ static void drop_orphans(struct sim_disk *sd)
     struct sim_names *names = &sd->durable_names;
     bool found = true;
 
+    assert(sim_names_find(names, "") != NULL);
     while (found) {
         found = false;
         for (uint32_t i = 0; i < names->count; i++) {
@@ -292,7 +246,7 @@ void sim_disk_crash(struct sim_disk *sd)
     struct rng *rng = &sd->host->world->rng;
     enum sim_crash_mode mode = SIM_CRASH_MIXED;
 
-    disk_check(sd);
+    sim_disk_check(sd);
     if (rng_chance(rng, 1, 5))
         mode = (enum sim_crash_mode)(SIM_CRASH_KEEP + rng_below(rng, 3));
     settle_names(sd);
@@ -319,17 +273,11 @@ static struct sim_file *create(struct sim_disk *sd, const char *path, const char
     struct sim_file *file = make_file(sd, directory_path);
     struct sim_file *borrowed = file;
 
+    assert(sim_names_find(&sd->names, path) == NULL);
     link_name(sd, path, file);
     add_change(sd, NULL, NULL, path, file);
     sim_file_unref(&file);
     return borrowed;
-}
-
-static void truncate_to(struct sim_disk *sd, struct sim_file *file, uint64_t size)
-{
-    sd->used += space_of(size);
-    sd->used -= space_of(file->size);
-    sim_file_truncate(file, size, ++sd->write_sequence);
 }
 
 /* What open(2) says about path, short of making it. */
@@ -351,12 +299,12 @@ static int check_open(const struct sim_disk *sd, const struct sim_file *file, in
 int sim_disk_open(struct sim_disk *sd, const char *path, int flags)
 {
     char normal[SIM_PATH_SIZE_MAX];
-    enum fate fate = begin(sd);
+    enum fate fate = sim_disk_begin(sd);
     struct sim_file *file;
     int fd;
     int r;
 
-    if (!has_effect(fate) || strikes(sd, &sd->host->faults.name_error))
+    if (!fate_has_effect(fate) || sim_disk_strikes(sd, &sd->host->faults.name_error))
         return -EIO;
     r = resolve(sd, path, normal);
     if (r < 0)
@@ -371,7 +319,7 @@ int sim_disk_open(struct sim_disk *sd, const char *path, int flags)
     if (file == NULL)
         file = create(sd, normal, NULL);
     if ((flags & O_TRUNC) != 0 && file->directory_path == NULL && file->size > 0)
-        truncate_to(sd, file, 0);
+        sim_disk_resize(sd, file, 0);
 
     sd->host->fds[fd].file = sim_file_ref(file);
     use(sd, file);
@@ -384,7 +332,8 @@ int sim_disk_open(struct sim_disk *sd, const char *path, int flags)
 
 void sim_disk_let_go(struct sim_disk *sd, int fd, struct sim_file **file)
 {
-    disk_check(sd);
+    sim_disk_check(sd);
+    assert((*file)->in_use_count > 0);
     if ((*file)->lock_fd == fd)
         (*file)->lock_fd = -1;
     unuse(sd, *file);
@@ -395,11 +344,11 @@ int sim_disk_rename(struct sim_disk *sd, const char *path, const char *new_path)
 {
     char from[SIM_PATH_SIZE_MAX];
     char to[SIM_PATH_SIZE_MAX];
-    enum fate fate = begin(sd);
+    enum fate fate = sim_disk_begin(sd);
     struct sim_file *file;
     int r;
 
-    if (!has_effect(fate) || strikes(sd, &sd->host->faults.name_error))
+    if (!fate_has_effect(fate) || sim_disk_strikes(sd, &sd->host->faults.name_error))
         return -EIO;
     r = resolve(sd, path, from);
     if (r < 0)
@@ -425,11 +374,11 @@ int sim_disk_rename(struct sim_disk *sd, const char *path, const char *new_path)
 int sim_disk_unlink(struct sim_disk *sd, const char *path)
 {
     char normal[SIM_PATH_SIZE_MAX];
-    enum fate fate = begin(sd);
+    enum fate fate = sim_disk_begin(sd);
     struct sim_file *file;
     int r;
 
-    if (!has_effect(fate) || strikes(sd, &sd->host->faults.name_error))
+    if (!fate_has_effect(fate) || sim_disk_strikes(sd, &sd->host->faults.name_error))
         return -EIO;
     r = resolve(sd, path, normal);
     if (r < 0)
@@ -444,137 +393,7 @@ int sim_disk_unlink(struct sim_disk *sd, const char *path)
     return fate == FATE_GO_ON ? 0 : -EIO;
 }
 
-/* Direct I/O that is not aligned fails on a real disk; here it is found at once. */
-static void check_aligned(const struct sim_fd *record, const char *data, uint64_t size,
-                          uint64_t offset)
-{
-    if ((record->open_flags & O_DIRECT) == 0)
-        return;
-    assert((uintptr_t)data % SIM_SECTOR_SIZE == 0);
-    assert(size % SIM_SECTOR_SIZE == 0);
-    assert(offset % SIM_SECTOR_SIZE == 0);
-}
-
-/* A smaller size, in sectors; the whole one when it is a single sector. */
-static uint64_t shorten(struct sim_disk *sd, uint64_t size)
-{
-    uint64_t sectors = size / SIM_SECTOR_SIZE;
-
-    if (sectors < 2)
-        return size;
-    return (1 + rng_below(&sd->host->world->rng, sectors - 1)) * SIM_SECTOR_SIZE;
-}
-
-/* The open file behind fd, 0 or why it cannot be read or written. */
-static int file_of(const struct sim_disk *sd, int fd, int refused_mode, struct sim_file **ret_file)
-{
-    const struct sim_fd *record = sim_host_fd(sd->host, fd, SIM_FD_FILE);
-
-    if (record == NULL)
-        return -EBADF;
-    if ((record->open_flags & O_ACCMODE) == refused_mode)
-        return -EBADF;
-    if (record->file->directory_path != NULL)
-        return -EISDIR;
-    *ret_file = record->file;
-    return 0;
-}
-
-int64_t sim_disk_read(struct sim_disk *sd, int fd, char *data, uint64_t size, uint64_t offset)
-{
-    enum fate fate = begin(sd);
-    struct sim_file *file;
-    int r;
-
-    if (fate != FATE_GO_ON || strikes(sd, &sd->host->faults.read_error))
-        return -EIO;
-    r = file_of(sd, fd, O_WRONLY, &file);
-    if (r < 0)
-        return r;
-    check_aligned(&sd->host->fds[fd], data, size, offset);
-    if (strikes(sd, &sd->host->faults.read_short))
-        size = shorten(sd, size);
-    return (int64_t)sim_file_read(file, data, size, offset);
-}
-
-/* How much of a write fits on the medium: size, less in whole blocks, or 0. */
-static uint64_t fitting(const struct sim_disk *sd, const struct sim_file *file, uint64_t size,
-                        uint64_t offset)
-{
-    uint64_t end = space_of(max_u64(offset + size, file->size));
-    uint64_t free_size = sd->capacity > sd->used ? sd->capacity - sd->used : 0;
-    uint64_t reach = space_of(file->size) + free_size / SIM_BLOCK_SIZE * SIM_BLOCK_SIZE;
-
-    if (end <= reach)
-        return size;
-    return offset < reach ? min_u64(size, reach - offset) : 0;
-}
-
-static void write_and_account(struct sim_disk *sd, struct sim_file *file, const char *data,
-                              uint64_t size, uint64_t offset, bool durable)
-{
-    uint64_t before = space_of(file->size);
-
-    sim_file_write(file, data, size, offset, ++sd->write_sequence, durable);
-    sd->used += space_of(file->size) - before;
-}
-
-static void write_torn(struct sim_disk *sd, struct sim_file *file, const char *data, uint64_t size,
-                       uint64_t offset)
-{
-    uint64_t before = space_of(file->size);
-
-    sim_file_write_torn(file, &sd->host->world->rng, data, size, offset, ++sd->write_sequence);
-    sd->used += space_of(file->size) - before;
-}
-
-int64_t sim_disk_write(struct sim_disk *sd, int fd, const char *data, uint64_t size,
-                       uint64_t offset, bool durable)
-{
-    struct sim_faults *faults = &sd->host->faults;
-    enum fate fate = begin(sd);
-    struct sim_file *file;
-    int r;
-
-    if (fate == FATE_DEAD)
-        return -EIO;
-    r = file_of(sd, fd, O_RDONLY, &file);
-    if (r < 0)
-        return r;
-    check_aligned(&sd->host->fds[fd], data, size, offset);
-    durable = durable || (sd->host->fds[fd].open_flags & O_DSYNC) != 0;
-    if (size == 0)
-        return 0;
-    if (strikes(sd, &faults->write_no_space))
-        return -ENOSPC;
-    size = fitting(sd, file, size, offset);
-    if (size == 0)
-        return -ENOSPC;
-    if (strikes(sd, &faults->write_short))
-        size = shorten(sd, size);
-    if (fate != FATE_GO_ON || strikes(sd, &faults->write_error)) {
-        write_torn(sd, file, data, size, offset);
-        return -EIO;
-    }
-    write_and_account(sd, file, data, size, offset, durable);
-    return (int64_t)size;
-}
-
-void sim_disk_abandon_write(struct sim_disk *sd, int fd, const char *data, uint64_t size,
-                            uint64_t offset)
-{
-    struct sim_file *file;
-
-    disk_check(sd);
-    if (file_of(sd, fd, O_RDONLY, &file) < 0)
-        return;
-    size = fitting(sd, file, size, offset);
-    if (size > 0)
-        write_torn(sd, file, data, size, offset);
-}
-
-/* Brings to the medium the changes in directory (a normal path). */
-static void sync_names(struct sim_disk *sd, const char *directory)
+void sim_disk_sync_names(struct sim_disk *sd, const char *directory)
 {
     uint32_t left_count = 0;
 
@@ -593,169 +412,30 @@ static void sync_names(struct sim_disk *sd, const char *directory)
     sd->change_count = left_count;
 }
 
-int sim_disk_sync(struct sim_disk *sd, int fd, uint64_t sequence)
-{
-    struct rng *rng = &sd->host->world->rng;
-    enum fate fate = begin(sd);
-    const struct sim_fd *record = sim_host_fd(sd->host, fd, SIM_FD_FILE);
-
-    if (!has_effect(fate))
-        return -EIO;
-    if (record == NULL)
-        return -EBADF;
-    if (strikes(sd, &sd->host->faults.sync_error)) {
-        sim_file_sync_fail(record->file, rng);
-        return -EIO;
-    }
-    if (record->file->directory_path != NULL)
-        sync_names(sd, record->file->directory_path);
-    else
-        sim_file_sync(record->file, sequence);
-    return fate == FATE_GO_ON ? 0 : -EIO;
-}
-
-/* From here: the blocking calls. They act at once, and leave a line in the trace. */
-
-static struct sim_disk *disk_of(struct disk *disk)
-{
-    struct sim_disk *sd = container_of(disk, struct sim_disk, disk);
-
-    disk_check(sd);
-    return sd;
-}
-
-static int64_t traced(const struct sim_disk *sd, const char *what, int fd, int64_t value,
-                      uint64_t detail)
-{
-    sim_host_trace(sd->host, what, fd, value, detail);
-    return value;
-}
-
-static int on_open(struct disk *disk, const char *path, int flags, uint32_t mode)
-{
-    struct sim_disk *sd = disk_of(disk);
-
-    (void)mode; /* one user, who may do everything */
-    return (int)traced(sd, "d.open", -1, sim_disk_open(sd, path, flags),
-                       sim_hash(path, strlen(path)));
-}
-
-static void on_close(struct disk *disk, int fd)
-{
-    struct sim_disk *sd = disk_of(disk);
-
-    /* A process that dies in a call still runs its clean-up. */
-    if (sim_host_fd(sd->host, fd, SIM_FD_FILE) != NULL)
-        sim_host_fd_close(sd->host, fd);
-    else
-        assert(sd->host->state != SIM_HOST_UP);
-}
-
-static int64_t on_read(struct disk *disk, int fd, void *data, size_t size, uint64_t offset)
-{
-    struct sim_disk *sd = disk_of(disk);
-
-    return traced(sd, "d.read", fd, sim_disk_read(sd, fd, data, size, offset), offset);
-}
-
-static int64_t on_write(struct disk *disk, int fd, const void *data, size_t size, uint64_t offset)
-{
-    struct sim_disk *sd = disk_of(disk);
-
-    return traced(sd, "d.write", fd, sim_disk_write(sd, fd, data, size, offset, false),
-                  offset ^ sim_hash(data, size));
-}
-
-static int on_sync(struct disk *disk, int fd)
-{
-    struct sim_disk *sd = disk_of(disk);
-
-    return (int)traced(sd, "d.sync", fd, sim_disk_sync(sd, fd, UINT64_MAX), 0);
-}
-
-static int sync_directory(struct sim_disk *sd, const char *path)
+int sim_disk_sync_directory(struct sim_disk *sd, const char *path)
 {
     char normal[SIM_PATH_SIZE_MAX];
-    enum fate fate = begin(sd);
+    enum fate fate = sim_disk_begin(sd);
     int r;
 
-    if (!has_effect(fate) || strikes(sd, &sd->host->faults.sync_error))
+    if (!fate_has_effect(fate) || sim_disk_strikes(sd, &sd->host->faults.sync_error))
         return -EIO;
     r = sim_path_normalise(path, normal);
     if (r < 0)
         return r;
     if (!is_directory(sd, normal))
         return sim_names_find(&sd->names, normal) == NULL ? -ENOENT : -ENOTDIR;
-    sync_names(sd, normal);
+    sim_disk_sync_names(sd, normal);
     return fate == FATE_GO_ON ? 0 : -EIO;
 }
 
-static int on_sync_directory(struct disk *disk, const char *path)
-{
-    struct sim_disk *sd = disk_of(disk);
-
-    return (int)traced(sd, "d.syncdir", -1, sync_directory(sd, path), 0);
-}
-
-static int on_size(struct disk *disk, int fd, uint64_t *ret_size)
-{
-    struct sim_disk *sd = disk_of(disk);
-    const struct sim_fd *record = sim_host_fd(sd->host, fd, SIM_FD_FILE);
-
-    if (begin(sd) != FATE_GO_ON)
-        return -EIO;
-    if (record == NULL)
-        return -EBADF;
-    *ret_size = record->file->size;
-    return 0;
-}
-
-static int truncate_file(struct sim_disk *sd, int fd, uint64_t size)
-{
-    enum fate fate = begin(sd);
-    struct sim_file *file;
-    int r;
-
-    if (!has_effect(fate) || strikes(sd, &sd->host->faults.write_error))
-        return -EIO;
-    r = file_of(sd, fd, O_RDONLY, &file);
-    if (r < 0)
-        return r;
-    if (size > file->size && fitting(sd, file, size - file->size, file->size) < size - file->size)
-        return -ENOSPC;
-    truncate_to(sd, file, size);
-    return fate == FATE_GO_ON ? 0 : -EIO;
-}
-
-static int on_truncate(struct disk *disk, int fd, uint64_t size)
-{
-    struct sim_disk *sd = disk_of(disk);
-
-    return (int)traced(sd, "d.truncate", fd, truncate_file(sd, fd, size), size);
-}
-
-static int on_rename(struct disk *disk, const char *path, const char *new_path)
-{
-    struct sim_disk *sd = disk_of(disk);
-
-    return (int)traced(sd, "d.rename", -1, sim_disk_rename(sd, path, new_path),
-                       sim_hash(new_path, strlen(new_path)));
-}
-
-static int on_unlink(struct disk *disk, const char *path)
-{
-    struct sim_disk *sd = disk_of(disk);
-
-    return (int)traced(sd, "d.unlink", -1, sim_disk_unlink(sd, path), sim_hash(path, strlen(path)));
-}
-
-static int make_directory(struct sim_disk *sd, const char *path)
+int sim_disk_make_directory(struct sim_disk *sd, const char *path)
 {
     char normal[SIM_PATH_SIZE_MAX];
-    enum fate fate = begin(sd);
+    enum fate fate = sim_disk_begin(sd);
     int r;
 
-    if (!has_effect(fate) || strikes(sd, &sd->host->faults.name_error))
+    if (!fate_has_effect(fate) || sim_disk_strikes(sd, &sd->host->faults.name_error))
         return -EIO;
     r = resolve(sd, path, normal);
     if (r < 0)
@@ -764,14 +444,6 @@ static int make_directory(struct sim_disk *sd, const char *path)
         return -EEXIST;
     create(sd, normal, normal);
     return fate == FATE_GO_ON ? 0 : -EIO;
-}
-
-static int on_make_directory(struct disk *disk, const char *path, uint32_t mode)
-{
-    struct sim_disk *sd = disk_of(disk);
-
-    (void)mode;
-    return (int)traced(sd, "d.mkdir", -1, make_directory(sd, path), sim_hash(path, strlen(path)));
 }
 
 /* Copies the names in directory, in drawn order, so that the visitor may change them. */
@@ -797,15 +469,14 @@ static char (*copy_names(const struct sim_disk *sd, const char *directory,
     return copies;
 }
 
-static int on_list(struct disk *disk, const char *path, struct disk_visitor *visitor)
+int sim_disk_list(struct sim_disk *sd, const char *path, struct disk_visitor *visitor)
 {
-    struct sim_disk *sd = disk_of(disk);
     char normal[SIM_PATH_SIZE_MAX];
     char(*copies)[SIM_PATH_SIZE_MAX];
     uint32_t count;
     int r;
 
-    if (begin(sd) != FATE_GO_ON || strikes(sd, &sd->host->faults.name_error))
+    if (sim_disk_begin(sd) != FATE_GO_ON || sim_disk_strikes(sd, &sd->host->faults.name_error))
         return -EIO;
     r = sim_path_normalise(path, normal);
     if (r < 0)
@@ -819,51 +490,3 @@ static int on_list(struct disk *disk, const char *path, struct disk_visitor *vis
     free(copies);
     return r < 0 ? r : 0;
 }
-
-static int on_lock(struct disk *disk, int fd)
-{
-    struct sim_disk *sd = disk_of(disk);
-    const struct sim_fd *record = sim_host_fd(sd->host, fd, SIM_FD_FILE);
-
-    if (begin(sd) != FATE_GO_ON)
-        return -EIO;
-    if (record == NULL)
-        return -EBADF;
-    if (record->file->lock_fd != -1 && record->file->lock_fd != fd)
-        return -EWOULDBLOCK;
-    record->file->lock_fd = fd;
-    return 0;
-}
-
-static int on_space(struct disk *disk, const char *path, uint64_t *ret_free, uint64_t *ret_total)
-{
-    struct sim_disk *sd = disk_of(disk);
-    char normal[SIM_PATH_SIZE_MAX];
-    int r;
-
-    if (begin(sd) != FATE_GO_ON)
-        return -EIO;
-    r = resolve(sd, path, normal);
-    if (r < 0)
-        return r;
-    *ret_free = sd->capacity > sd->used ? sd->capacity - sd->used : 0;
-    *ret_total = sd->capacity;
-    return 0;
-}
-
-static const struct disk_vtable vtable = {
-    .open = on_open,
-    .close = on_close,
-    .read = on_read,
-    .write = on_write,
-    .sync = on_sync,
-    .sync_directory = on_sync_directory,
-    .size = on_size,
-    .truncate = on_truncate,
-    .rename = on_rename,
-    .unlink = on_unlink,
-    .make_directory = on_make_directory,
-    .list = on_list,
-    .lock = on_lock,
-    .space = on_space,
-};

@@ -41,6 +41,7 @@ struct sim_host *sim_host_new(struct sim_world *world, const char *name)
     list_init(&host->ios);
     list_push_back(&world->hosts, &host->link);
     host->fd_capacity = FD_CAPACITY_MIN;
+    host->fd_free_min = SIM_FD_FIRST;
     host->fds = sim_alloc(FD_CAPACITY_MIN * sizeof(struct sim_fd));
     host->disk = sim_disk_new(host);
     return host;
@@ -138,7 +139,7 @@ int sim_host_enter_disk(struct sim_host *host)
 
 int sim_host_fd_add(struct sim_host *host, enum sim_fd_kind kind)
 {
-    uint32_t fd = SIM_FD_FIRST;
+    uint32_t fd = host->fd_free_min;
 
     host_check(host);
     assert(kind != SIM_FD_FREE);
@@ -156,6 +157,7 @@ int sim_host_fd_add(struct sim_host *host, enum sim_fd_kind kind)
     }
     host->fds[fd] = (struct sim_fd){.kind = kind};
     host->fd_count++;
+    host->fd_free_min = fd + 1;
     return (int)fd;
 }
 
@@ -181,6 +183,7 @@ void sim_host_fd_close(struct sim_host *host, int fd)
         sim_socket_close(&record->socket);
     *record = (struct sim_fd){.kind = SIM_FD_FREE};
     host->fd_count--;
+    host->fd_free_min = (uint32_t)min_u64(host->fd_free_min, (uint64_t)fd);
 }
 
 void sim_host_trace(const struct sim_host *host, const char *what, int fd, int64_t value,

@@ -70,6 +70,7 @@ struct sim_host {
     struct sim_fd *fds;
     uint32_t fd_capacity;
     uint32_t fd_count;
+    uint32_t fd_free_min;     /* no descriptor below is free */
     uint64_t disk_call_count; /* blocking and asynchronous */
     uint64_t dying_call;      /* the disk call that the host dies in; 0: none */
 };

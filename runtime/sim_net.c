@@ -88,6 +88,8 @@ static uint16_t take_port(struct sim_world *world)
 {
     uint16_t port = world->port_next;
 
+    assert(port >= PORT_FIRST);
+    assert(port <= PORT_LAST);
     world->port_next = port == PORT_LAST ? PORT_FIRST : (uint16_t)(port + 1);
     return port;
 }
@@ -175,6 +177,7 @@ int sim_net_connect(struct sim_socket *socket, const struct sockaddr *address, s
     struct sim_socket *accepted;
     int r;
 
+    assert(socket->peer == NULL || socket->state == SIM_SOCKET_CONNECTED);
     if (socket->state != SIM_SOCKET_FRESH)
         return -EISCONN;
     r = copy_address(address, size, &socket->remote);

@@ -45,5 +45,42 @@ struct sim_op {
     bool noticed; /* told of a change while it could not look */
 };
 
-/* Lets the operation look again at what it waits for. NULL is accepted. */
+/* What the operation does; how it was armed. */
+static inline enum io_op_type sim_op_type(const struct sim_op *sim_op)
+{
+    return (enum io_op_type)sim_op->args.type;
+}
+
+/* A record for op, PARKED, in the backend's list. */
+struct sim_op *sim_op_acquire(struct io_sim *sim, struct io_op *op);
+
+/* Forgets the operation without touching its memory; the record is used again. */
+void sim_op_release(struct sim_op *sim_op);
+
+/* The record of an armed operation. */
+struct sim_op *sim_op_of(const struct io_op *op);
+
+/* The descriptor's record, of whatever kind, or NULL when it is not open. */
+struct sim_fd *sim_op_fd(const struct io_sim *sim, int fd);
+
+/* The operation no longer keeps its descriptor from being closed. Repeating it does nothing. */
+void sim_op_uncount(struct sim_op *sim_op);
+
+/* To PENDING: its event comes delay_ns from now. To PARKED. */
+void sim_op_pend(struct sim_op *sim_op, uint64_t delay_ns);
+void sim_op_park(struct sim_op *sim_op);
+
+/* To READY with this result; detail goes into the trace only. */
+void sim_op_complete(struct sim_op *sim_op, int64_t value, bool more, uint64_t detail);
+
+/* A PARKED operation that could do something now, or is cancelled, becomes PENDING. */
+void sim_op_look_again(struct sim_op *sim_op);
+
+/* Tells the operation that what it waits for may have changed. NULL is accepted. */
 void sim_op_notify(struct sim_op *sim_op);
+
+/*
+ * Takes the oldest completion of the backend and brings its record into order. Gives the
+ * operation; NULL when its memory serves another one by now: then nobody is told.
+ */
+struct io_op *sim_op_take(struct io_sim *sim, struct io_result *ret_result);

@@ -464,6 +464,32 @@ Test(sim_world, reports_readiness_to_a_poll)
     cr_assert(not(polling.more));
 }
 
+Test(sim_world, tells_nobody_of_a_completion_whose_operation_is_gone)
+{
+    struct probe receiving;
+    struct probe sending;
+    int client;
+    int server;
+
+    connect_once(&client, &server);
+    probe_init(&receiving, server_io);
+    probe_init(&sending, client_io);
+    io_recv(server_io, &receiving.op, server);
+    io_send(client_io, &sending.op, client, "x", 1);
+    run_until_quiet();
+    cr_assert(eq(u32, receiving.count, 1));
+    io_op_init(&receiving.op, on_done); /* as if its memory served somebody else */
+    io_send(client_io, &sending.op, client, "y", 1);
+    run_until_quiet();
+    cr_assert(eq(u32, receiving.count, 1));
+    cr_assert(eq(u64, server_io->stats.stale_count, 2), "the bytes, and the end by cancel");
+    cr_assert(eq(u32, server_io->armed_count, 1), "the accept");
+    io_recv(server_io, &receiving.op, server);
+    io_send(client_io, &sending.op, client, "z", 1);
+    run_until_quiet();
+    cr_assert(eq(u32, receiving.count, 2));
+}
+
 Test(sim_world, catches_a_buffer_that_changes_under_a_write, .signal = SIGABRT)
 {
     static char data[BLOCK];
