@@ -25,7 +25,6 @@ enum journal_read_result {
     JOURNAL_READ_CORRUPT, /* block or record CRC is wrong */
     JOURNAL_READ_TOO_BIG, /* the buffer must hold journal_read.size_needed bytes */
     JOURNAL_READ_ERROR,   /* I/O error: journal_read.error holds the negative errno */
-    JOURNAL_READ_STOPPED, /* the reader was stopped */
 };
 
 /*
@@ -61,7 +60,7 @@ void journal_read_start(struct journal_reader *reader, struct journal_read *read
  */
 void journal_reader_drop_segments(struct journal_reader *reader, uint32_t log, uint64_t oldest_seq);
 
-/* Refuses further reads; those in flight still complete. */
+/* No read may be started any more; those in flight still complete. */
 void journal_reader_stop(struct journal_reader *reader);
 
 /* True when nothing is in flight any more. */

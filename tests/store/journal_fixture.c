@@ -293,8 +293,8 @@ void fixture_crash(struct fixture *fixture, bool kill)
     else
         sim_host_crash(fixture->host);
     /* The process is gone: freeing its memory closes nothing on a host that is down. */
-    if (fixture->journal != NULL)
-        journal_free(&fixture->journal);
+    journal_reader_free(&fixture->reader);
+    journal_free(&fixture->journal);
     if (fixture->io != NULL)
         io_free(&fixture->io);
     sim_host_start(fixture->host);

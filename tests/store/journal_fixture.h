@@ -13,6 +13,7 @@
 #include "runtime/sim_disk.h"
 #include "runtime/timer_wheel.h"
 #include "store/journal.h"
+#include "store/journal_reader.h"
 #include "store/recovery.h"
 #include "store/superblock.h"
 
@@ -48,6 +49,7 @@ struct fixture {
     struct journal_config config; /* sizes: set before fixture_open() */
     struct journal_owner owner;
     struct journal *journal;
+    struct journal_reader *reader; /* the test's, or NULL; goes with a crash */
     bool failed;
     int failure;
     bool stopped;

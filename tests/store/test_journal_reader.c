@@ -1,0 +1,140 @@
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+
+#include "journal_fixture.h"
+
+#include "runtime/memory.h"
+#include "store/journal_reader.h"
+
+#include <errno.h>
+
+static struct fixture fixture;
+static char *buffer;
+static struct journal_read request;
+static enum journal_read_result result;
+static struct journal_record_view view;
+static bool done;
+
+enum { BUFFER_SIZE = 64 * SEGMENT_BLOCK_SIZE };
+
+static void on_done(struct journal_read *read, enum journal_read_result read_result,
+                    const struct journal_record_view *read_view)
+{
+    cr_assert(eq(ptr, read, &request));
+    done = true;
+    result = read_result;
+    if (read_view != NULL)
+        view = *read_view;
+}
+
+static void setup(void)
+{
+    fixture_init(&fixture, 3);
+    cr_assert(eq(int, memory_map(BUFFER_SIZE, &buffer), 0));
+    cr_assert(eq(int, fixture_open(&fixture), 0));
+    cr_assert(
+        eq(int, journal_reader_new(fixture.io, fixture.disk, "data", false, &fixture.reader), 0));
+}
+
+static void teardown(void)
+{
+    fixture_deinit(&fixture);
+    memory_unmap(&buffer, BUFFER_SIZE);
+}
+
+TestSuite(journal_reader, .init = setup, .fini = teardown, .timeout = 60);
+
+static void read_at(struct journal_location location, uint32_t buffer_size)
+{
+    request = (struct journal_read){
+        .on_done = on_done, .location = location, .buffer = buffer, .buffer_size = buffer_size};
+    done = false;
+    journal_read_start(fixture.reader, &request);
+    for (int i = 0; i < 1000 && !done; i++)
+        fixture_run(&fixture, 1);
+    cr_assert(done);
+}
+
+static void expect_same(const struct fixture_group *group, uint32_t record, const char *payload)
+{
+    size_t size = group->parts[record][0].size + group->parts[record][1].size;
+
+    cr_assert(eq(int, result, JOURNAL_READ_OK));
+    cr_assert(eq(sz, view.payload.size, size));
+    cr_assert(memcmp(view.payload.data, payload, size) == 0);
+    cr_expect(eq(u64, view.lsn, group->lsn_first + record));
+    cr_expect(eq(u32, view.partition, group->records[record].partition));
+}
+
+Test(journal_reader, reads_every_record_back_over_many_segments)
+{
+    for (int i = 0; i < 150; i++) {
+        cr_assert(eq(int, fixture_append(&fixture, 3, i % 10 == 0 ? 20000 : 900, 0), JOURNAL_OK));
+        cr_assert(fixture_settle(&fixture));
+    }
+    for (uint32_t i = 0; i < fixture.group_count; i++) {
+        const struct fixture_group *group = fixture.groups[i];
+        const char *payload = group->payload;
+
+        for (uint32_t j = 0; j < group->count; j++) {
+            read_at(group->records[j].location, BUFFER_SIZE);
+            expect_same(group, j, payload);
+            cr_assert(eq(int,
+                         journal_read_blocking(fixture.disk, "data", group->records[j].location,
+                                               buffer, BUFFER_SIZE, &view),
+                         0));
+            expect_same(group, j, payload);
+            payload += group->parts[j][0].size + group->parts[j][1].size;
+        }
+    }
+}
+
+Test(journal_reader, says_how_big_the_buffer_must_be)
+{
+    while (fixture.group_count == 0 || fixture.groups[0]->parts[0][0].size < 9000) {
+        fixture.group_count = 0;
+        cr_assert(eq(int, fixture_append(&fixture, 1, 30000, 0), JOURNAL_OK));
+        cr_assert(fixture_settle(&fixture));
+    }
+    read_at(fixture.groups[0]->records[0].location, JOURNAL_READ_BUFFER_SIZE_MIN);
+    cr_assert(eq(int, result, JOURNAL_READ_TOO_BIG));
+    cr_expect(gt(u32, request.size_needed, JOURNAL_READ_BUFFER_SIZE_MIN));
+    read_at(fixture.groups[0]->records[0].location, request.size_needed);
+    expect_same(fixture.groups[0], 0, fixture.groups[0]->payload);
+}
+
+Test(journal_reader, tells_gone_from_corrupt)
+{
+    struct journal_location location;
+
+    cr_assert(eq(int, fixture_append(&fixture, 1, 400, 0), JOURNAL_OK));
+    cr_assert(fixture_settle(&fixture));
+    location = fixture.groups[0]->records[0].location;
+    read_at(journal_location_make(0, 77, 4096), BUFFER_SIZE);
+    cr_expect(eq(int, result, JOURNAL_READ_GONE));
+    read_at(journal_location_make(3, 1, 4096), BUFFER_SIZE);
+    cr_expect(eq(int, result, JOURNAL_READ_GONE));
+    read_at(journal_location_make(0, 1, 40 * SEGMENT_BLOCK_SIZE), BUFFER_SIZE);
+    cr_expect(eq(int, result, JOURNAL_READ_GONE));
+    fixture_flip(&fixture, "log-00/0000000000000001.seg", journal_location_offset(location) + 33,
+                 4);
+    read_at(location, BUFFER_SIZE);
+    cr_expect(eq(int, result, JOURNAL_READ_CORRUPT));
+    fixture.host->faults.read_error.once_count = 1;
+    read_at(location, BUFFER_SIZE);
+    cr_expect(eq(int, result, JOURNAL_READ_ERROR));
+    cr_expect(eq(int, request.error, -EIO));
+}
+
+Test(journal_reader, closes_retired_segments)
+{
+    cr_assert(eq(int, fixture_append(&fixture, 1, 400, 0), JOURNAL_OK));
+    cr_assert(fixture_settle(&fixture));
+    read_at(fixture.groups[0]->records[0].location, BUFFER_SIZE);
+    fixture_run(&fixture, 300); /* the pool has made its spares */
+    uint32_t open_count = fixture.host->fd_count;
+    journal_reader_drop_segments(fixture.reader, 0, 2);
+    fixture_run(&fixture, 20);
+    cr_expect(eq(u32, fixture.host->fd_count, open_count - 1));
+    cr_expect(journal_reader_is_idle(fixture.reader));
+}
