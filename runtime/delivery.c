@@ -47,7 +47,7 @@ struct message *actor_message(struct actor *self, struct actor_id to, uint16_t t
     struct message *msg = pool_acquire(&self->shard->internals->messages);
 
     if (msg != NULL)
-        *msg = (struct message){.from = self->id, .to = to, .type = type};
+        message_init(msg, self->id, to, type);
     return msg;
 }
 
@@ -270,9 +270,10 @@ void actor_drop_mail(struct actor *self)
 
 static void deliver_stop(struct actor *self)
 {
-    struct message msg = {
-        .type = MSG_STOP, .flags = MESSAGE_SYSTEM, .from = self->supervisor, .to = self->id};
+    struct message msg;
 
+    message_init(&msg, self->supervisor, self->id, MSG_STOP);
+    msg.flags = MESSAGE_SYSTEM;
     self->stop_delivered = true;
     if (actor_deliver(self, &msg) == ACTOR_UNHANDLED && self->state == ACTOR_RUNNING)
         actor_end_normally(self);
@@ -323,9 +324,10 @@ static void on_actor_io(struct io_op *op, const struct io_result *result)
 {
     struct actor *self = op->owner;
     struct shard *shard = self->shard;
-    struct message msg = {
-        .type = MSG_IO, .from = self->id, .to = self->id, .as.io = {.op = op, .result = result}};
+    struct message msg;
 
+    message_init(&msg, self->id, self->id, MSG_IO);
+    msg.as.io = (struct message_io){.op = op, .result = result};
     if (shard->internals->reap_left > 0)
         shard->internals->reap_left--;
     if (self->state == ACTOR_RUNNING && self->incarnation == op->owner_incarnation) {
@@ -352,9 +354,10 @@ static void on_actor_timer(struct timer *timer)
 {
     struct actor *self = timer->owner;
     struct shard *shard = self->shard;
-    struct message msg = {
-        .type = MSG_TIMER, .from = self->id, .to = self->id, .as.timer = {.timer = timer}};
+    struct message msg;
 
+    message_init(&msg, self->id, self->id, MSG_TIMER);
+    msg.as.timer.timer = timer;
     /* An actor that ends has stopped its timers: what fires is of this life. */
     assert(self->state == ACTOR_RUNNING);
     assert(self->incarnation == timer->owner_incarnation);

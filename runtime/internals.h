@@ -67,6 +67,7 @@ struct shard_internals {
     /* What is left of this turn's bounds; a phase resumed after a panic goes on with them. */
     uint32_t reap_left;
     uint32_t run_left;
+    uint32_t exchange_at; /* run_left at which inboxes and outboxes are looked at again */
     uint32_t timers_left;
 
     struct actor_table actors;

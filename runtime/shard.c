@@ -15,7 +15,7 @@
  * guard is armed once per phase, not once per message.
  *
  * Time. The shard's clock is read once per turn. Only the run phase reads the source
- * again, to end slices: after eight messages, or after each one while messages take
+ * again, to end slices: after sixteen messages, or after each one while messages take
  * long, which a handler cannot see.
  *
  * Sleeping. Before it waits, the shard says that it is parked and looks at its
@@ -24,7 +24,8 @@
  */
 
 enum {
-    MESSAGES_PER_CLOCK_READ = 8,
+    MESSAGES_PER_CLOCK_READ = 16,
+    EXCHANGE_WORK = 32,        /* activations and messages between two looks at the inboxes */
     BLOCKED_WAIT_NS = 1000000, /* how soon to look again for a place in the message pool */
 };
 
@@ -74,6 +75,7 @@ static void begin_turn(struct shard *shard)
     internals->reap_left = SHARD_REAP_MAX;
     internals->timers_left = SHARD_TIMER_FIRE_MAX;
     internals->run_left = SHARD_RUN_WORK_MAX;
+    internals->exchange_at = SHARD_RUN_WORK_MAX - EXCHANGE_WORK;
     internals->counters.turns++;
     if (!internals->stop_seen && runtime_stop_is_wanted(shard->runtime)) {
         internals->stop_seen = true;
@@ -181,22 +183,6 @@ static void begin_run_slice(struct shard *shard)
     internals->messages_to_check = MESSAGES_PER_CLOCK_READ;
 }
 
-static void run_actors(struct shard *shard)
-{
-    struct shard_internals *internals = shard->internals;
-
-    while (!list_is_empty(&internals->run_queue) && internals->run_left > 0) {
-        struct actor *actor = container_of(internals->run_queue.next, struct actor, run_link);
-
-        if (internals->now_ns - internals->run_started_ns >= SHARD_RUN_SLICE_NS)
-            return;
-        internals->run_left--;
-        internals->activation_started_ns = internals->now_ns;
-        internals->activation_count++;
-        actor_activate(actor);
-    }
-}
-
 void shard_publish(struct shard *shard, uint32_t peer_index)
 {
     struct runtime *runtime = shard->runtime;
@@ -214,6 +200,40 @@ static void flush_outboxes(struct shard *shard)
 {
     while (shard->internals->outbound_dirty != 0)
         shard_publish(shard, (uint32_t)__builtin_ctzll(shard->internals->outbound_dirty));
+}
+
+/*
+ * In the middle of a long run phase: other shards do not wait for its end. What an
+ * actor sent them leaves when its activation is over, for the next one may take a
+ * whole slice.
+ */
+static void exchange(struct shard *shard)
+{
+    struct shard_internals *internals = shard->internals;
+
+    internals->exchange_at = internals->run_left - min_u32(internals->run_left, EXCHANGE_WORK);
+    flush_outboxes(shard);
+    drain_inboxes(shard);
+}
+
+static void run_actors(struct shard *shard)
+{
+    struct shard_internals *internals = shard->internals;
+
+    while (!list_is_empty(&internals->run_queue) && internals->run_left > 0) {
+        struct actor *actor = container_of(internals->run_queue.next, struct actor, run_link);
+
+        if (internals->now_ns - internals->run_started_ns >= SHARD_RUN_SLICE_NS)
+            return;
+        if (internals->outbound_dirty != 0)
+            flush_outboxes(shard);
+        if (internals->run_left <= internals->exchange_at)
+            exchange(shard);
+        internals->run_left--;
+        internals->activation_started_ns = internals->now_ns;
+        internals->activation_count++;
+        actor_activate(actor);
+    }
 }
 
 static void hand_over_log(struct shard *shard)

@@ -70,6 +70,15 @@ static int obey(struct probe *probe, const struct message *msg)
     }
 }
 
+static void check_order(struct probe *probe, uint64_t token)
+{
+    uint64_t *latest = &probe->latest[token >> 32];
+
+    if (token <= *latest && *latest != 0)
+        probe->out_of_order++;
+    *latest = token;
+}
+
 static int probe_receive(struct actor *self, const struct message *msg)
 {
     struct probe *probe = ACTOR_CAST(self, struct probe, PROBE_MAGIC);
@@ -81,6 +90,8 @@ static int probe_receive(struct actor *self, const struct message *msg)
         return ACTOR_OK;
     case MSG_TIMER:
         probe->timer_count++;
+        if (probe->panics_on_timer)
+            actor_panic("timer told to");
         return ACTOR_OK;
     case MSG_EXIT:
         probe->exit_count++;
@@ -95,6 +106,10 @@ static int probe_receive(struct actor *self, const struct message *msg)
         if (probe->seen_count < PROBE_SEEN_MAX)
             probe->seen[probe->seen_count] = msg->token;
         probe->seen_count++;
+        if (probe->checks_order)
+            check_order(probe, msg->token);
+        if (probe->asks_activity)
+            (void)shard_activity(&probe->activity);
         return obey(probe, msg);
     }
 }

@@ -28,6 +28,9 @@ struct probe {
     bool start_panics;
     bool release_panics;
     bool ignores_stop; /* answers ACTOR_OK to MSG_STOP */
+    bool panics_on_timer;
+    bool asks_activity;
+    bool checks_order; /* tokens are sender << 32 | number: counts those that go back */
     bool leaves_stop;  /* answers ACTOR_UNHANDLED to MSG_STOP */
     char name;         /* written to probe_events */
     /* What happened. */
@@ -40,6 +43,9 @@ struct probe {
     uint32_t stop_count;
     int32_t last_io_value;
     struct message_exit last_exit;
+    uint32_t out_of_order;
+    uint64_t latest[8];
+    struct shard_activity activity;
     uint32_t seen_count;
     uint64_t seen[PROBE_SEEN_MAX]; /* tokens */
     struct io_op op;
