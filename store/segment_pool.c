@@ -346,10 +346,11 @@ static void namer_failed(struct segment_pool *pool, int error)
 
 static void namer_finished(struct segment_pool *pool)
 {
+    enum segment_pool_job job = pool->namer.job; /* the kick below may begin another */
     uint64_t retired_seq = pool->retire_seq;
 
     pool->namer.step = POOL_IDLE;
-    switch (pool->namer.job) {
+    switch (job) {
     case POOL_JOB_NEXT:
         pool->next_fd = pool->namer.spare.fd;
         break;
@@ -365,7 +366,7 @@ static void namer_finished(struct segment_pool *pool)
     }
     pool->namer.spare.fd = -1;
     segment_pool_kick(pool);
-    if (pool->namer.job != POOL_JOB_NEXT && retired_seq != 0 && pool->retire_seq == 0)
+    if (job != POOL_JOB_NEXT)
         pool->owner->on_retired(pool->owner, retired_seq);
     pool->owner->on_ready(pool->owner);
 }

@@ -201,7 +201,7 @@ int fixture_append(struct fixture *fixture, uint32_t count, uint32_t size_max, u
     assert(count <= FIXTURE_RECORDS_MAX);
     assert(fixture->group_count < FIXTURE_GROUPS_MAX);
     for (uint32_t i = 0; i < count; i++) {
-        sizes[i] = rng_below(&fixture->rng, (uint64_t)size_max + 1);
+        sizes[i] = fixture->exact ? size_max : rng_below(&fixture->rng, (uint64_t)size_max + 1);
         total += sizes[i];
     }
     group->id = ++fixture->id_next;
@@ -332,11 +332,18 @@ void fixture_read(struct fixture *fixture, const char *name, uint64_t offset, ch
 void fixture_write(struct fixture *fixture, const char *name, uint64_t offset, const char *data,
                    uint64_t size)
 {
-    int fd = open_file(fixture, name);
-    int64_t count = disk_write(fixture->disk, fd, data, size, offset);
-    int r = disk_sync(fixture->disk, fd);
+    char path[128];
+    int fd;
+    int64_t count;
+    int r;
 
+    snprintf(path, sizeof(path), "data/%s", name);
+    fd = disk_open(fixture->disk, path, O_RDWR | O_CREAT, 0600);
+    count = disk_write(fixture->disk, fd, data, size, offset);
+    r = disk_sync(fixture->disk, fd);
     assert(count == (int64_t)size);
+    assert(r == 0);
+    r = disk_sync_directory(fixture->disk, "data/log-00");
     assert(r == 0);
     disk_close(fixture->disk, fd);
 }

@@ -45,6 +45,7 @@ struct fixture {
     struct clock clock;
     struct timer_wheel wheel;
     struct rng rng; /* the test's own */
+    bool exact;     /* payloads have the largest size asked for */
     struct superblock superblock;
     struct journal_config config; /* sizes: set before fixture_open() */
     struct journal_owner owner;
