@@ -339,7 +339,8 @@ int superblock_open(const struct superblock_config *config, struct superblock *r
     }
     r = disk_lock(disk, fd);
     if (r < 0)
-        say(text, "%s is held by another process", path);
+        say(text, r == -EWOULDBLOCK ? "%s is held by another process (error %d)" : "%s: error %d",
+            path, -r);
     else
         r = start(config, &superblock, text);
     if (r < 0) {

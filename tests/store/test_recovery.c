@@ -160,7 +160,8 @@ Test(recovery, row_7_the_log_ends_at_blocks_of_an_earlier_use)
              journal_location_seq(fixture.groups[fixture.group_count - 1]->append.location));
     fixture_stop(&fixture);
     fixture_read(&fixture, name, 40 * SEGMENT_BLOCK_SIZE, block, sizeof(block));
-    cr_assert(memcmp(block, zeros, sizeof(block)) != 0, "the file was not recycled, %u retired, dropped", fixture.retired_count);
+    cr_assert(memcmp(block, zeros, sizeof(block)) != 0,
+              "the file was not recycled, %u retired, dropped", fixture.retired_count);
     cr_assert(eq(int, fixture_open(&fixture), 0), "%s", fixture.text);
     cr_expect(eq(u32, fixture.mismatch_count, 0));
     cr_expect(eq(u32, fixture.lost_count, 0));
