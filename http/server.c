@@ -106,7 +106,12 @@ int http_server_init(struct http_server *server, struct shard *shard, const stru
 void http_server_deinit(struct http_server *server)
 {
     assert(server->connection_count == 0);
-    pool_deinit(&server->connections);
+    http_server_abandon(server);
+}
+
+void http_server_abandon(struct http_server *server)
+{
+    pool_abandon(&server->connections);
     memory_unmap(&server->decoder_workspace,
                  content_decoder_workspace_size(CONTENT_DECODER_WINDOW_LOG_MAX));
 }

@@ -78,6 +78,9 @@ MUST_USE int http_server_init(struct http_server *server, struct shard *shard,
 /* Gives the memory back; no connection may be left. */
 void http_server_deinit(struct http_server *server);
 
+/* The same though connections are open: the process they belonged to died (simulated). */
+void http_server_abandon(struct http_server *server);
+
 /* Refuses new requests' keep-alive from now on and closes what is idle. */
 void http_server_drain(struct http_server *server);
 

@@ -99,13 +99,20 @@ free_pool:
 
 void buffer_pool_free(struct buffer_pool **pool)
 {
+    if (*pool == NULL)
+        return;
+    assert((*pool)->used == 0);
+    buffer_pool_abandon(pool);
+}
+
+void buffer_pool_abandon(struct buffer_pool **pool)
+{
     char *memory = (char *)*pool;
 
     if (*pool == NULL)
         return;
-    assert((*pool)->used == 0);
     for (uint32_t i = 0; i < (*pool)->class_count; i++) {
-        pool_deinit(&(*pool)->classes[i].headers);
+        pool_abandon(&(*pool)->classes[i].headers);
         memory_unmap(&(*pool)->classes[i].bytes, (*pool)->classes[i].bytes_size);
     }
     memory_unmap(&memory, sizeof(**pool));

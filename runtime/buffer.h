@@ -38,6 +38,9 @@ MUST_USE int buffer_pool_new(const struct buffer_class *classes, uint32_t class_
 /* Frees the pool and nulls the pointer; every buffer must be back. NULL is accepted. */
 void buffer_pool_free(struct buffer_pool **pool);
 
+/* The same though buffers are in use: whoever held them is gone (a simulated crash). */
+void buffer_pool_abandon(struct buffer_pool **pool);
+
 /*
  * Gives an empty buffer of at least capacity_min bytes from the smallest class
  * that has one free. 0, -ENOBUFS when none is free, -EMSGSIZE when no class is

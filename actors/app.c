@@ -1,0 +1,456 @@
+#include "actors/app.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdarg.h>
+
+#include "actors/bootstrap.h"
+#include "actors/message_types.h"
+#include "http/connection.h"
+#include "http/url.h"
+#include "runtime/memory.h"
+#include "runtime/token_bucket.h"
+
+enum {
+    EXIT_UNAVAILABLE = 69,
+    EXIT_CANNOT_CREATE = 73,
+    EXIT_IO = 74,
+    EXIT_CONFIG = 78,
+    STOP_GRACE_MS = 5000, /* what the parts behind the connections get beyond the drain time */
+};
+
+/* The reason and the exit code of a failed start. */
+PRINTF_LIKE(4, 5)
+static int fail(char *text, int *ret_exit_code, int exit_code, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(text, APP_TEXT_SIZE, format, arguments);
+    va_end(arguments);
+    *ret_exit_code = exit_code;
+    return -ECANCELED;
+}
+
+/* --- bounds --------------------------------------------------------------- */
+
+static uint32_t per_shard(uint64_t total, uint32_t shard_count)
+{
+    uint64_t share = (total + shard_count - 1) / shard_count;
+
+    return share > UINT32_MAX / 2 ? UINT32_MAX / 2 : (uint32_t)share;
+}
+
+/*
+ * Where a message can rest: every request may have one on its way to each other
+ * shard, one back, and the same of theirs here; each connection one answer; and a
+ * little for the rest (keys, scrapes, exits).
+ */
+static uint32_t message_count(const struct settings *settings, uint32_t shard_count)
+{
+    uint64_t requests = per_shard((uint64_t)settings->requests_in_flight, shard_count);
+    uint64_t lookups = LOOKUP_REQUEST_COUNT_MAX;
+
+    return (uint32_t)(4 * (requests + lookups) * (shard_count - 1) + requests +
+                      per_shard((uint64_t)settings->connections, shard_count) + 8192);
+}
+
+/* Small buffers for every connection's answer and input, larger ones for the few that need them. */
+static uint32_t fill_buffer_classes(const struct settings *settings, uint32_t shard_count,
+                                    struct buffer_class classes[BUFFER_CLASS_COUNT_MAX])
+{
+    uint32_t connections = per_shard((uint64_t)settings->connections, shard_count);
+    uint32_t requests = per_shard((uint64_t)settings->requests_in_flight, shard_count);
+    const struct buffer_class wanted[] = {
+        {4096, connections * 2 + requests + 1024},
+        {16384, 2048},
+        {65536, 512},
+        {262144, 128},
+        {2 << 20, 32},
+        {8 << 20, 8},
+        {32 << 20, 4},
+    };
+
+    static_assert(ARRAY_COUNT(wanted) <= BUFFER_CLASS_COUNT_MAX, "classes");
+    memcpy(classes, wanted, sizeof(wanted));
+    return ARRAY_COUNT(wanted);
+}
+
+static void fill_runtime_config(const struct app_config *config, struct app *app,
+                                struct runtime_config *ret_config)
+{
+    const struct settings *settings = config->settings;
+
+    *ret_config = (struct runtime_config){
+        .shard_count = app->shard_count,
+        .actor_count_max = per_shard((uint64_t)settings->connections, app->shard_count) +
+                           HTTP_CONNECTION_SPARE_COUNT + 64,
+        .message_count_max = message_count(settings, app->shard_count),
+        .inbox_capacity = app->shard_count > 16 ? 256 : 1024,
+        .clock_source = config->clock_source,
+        .registry = app->registry,
+        .log_level = config->log_level,
+        .log_format = config->log_format,
+        .pin_threads = !config->simulated && app->shard_count > 1,
+        .simulated = config->simulated,
+        .seed = config->seed,
+        .hooks = config->hooks,
+        .io_new = config->io_new,
+    };
+}
+
+static void fill_http_limits(const struct settings *settings, uint32_t shard_count,
+                             struct http_limits *ret_limits)
+{
+    *ret_limits = (struct http_limits){
+        .connection_count_max = per_shard((uint64_t)settings->connections, shard_count),
+        .head_size_max = (uint32_t)settings->head_bytes,
+        .header_timeout_ms = settings->header_timeout_ms,
+        .body_timeout_ms = settings->body_timeout_ms,
+        .idle_timeout_ms = settings->idle_timeout_ms,
+        .write_timeout_ms = settings->write_timeout_ms,
+        .linger_timeout_ms = 1000,
+    };
+}
+
+void app_limits(const struct settings *settings, uint32_t shard_count, struct limits *lines)
+{
+    struct buffer_class classes[BUFFER_CLASS_COUNT_MAX];
+    uint32_t class_count = fill_buffer_classes(settings, shard_count, classes);
+    static const char *const names[] = {
+        "buffers of 4 KiB", "buffers of 16 KiB", "buffers of 64 KiB", "buffers of 256 KiB",
+        "buffers of 2 MiB", "buffers of 8 MiB",  "buffers of 32 MiB",
+    };
+
+    for (uint32_t i = 0; i < class_count; i++)
+        limits_add(lines, names[i], (uint64_t)classes[i].count * shard_count, classes[i].capacity);
+    limits_add(lines, "connections",
+               (uint64_t)settings->connections +
+                   (uint64_t)HTTP_CONNECTION_SPARE_COUNT * shard_count,
+               sizeof(struct connection));
+    limits_add(lines, "intake requests", (uint64_t)settings->requests_in_flight,
+               sizeof(struct intake_request));
+    limits_add(lines, "lookup requests", (uint64_t)LOOKUP_REQUEST_COUNT_MAX * shard_count,
+               sizeof(struct lookup_request));
+    limits_add(lines, "messages", (uint64_t)message_count(settings, shard_count) * shard_count,
+               sizeof(struct message));
+    limits_add(lines, "deduplication entries", (uint64_t)settings->dedup_entries, 40);
+    limits_add(lines, "event index entries", (uint64_t)settings->event_index_entries, 8);
+    limits_add(lines, "journal staging", (uint64_t)JOURNAL_BATCH_COUNT * shard_count,
+               JOURNAL_BATCH_SIZE_DEFAULT);
+    limits_add(lines, "decoder workspaces", shard_count,
+               content_decoder_workspace_size(CONTENT_DECODER_WINDOW_LOG_MAX));
+    limits_add(lines, "API keys", (uint64_t)KEYRING_KEY_COUNT_MAX * shard_count,
+               sizeof(struct keyring_key));
+}
+
+/* --- listening ------------------------------------------------------------ */
+
+/* An IP literal with a port, as a socket address. False when it is not one. */
+static bool parse_address(struct slice text, struct sockaddr_storage *ret_address,
+                          socklen_t *ret_size)
+{
+    struct sockaddr_in *v4 = (struct sockaddr_in *)ret_address;
+    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)ret_address;
+    const char *colon = memrchr(text.data, ':', text.size);
+    char host[64];
+    struct slice host_text;
+    uint32_t port = 0;
+
+    memset(ret_address, 0, sizeof(*ret_address));
+    if (colon == NULL || colon + 1 == text.data + text.size)
+        return false;
+    for (const char *p = colon + 1; p < text.data + text.size; p++) {
+        if (*p < '0' || *p > '9' || port > 65535)
+            return false;
+        port = port * 10 + (uint32_t)(*p - '0');
+    }
+    host_text = (struct slice){text.data, (size_t)(colon - text.data)};
+    if (host_text.size > 2 && host_text.data[0] == '[' &&
+        host_text.data[host_text.size - 1] == ']') {
+        host_text.data++;
+        host_text.size -= 2;
+    }
+    if (port > 65535 || host_text.size == 0 || host_text.size >= sizeof(host))
+        return false;
+    memcpy(host, host_text.data, host_text.size);
+    host[host_text.size] = '\0';
+    if (inet_pton(AF_INET, host, &v4->sin_addr) == 1) {
+        v4->sin_family = AF_INET;
+        v4->sin_port = htons((uint16_t)port);
+        *ret_size = sizeof(*v4);
+        return true;
+    }
+    if (inet_pton(AF_INET6, host, &v6->sin6_addr) == 1) {
+        v6->sin6_family = AF_INET6;
+        v6->sin6_port = htons((uint16_t)port);
+        *ret_size = sizeof(*v6);
+        return true;
+    }
+    return false;
+}
+
+/* Every shard listens on the address; a port of 0 is chosen once, by shard 0. */
+static int listen_on(struct app *app, struct slice text, char *reason, int *ret_exit_code)
+{
+    struct sockaddr_storage address;
+    socklen_t size;
+
+    if (!parse_address(text, &address, &size))
+        return fail(reason, ret_exit_code, EXIT_CONFIG,
+                    "server.listen: \"%.*s\" is not ADDRESS:PORT with a numeric address",
+                    (int)text.size, text.data);
+    for (uint32_t i = 0; i < app->shard_count; i++) {
+        struct app_shard *home = &app->shards[i];
+        int fd, r;
+
+        if (home->listener_count == SETTINGS_LISTEN_COUNT_MAX)
+            return fail(reason, ret_exit_code, EXIT_CONFIG, "server.listen: at most %d addresses",
+                        SETTINGS_LISTEN_COUNT_MAX);
+        fd = io_listen(home->shard->io, (struct sockaddr *)&address, size, LISTENER_BACKLOG);
+        if (fd < 0)
+            return fail(reason, ret_exit_code, EXIT_UNAVAILABLE, "cannot listen on %.*s: %s%s",
+                        (int)text.size, text.data, strerror(-fd),
+                        fd == -EADDRINUSE ? " (another process listens there; choose another "
+                                            "port with --listen)"
+                                          : "");
+        r = io_local_address(home->shard->io, fd, &address);
+        assert(r == 0);
+        listener_init(&home->listeners[home->listener_count++], &home->http, fd);
+    }
+    return 0;
+}
+
+static int listen_on_all(struct app *app, char *reason, int *ret_exit_code)
+{
+    const struct config_list *list = &app->settings->listen;
+
+    for (uint32_t i = 0; i < list->count; i++) {
+        int r = listen_on(app, slice_of(list->items[i]), reason, ret_exit_code);
+
+        if (r < 0)
+            return r;
+    }
+    if (app->shards[0].listener_count == 0)
+        return fail(reason, ret_exit_code, EXIT_CONFIG, "server.listen is empty");
+    return 0;
+}
+
+int app_local_address(struct app *app, uint32_t index, struct sockaddr_storage *ret_address)
+{
+    assert(index < app->shards[0].listener_count);
+    return io_local_address(app->shards[0].shard->io, app->shards[0].listeners[index].fd,
+                            ret_address);
+}
+
+/* --- one shard ------------------------------------------------------------ */
+
+static int init_shard(struct app *app, uint32_t index)
+{
+    struct app_shard *home = &app->shards[index];
+    const struct router router = {APP_ROUTES, APP_ROUTE_COUNT};
+    struct buffer_class classes[BUFFER_CLASS_COUNT_MAX];
+    struct http_limits limits;
+    uint32_t class_count = fill_buffer_classes(app->settings, app->shard_count, classes);
+    int r;
+
+    home->app = app;
+    home->shard = runtime_shard(app->runtime, index);
+    home->phase = APP_RECOVERING;
+    fill_http_limits(app->settings, app->shard_count, &limits);
+    r = buffer_pool_new(classes, class_count, &home->buffers);
+    if (r == 0)
+        r = http_server_init(&home->http, home->shard, &router, &limits, &app->metrics.http,
+                             home->buffers);
+    if (r == 0)
+        r = intake_init(&home->intake, home);
+    if (r == 0)
+        r = tenant_init(&home->tenant, home);
+    if (r == 0)
+        r = scrape_init(&home->scrape, home);
+    if (r == 0)
+        r = lookup_init(&home->lookup, home);
+    if (r == 0)
+        r = keeper_init(&home->keeper, home);
+    return r;
+}
+
+static void add_child(struct app_shard *home, const char *name, struct actor *actor,
+                      const struct actor_type *type, uint32_t magic, int32_t shutdown_ms)
+{
+    struct supervisor_spec *spec = &home->root_spec;
+
+    assert(spec->child_count < APP_CHILD_COUNT_MAX);
+    home->children[spec->child_count++] = (struct supervisor_child_spec){
+        .name = name,
+        .actor = actor,
+        .type = type,
+        .type_magic = magic,
+        .restart = RESTART_PERMANENT,
+        .shutdown_ms = shutdown_ms,
+    };
+}
+
+/* The tree of app.h. 0 or -errno. */
+static int start_tree(struct app_shard *home)
+{
+    int32_t drain_ms = (int32_t)home->app->settings->drain_timeout_ms;
+
+    home->connection_spec = (struct supervisor_child_spec){
+        .name = "connection",
+        .type = &connection_type,
+        .type_magic = CONNECTION_MAGIC,
+        .restart = RESTART_TEMPORARY,
+        .shutdown_ms = drain_ms,
+    };
+    home->connections_spec = (struct supervisor_spec){
+        .name = "connections",
+        .strategy = SUPERVISE_SIMPLE_ONE_FOR_ONE,
+        .children = &home->connection_spec,
+        .child_count = 1,
+    };
+    supervisor_init(&home->connections, &home->connections_spec);
+    home->http.supervisor = &home->connections;
+    home->root_spec = (struct supervisor_spec){
+        .name = "root",
+        .strategy = SUPERVISE_REST_FOR_ONE,
+        .children = home->children,
+    };
+    add_child(home, "keeper", &home->keeper.actor, &keeper_type, KEEPER_MAGIC, STOP_GRACE_MS);
+    add_child(home, "tenant", &home->tenant.actor, &tenant_type, TENANT_MAGIC, 0);
+    add_child(home, "scrape", &home->scrape.actor, &scrape_type, SCRAPE_MAGIC, 0);
+    add_child(home, "lookup", &home->lookup.actor, &lookup_type, LOOKUP_MAGIC, 0);
+    add_child(home, "intake", &home->intake.actor, &intake_type, INTAKE_MAGIC,
+              drain_ms + STOP_GRACE_MS);
+    add_child(home, "connections", &home->connections.actor, &supervisor_type, SUPERVISOR_MAGIC,
+              SHUTDOWN_INFINITY);
+    for (uint32_t i = 0; i < home->listener_count; i++)
+        add_child(home, "listener", &home->listeners[i].actor, &listener_type, LISTENER_MAGIC, 0);
+    return supervisor_spawn(home->shard, &home->root, &home->root_spec, ACTOR_ID_NONE);
+}
+
+/* --- the process ---------------------------------------------------------- */
+
+static void register_metrics(struct app *app)
+{
+    const struct router router = {APP_ROUTES, APP_ROUTE_COUNT};
+
+    http_metrics_register(&app->metrics.http, app->registry, &router);
+    journal_metrics_add(app->registry, &app->metrics.journal);
+    intake_metrics_add(app->registry, &app->metrics.intake);
+    app->metrics.unindexed = metrics_add_series(
+        app->registry, METRIC_COUNTER, METRIC_UNIT_NONE, "weir_events_unindexed_total", "",
+        "Stored events that GET cannot find because the event index is full.");
+    metrics_add_series(
+        app->registry, METRIC_GAUGE_MAX, METRIC_UNIT_NONE, "weir_build_info",
+        metrics_text(app->registry, "version=\"%s\",commit=\"%s\"", app->version, app->commit),
+        "The build; 1.");
+}
+
+static int init_shards(struct app *app, const struct app_config *config, char *text,
+                       int *ret_exit_code)
+{
+    struct runtime_config runtime_config;
+    int r;
+
+    app->shards = calloc(app->shard_count, sizeof(*app->shards));
+    app->buckets = calloc(KEYRING_KEY_COUNT_MAX, sizeof(*app->buckets));
+    if (app->shards == NULL || app->buckets == NULL)
+        return fail(text, ret_exit_code, 1, "out of memory");
+    r = metrics_registry_new(&app->registry);
+    if (r < 0)
+        return fail(text, ret_exit_code, 1, "out of memory");
+    register_metrics(app);
+    fill_runtime_config(config, app, &runtime_config);
+    r = runtime_new(&runtime_config, &app->runtime);
+    if (r < 0)
+        return fail(text, ret_exit_code, 1, "the runtime could not be set up: %s", strerror(-r));
+    for (uint32_t i = 0; i < app->shard_count; i++) {
+        r = init_shard(app, i);
+        if (r < 0)
+            return fail(text, ret_exit_code, 1, "shard %u could not be set up: %s", i,
+                        strerror(-r));
+    }
+    r = listen_on_all(app, text, ret_exit_code);
+    if (r < 0)
+        return r;
+    for (uint32_t i = 0; i < app->shard_count; i++) {
+        r = start_tree(&app->shards[i]);
+        if (r < 0)
+            return fail(text, ret_exit_code, 1, "shard %u could not be started: %s", i,
+                        strerror(-r));
+    }
+    return 0;
+}
+
+int app_new(const struct app_config *config, char *text, int *ret_exit_code)
+{
+    struct app *app = config->app;
+    int r;
+
+    assert(config->shard_count > 0);
+    assert(config->shard_count <= SHARD_COUNT_MAX);
+    app->settings = config->settings;
+    app->disk = config->disk;
+    app->shard_count = config->shard_count;
+    app->version = config->version;
+    app->commit = config->commit;
+    app->superblock.lock_fd = -1;
+    r = bootstrap_open(app, config, text, ret_exit_code);
+    if (r == 0)
+        r = init_shards(app, config, text, ret_exit_code);
+    return r;
+}
+
+void app_drain(struct app *app)
+{
+    for (uint32_t i = 0; i < app->shard_count; i++)
+        if (runtime_post(app->runtime, app->shards[i].keeper.actor.id, MSG_KEEPER_DRAIN, 0, NULL,
+                         0) == SEND_FULL)
+            continue; /* runtime_stop() does not need it: only readyz says less */
+    runtime_stop(app->runtime);
+}
+
+static void check_shard_is_idle(const struct app_shard *home)
+{
+    assert(home->http.connection_count == 0);
+    assert(buffer_pool_used(home->buffers) == 0);
+    assert(pool_used_count(&home->intake.requests) == 0);
+    assert(pool_used_count(&home->lookup.requests) == 0);
+    assert(pool_used_count(&home->tenant.requests) == 0);
+}
+
+void app_abandon(struct app *app)
+{
+    for (uint32_t i = 0; app->shards != NULL && i < app->shard_count; i++) {
+        struct app_shard *home = &app->shards[i];
+
+        if (home->shard == NULL)
+            continue;
+        keeper_deinit(&home->keeper);
+        intake_deinit(&home->intake);
+        tenant_deinit(&home->tenant);
+        scrape_deinit(&home->scrape);
+        lookup_deinit(&home->lookup);
+        http_server_abandon(&home->http);
+        buffer_pool_abandon(&home->buffers);
+    }
+    runtime_free(&app->runtime);
+    recovered_free(&app->recovered);
+    metrics_registry_free(&app->registry);
+    if (app->superblock.lock_fd >= 0)
+        superblock_close(&app->superblock, app->disk);
+    free(app->shards);
+    free(app->buckets);
+    app->shards = NULL;
+    app->buckets = NULL;
+}
+
+void app_free(struct app *app)
+{
+    for (uint32_t i = 0; app->shards != NULL && i < app->shard_count; i++)
+        if (app->shards[i].shard != NULL)
+            check_shard_is_idle(&app->shards[i]);
+    app_abandon(app);
+}

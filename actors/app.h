@@ -1,0 +1,160 @@
+/*
+ * App: the product, wired.
+ *
+ * One struct app per process (per simulated machine), one struct app_shard per
+ * shard. Start-up is a sequence of calls, so that the command line and the
+ * simulator run the very same code:
+ *
+ *     app_new()       data directory locked, shards made, supervision trees up
+ *     runtime_start() threads (or the simulator steps the shards)
+ *     app_recover()   boot thread: the journal is read back, answers are 503 meanwhile
+ *     ... serving ...
+ *     app_drain()     stop accepting, finish what is in flight, close the journals
+ *     app_free()
+ *
+ * Supervision tree of each shard, stopped from the last to the first:
+ *
+ *     root (rest_for_one)
+ *      |- keeper       the journal: flushing, retention, end of the process on failure
+ *      |- tenant       API keys; on shard 0 the one that changes them
+ *      |- scrape       numbers of all shards for /metrics
+ *      |- lookup       GET /v1/events/{id}
+ *      |- intake       POST /v1/events: dedup, append, acknowledge
+ *      |- connections  (simple_one_for_one, temporary)
+ *      |- listener...  one per address
+ */
+#pragma once
+
+#include "actors/intake.h"
+#include "actors/keeper.h"
+#include "actors/lookup.h"
+#include "actors/scrape.h"
+#include "actors/settings.h"
+#include "actors/tenant.h"
+#include "http/listener.h"
+#include "http/server.h"
+#include "runtime/disk.h"
+#include "runtime/limits.h"
+#include "runtime/shard.h"
+#include "store/recovery.h"
+#include "store/superblock.h"
+
+enum {
+    APP_TEXT_SIZE = 1024,
+    APP_CHILD_COUNT_MAX = 6 + SETTINGS_LISTEN_COUNT_MAX,
+    APP_TOKEN_BYTES = 32,
+};
+
+/* Readiness of the process, as far as recovery and draining go. */
+enum app_phase {
+    APP_RECOVERING,
+    APP_READY,
+    APP_DRAINING,
+};
+
+struct app;
+
+/* One shard's share. Each part is touched only by its shard's thread once threads run. */
+struct app_shard {
+    struct app *app;
+    struct shard *shard;
+    enum app_phase phase; /* this shard's view */
+    struct buffer_pool *buffers;
+    struct http_server http;
+    struct supervisor root;
+    struct supervisor connections;
+    struct supervisor_spec root_spec;
+    struct supervisor_spec connections_spec;
+    struct supervisor_child_spec connection_spec;
+    struct supervisor_child_spec children[APP_CHILD_COUNT_MAX];
+    struct keeper keeper;
+    struct tenant tenant;
+    struct scrape scrape;
+    struct lookup lookup;
+    struct intake intake;
+    struct listener listeners[SETTINGS_LISTEN_COUNT_MAX];
+    uint32_t listener_count;
+};
+
+/* Series that belong to no single part. */
+struct app_metrics {
+    struct http_metrics http;
+    struct journal_metrics journal;
+    struct intake_metrics intake;
+    struct metric unindexed;
+};
+
+/* Read-only after app_new(), except through the functions below. */
+struct app {
+    const struct settings *settings; /* borrowed */
+    struct disk *disk;               /* borrowed */
+    struct runtime *runtime;
+    struct metrics_registry *registry;
+    struct app_metrics metrics;
+    struct superblock superblock;
+    struct recovered *recovered; /* lent to the keepers by app_recover() */
+    struct app_shard *shards;
+    uint32_t shard_count;
+    uint8_t hash_key[SIPHASH_KEY_SIZE]; /* of dedup and event index; new at each start */
+    uint8_t admin_token_hash[SHA256_SIZE];
+    struct token_bucket *buckets; /* one per keyring slot, shared by all shards */
+    const char *version;
+    const char *commit;
+    uint64_t recovered_event_count;
+    /* Told about the progress of app_recover(), on the boot thread. May be NULL. */
+    void (*on_progress)(struct app *app, uint64_t done_bytes, uint64_t total_bytes);
+};
+
+/* How to make an app: what differs between the real machine and a simulated one. */
+struct app_config {
+    const struct settings *settings;
+    struct disk *disk;
+    const struct clock_source *clock_source;
+    struct runtime_hooks *hooks; /* or NULL */
+    uint32_t shard_count;
+    enum log_level log_level;
+    enum log_format log_format;
+    bool simulated;
+    uint64_t seed;
+    struct slice admin_token; /* empty: made, or read from <data>/admin.token */
+    const char *version;
+    const char *commit;
+    int (*io_new)(struct runtime *runtime, uint32_t index, struct io **ret_io);
+    struct app *app; /* filled in: memory is the caller's, zeroed */
+};
+
+/*
+ * Sets everything up to the point where shards can run. 0; or -errno with the
+ * reason in text (APP_TEXT_SIZE bytes) and an exit code in *ret_exit_code.
+ */
+MUST_USE int app_new(const struct app_config *config, char *text, int *ret_exit_code);
+
+/* Reads the journal back and hands it to the shards. Blocking: boot thread only. Results as
+ * app_new(). */
+MUST_USE int app_recover(struct app *app, char *text, int *ret_exit_code);
+
+/* Starts the orderly end; returns at once. */
+void app_drain(struct app *app);
+
+/* Frees everything. Every shard's loop must have ended. */
+void app_free(struct app *app);
+
+/* The same for a process that died with requests in flight: only the simulator's can. */
+void app_abandon(struct app *app);
+
+/* The sum of all bounds, line by line. */
+void app_limits(const struct settings *settings, uint32_t shard_count, struct limits *lines);
+
+/* The port that listener index of shard 0 is bound to (for port 0). */
+MUST_USE int app_local_address(struct app *app, uint32_t index,
+                               struct sockaddr_storage *ret_address);
+
+/* The route table. */
+extern const struct route APP_ROUTES[];
+extern const uint32_t APP_ROUTE_COUNT;
+
+/* From what a handler has at hand to its shard's share. */
+static inline struct app_shard *app_shard_of(struct exchange *exchange)
+{
+    return container_of(exchange->server, struct app_shard, http);
+}

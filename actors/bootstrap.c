@@ -1,0 +1,321 @@
+#include "actors/bootstrap.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+#include "actors/message_types.h"
+
+/*
+ * Recovery meets three kinds of records. An EVENT goes into the index of its log
+ * and, when the client chose its id, into the dedup table of the shard that owns
+ * the id; a CLAIM into the dedup table; a KEY into every shard's keyring. Their
+ * keyed hashes are stored with them, so nothing is parsed or hashed again.
+ */
+
+enum {
+    EXIT_CANNOT_CREATE = 73,
+    EXIT_IO = 74,
+    PATH_SIZE_MAX = 1100,
+    PROGRESS_STEP_PERCENT = 10,
+};
+
+static int fail(char *text, int *ret_exit_code, int exit_code, const char *reason)
+{
+    snprintf(text, APP_TEXT_SIZE, "%s", reason);
+    *ret_exit_code = exit_code;
+    return -ECANCELED;
+}
+
+/* --- the data directory --------------------------------------------------- */
+
+/* The hash key follows from the directory's uuid: hashes that are stored stay right. */
+static void derive_hash_key(struct app *app)
+{
+    char seed[16 + SEGMENT_UUID_SIZE] = "weir hash key  ";
+    uint8_t digest[SHA256_SIZE];
+
+    memcpy(seed + 16, app->superblock.uuid, SEGMENT_UUID_SIZE);
+    sha256((struct slice){seed, sizeof(seed)}, digest);
+    memcpy(app->hash_key, digest, sizeof(app->hash_key));
+}
+
+static int exit_code_of(int error)
+{
+    return error == -EBADMSG || error == -EIO ? EXIT_IO : EXIT_CANNOT_CREATE;
+}
+
+/* Writes a fresh token to path. 0 or -errno. */
+MUST_USE static int make_token(struct app *app, struct rng *rng, const char *path,
+                               char token[2 * APP_TOKEN_BYTES])
+{
+    static const char hex[] = "0123456789abcdef";
+    uint8_t secret[APP_TOKEN_BYTES];
+    char line[2 * APP_TOKEN_BYTES + 1];
+    int64_t written;
+    int fd, r = rng_secret(rng, secret, sizeof(secret));
+
+    if (r < 0)
+        return r;
+    for (uint32_t i = 0; i < APP_TOKEN_BYTES; i++) {
+        token[2 * i] = hex[secret[i] >> 4];
+        token[2 * i + 1] = hex[secret[i] & 15];
+    }
+    memcpy(line, token, 2 * APP_TOKEN_BYTES);
+    line[2 * APP_TOKEN_BYTES] = '\n';
+    fd = disk_open(app->disk, path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    if (fd < 0)
+        return fd;
+    written = disk_write(app->disk, fd, line, sizeof(line), 0);
+    r = written == (int64_t)sizeof(line) ? disk_sync(app->disk, fd) : -EIO;
+    disk_close(app->disk, fd);
+    return r < 0 ? r : disk_sync_directory(app->disk, app->settings->data);
+}
+
+/* The stored token, or a new one. 0 or -errno. */
+MUST_USE static int read_or_make_token(struct app *app, struct rng *rng,
+                                       char token[2 * APP_TOKEN_BYTES])
+{
+    char path[PATH_SIZE_MAX];
+    int64_t size;
+    int fd;
+
+    snprintf(path, sizeof(path), "%s/admin.token", app->settings->data);
+    fd = disk_open(app->disk, path, O_RDONLY, 0);
+    if (fd == -ENOENT)
+        return make_token(app, rng, path, token);
+    if (fd < 0)
+        return fd;
+    size = disk_read(app->disk, fd, token, (size_t)2 * APP_TOKEN_BYTES, 0);
+    disk_close(app->disk, fd);
+    /* Shorter: a crash fell into its making; nobody can have used it. */
+    return size == 2 * APP_TOKEN_BYTES ? 0 : make_token(app, rng, path, token);
+}
+
+/* Tries O_DIRECT for real: some file systems refuse it only at open. 0 or -errno. */
+MUST_USE static int probe_direct(struct app *app)
+{
+    char path[PATH_SIZE_MAX];
+    int fd;
+
+    snprintf(path, sizeof(path), "%s/direct.probe", app->settings->data);
+    fd = disk_open(app->disk, path, O_RDWR | O_CREAT | O_DIRECT, 0600);
+    if (fd < 0)
+        return fd;
+    disk_close(app->disk, fd);
+    return disk_unlink(app->disk, path);
+}
+
+/* The directory must be there, on storage that keeps what it acknowledges. Results as app_new(). */
+MUST_USE static int check_storage(struct app *app, char *text, int *ret_exit_code)
+{
+    const char *path = app->settings->data;
+    char reason[APP_TEXT_SIZE];
+    int r = disk_make_directory(app->disk, path, 0700);
+
+    if (r < 0 && r != -EEXIST) {
+        snprintf(reason, sizeof(reason), "the data directory %.300s cannot be made: %s", path,
+                 strerror(-r));
+        return fail(text, ret_exit_code, EXIT_CANNOT_CREATE, reason);
+    }
+    if (app->settings->unsafe_storage)
+        return 0;
+    if (disk_is_volatile(app->disk, path)) {
+        snprintf(reason, sizeof(reason),
+                 "the data directory %.300s is on a file system in memory (tmpfs): nothing there "
+                 "survives a restart of the machine. Choose a disk with --data, or go on with "
+                 "--unsafe-storage",
+                 path);
+        return fail(text, ret_exit_code, EXIT_CANNOT_CREATE, reason);
+    }
+    r = probe_direct(app);
+    if (r == 0)
+        return 0;
+    if (r == -EINVAL)
+        snprintf(reason, sizeof(reason),
+                 "the file system of the data directory %.300s does not support O_DIRECT. Choose "
+                 "another disk with --data, or go on with --unsafe-storage",
+                 path);
+    else
+        snprintf(reason, sizeof(reason), "the data directory %.300s cannot be used: %s", path,
+                 strerror(-r));
+    return fail(text, ret_exit_code, EXIT_CANNOT_CREATE, reason);
+}
+
+int bootstrap_open(struct app *app, const struct app_config *config, char *text, int *ret_exit_code)
+{
+    struct superblock_config superblock_config = {
+        .disk = app->disk,
+        .data_path = app->settings->data,
+        .log_count = app->shard_count,
+    };
+    char token[2 * APP_TOKEN_BYTES];
+    char reason[SUPERBLOCK_TEXT_SIZE];
+    struct rng rng;
+    int r = 0;
+
+    if (config->simulated)
+        rng_init_seed(&rng, config->seed);
+    else
+        r = rng_init_system(&rng);
+    if (r < 0)
+        return fail(text, ret_exit_code, 1, "the kernel gave no randomness");
+    r = check_storage(app, text, ret_exit_code);
+    if (r < 0)
+        return r;
+    superblock_config.rng = &rng;
+    r = superblock_open(&superblock_config, &app->superblock, reason);
+    if (r < 0)
+        return fail(text, ret_exit_code, exit_code_of(r), reason);
+    derive_hash_key(app);
+    if (config->admin_token.size > 0) {
+        sha256(config->admin_token, app->admin_token_hash);
+        return 0;
+    }
+    r = read_or_make_token(app, &rng, token);
+    if (r < 0) {
+        snprintf(reason, sizeof(reason), "%.300s/admin.token: %s", app->settings->data,
+                 strerror(-r));
+        return fail(text, ret_exit_code, exit_code_of(r), reason);
+    }
+    sha256((struct slice){token, sizeof(token)}, app->admin_token_hash);
+    return 0;
+}
+
+/* --- recovery ------------------------------------------------------------- */
+
+struct app_recovery {
+    struct recovery_visitor visitor;
+    struct app *app;
+    uint64_t said_percent;
+    uint64_t event_count;
+    uint64_t unindexed_count;
+};
+
+static struct intake *owner_of(struct app *app, struct dedup_key key)
+{
+    return &app->shards[key.words[1] % app->shard_count].intake;
+}
+
+MUST_USE static int recover_event(struct app_recovery *recovery,
+                                  const struct journal_record_view *record)
+{
+    struct app *app = recovery->app;
+    const struct record_event *header = (const void *)record->payload.data;
+    uint32_t log = journal_location_log(record->location);
+    struct keeper *keeper = &app->shards[log % app->shard_count].keeper;
+    struct dedup_key key;
+
+    if (record->payload.size < sizeof(*header))
+        return -EBADMSG;
+    memcpy(key.words, header->key, sizeof(key.words));
+    recovery->event_count++;
+    if (event_index_add(keeper_find_log(keeper, log)->index, (uint32_t)key.words[0],
+                        record->location) != EVENT_INDEX_ADDED)
+        recovery->unindexed_count++;
+    if ((header->flags & RECORD_EVENT_CLIENT_ID) != 0)
+        intake_recover_claim(owner_of(app, key), key, header->body_hash, record->location,
+                             header->received_ms);
+    return 0;
+}
+
+MUST_USE static int recover_claim(struct app_recovery *recovery,
+                                  const struct journal_record_view *record)
+{
+    const struct record_claim *header = (const void *)record->payload.data;
+    struct dedup_key key;
+
+    if (record->payload.size < sizeof(*header))
+        return -EBADMSG;
+    memcpy(key.words, header->key, sizeof(key.words));
+    intake_recover_claim(owner_of(recovery->app, key), key, header->body_hash, record->location,
+                         header->received_ms);
+    return 0;
+}
+
+MUST_USE static int recover_key(struct app_recovery *recovery,
+                                const struct journal_record_view *record)
+{
+    struct app *app = recovery->app;
+    struct record_key key;
+    int r = 0;
+
+    if (record->payload.size != sizeof(key))
+        return -EBADMSG;
+    memcpy(&key, record->payload.data, sizeof(key));
+    if (key.org_size > TENANT_NAME_SIZE_MAX || key.project_size > TENANT_NAME_SIZE_MAX ||
+        key.prefix_size > sizeof(key.prefix))
+        return -EBADMSG;
+    for (uint32_t i = 0; i < app->shard_count && r == 0; i++)
+        r = keyring_apply(&app->shards[i].tenant.keyring, &key, record->location.bits);
+    return r;
+}
+
+static int on_group(struct recovery_visitor *visitor, const struct recovery_group *group)
+{
+    struct app_recovery *recovery = container_of(visitor, struct app_recovery, visitor);
+    int r = 0;
+
+    for (uint32_t i = 0; i < group->record_count && r == 0; i++) {
+        const struct journal_record_view *record = &group->records[i];
+
+        if (record->version != RECORD_VERSION)
+            return -EPROTO;
+        switch (record->type) {
+        case RECORD_EVENT:
+            r = recover_event(recovery, record);
+            break;
+        case RECORD_CLAIM:
+            r = recover_claim(recovery, record);
+            break;
+        case RECORD_KEY:
+            r = recover_key(recovery, record);
+            break;
+        default:
+            r = -EPROTO; /* from a newer version: refuse, never skip */
+            break;
+        }
+    }
+    return r;
+}
+
+static void on_progress(struct recovery_visitor *visitor, uint64_t done_bytes, uint64_t total_bytes)
+{
+    struct app_recovery *recovery = container_of(visitor, struct app_recovery, visitor);
+    uint64_t percent = total_bytes > 0 ? done_bytes * 100 / total_bytes : 100;
+
+    if (percent < recovery->said_percent + PROGRESS_STEP_PERCENT || percent >= 100)
+        return;
+    recovery->said_percent = percent;
+    if (recovery->app->on_progress != NULL)
+        recovery->app->on_progress(recovery->app, done_bytes, total_bytes);
+}
+
+int app_recover(struct app *app, char *text, int *ret_exit_code)
+{
+    struct app_recovery recovery = {
+        .visitor = {.on_group = on_group, .on_progress = on_progress},
+        .app = app,
+    };
+    struct recovery_config config = {
+        .disk = app->disk,
+        .data_path = app->settings->data,
+        .superblock = &app->superblock,
+        .visitor = &recovery.visitor,
+        .unsafe_storage = app->settings->unsafe_storage,
+    };
+    char reason[RECOVERY_TEXT_SIZE];
+    int r = recovery_run(&config, &app->recovered, reason);
+
+    if (r < 0)
+        return fail(text, ret_exit_code, EXIT_IO,
+                    reason[0] != '\0' ? reason : "the journal could not be read back");
+    app->recovered_event_count = recovery.event_count;
+    for (uint32_t i = 0; i < app->shard_count; i++) {
+        uint64_t lent = (uint64_t)(uintptr_t)app->recovered;
+
+        if (runtime_post(app->runtime, app->shards[i].keeper.actor.id, MSG_KEEPER_RECOVERED, 0,
+                         &lent, sizeof(lent)) == SEND_FULL)
+            return fail(text, ret_exit_code, EXIT_IO, "a shard does not take the recovered state");
+    }
+    return 0;
+}

@@ -1,0 +1,157 @@
+#include "actors/health_routes.h"
+
+#include "actors/app.h"
+#include "contracts/json_writer.h"
+#include "http/content_decoder.h"
+
+enum { HEALTH_TEXT_SIZE_MAX = 2048 };
+
+int health_on_head(struct exchange *x)
+{
+    (void)x;
+    return EXCHANGE_READ_BODY;
+}
+
+static int respond(struct exchange *x, uint32_t status, const struct json_writer *writer)
+{
+    struct response response = {.status = status,
+                                .content_type = SLICE_LITERAL("application/json")};
+    bool fits = json_writer_finish(writer, &response.body);
+
+    assert(fits);
+    if (status == 503)
+        response.fields[response.field_count++] =
+            (struct header){SLICE_LITERAL("retry-after"), SLICE_LITERAL("1")};
+    return exchange_respond(x, &response);
+}
+
+static void write_member(struct json_writer *writer, struct slice name, struct slice value)
+{
+    json_writer_key(writer, name);
+    json_writer_string(writer, value);
+}
+
+static void write_number(struct json_writer *writer, struct slice name, uint64_t value)
+{
+    json_writer_key(writer, name);
+    json_writer_u64(writer, value);
+}
+
+int health_live_on_request(struct exchange *x)
+{
+    char text[HEALTH_TEXT_SIZE_MAX];
+    struct json_writer writer;
+
+    json_writer_init(&writer, text, sizeof(text));
+    json_writer_begin_object(&writer);
+    write_member(&writer, SLICE_LITERAL("status"), SLICE_LITERAL("alive"));
+    json_writer_end_object(&writer);
+    return respond(x, 200, &writer);
+}
+
+int health_on_request(struct exchange *x)
+{
+    struct app_shard *home = app_shard_of(x);
+    bool is_connected = !home->keeper.has_failed;
+    char text[HEALTH_TEXT_SIZE_MAX];
+    struct json_writer writer;
+
+    json_writer_init(&writer, text, sizeof(text));
+    json_writer_begin_object(&writer);
+    write_member(&writer, SLICE_LITERAL("status"),
+                 is_connected ? SLICE_LITERAL("healthy") : SLICE_LITERAL("unhealthy"));
+    write_member(&writer, SLICE_LITERAL("database"),
+                 is_connected ? SLICE_LITERAL("connected") : SLICE_LITERAL("disconnected"));
+    json_writer_key(&writer, SLICE_LITERAL("timestamp"));
+    json_writer_time(&writer, (int64_t)home->shard->clock.unix_ms);
+    write_member(&writer, SLICE_LITERAL("io_backend"), slice_of(home->shard->io->vtable->name));
+    json_writer_end_object(&writer);
+    return respond(x, 200, &writer);
+}
+
+/* Writes each reason why a request would be refused; returns how many. */
+static uint32_t write_reasons(const struct app_shard *home, struct json_writer *writer)
+{
+    const struct {
+        bool applies;
+        struct slice name;
+    } reasons[] = {
+        {home->phase == APP_RECOVERING, SLICE_LITERAL("recovering")},
+        {home->phase == APP_DRAINING, SLICE_LITERAL("draining")},
+        {home->keeper.has_failed, SLICE_LITERAL("journal_failed")},
+        {home->keeper.no_space, SLICE_LITERAL("disk_low")},
+        {home->intake.is_shedding, SLICE_LITERAL("queue")},
+    };
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < ARRAY_COUNT(reasons); i++) {
+        if (!reasons[i].applies)
+            continue;
+        json_writer_string(writer, reasons[i].name);
+        count++;
+    }
+    return count;
+}
+
+static uint64_t window_in_force(const struct app_shard *home)
+{
+    return dedup_window_ms_effective(home->intake.dedup, home->shard->clock.unix_ms);
+}
+
+int health_ready_on_request(struct exchange *x)
+{
+    struct app_shard *home = app_shard_of(x);
+    char text[HEALTH_TEXT_SIZE_MAX];
+    struct json_writer writer;
+    uint32_t reason_count;
+
+    json_writer_init(&writer, text, sizeof(text));
+    json_writer_begin_object(&writer);
+    json_writer_key(&writer, SLICE_LITERAL("reasons"));
+    json_writer_begin_array(&writer);
+    reason_count = write_reasons(home, &writer);
+    json_writer_end_array(&writer);
+    json_writer_key(&writer, SLICE_LITERAL("warnings"));
+    json_writer_begin_array(&writer);
+    if (window_in_force(home) < home->app->settings->dedup_window_ms)
+        json_writer_string(&writer, SLICE_LITERAL("dedup_window_shortened"));
+    json_writer_end_array(&writer);
+    json_writer_key(&writer, SLICE_LITERAL("ready"));
+    json_writer_boolean(&writer, reason_count == 0);
+    json_writer_end_object(&writer);
+    return respond(x, reason_count == 0 ? 200 : 503, &writer);
+}
+
+int health_capabilities_on_request(struct exchange *x)
+{
+    struct app_shard *home = app_shard_of(x);
+    const struct settings *settings = home->app->settings;
+    char text[HEALTH_TEXT_SIZE_MAX];
+    struct json_writer writer;
+
+    json_writer_init(&writer, text, sizeof(text));
+    json_writer_begin_object(&writer);
+    write_member(&writer, SLICE_LITERAL("version"), slice_of(home->app->version));
+    json_writer_key(&writer, SLICE_LITERAL("limits"));
+    json_writer_begin_object(&writer);
+    write_number(&writer, SLICE_LITERAL("event_bytes"), settings->event_bytes);
+    write_number(&writer, SLICE_LITERAL("batch_bytes"), settings->batch_bytes);
+    write_number(&writer, SLICE_LITERAL("batch_decoded_bytes"), settings->batch_decoded_bytes);
+    write_number(&writer, SLICE_LITERAL("batch_events"), (uint64_t)settings->batch_events);
+    write_number(&writer, SLICE_LITERAL("head_bytes"), settings->head_bytes);
+    write_number(&writer, SLICE_LITERAL("json_depth"), JSON_DEPTH_DEFAULT);
+    json_writer_end_object(&writer);
+    json_writer_key(&writer, SLICE_LITERAL("content_encodings"));
+    json_writer_raw(&writer, SLICE_LITERAL("[\"identity\",\"gzip\",\"deflate\",\"zstd\"]"));
+    json_writer_key(&writer, SLICE_LITERAL("content_types"));
+    json_writer_raw(&writer, SLICE_LITERAL("[\"application/json\",\"application/x-ndjson\"]"));
+    json_writer_key(&writer, SLICE_LITERAL("dedup"));
+    json_writer_begin_object(&writer);
+    write_number(&writer, SLICE_LITERAL("window_seconds"), settings->dedup_window_ms / 1000);
+    write_number(&writer, SLICE_LITERAL("window_seconds_in_force"), window_in_force(home) / 1000);
+    json_writer_key(&writer, SLICE_LITERAL("strict"));
+    json_writer_boolean(&writer, settings->dedup_strict);
+    json_writer_end_object(&writer);
+    json_writer_end_object(&writer);
+    return respond(x, 200, &writer);
+}

@@ -1,0 +1,798 @@
+#include "actors/intake.h"
+
+#include <errno.h>
+
+#include "actors/app.h"
+#include "actors/message_types.h"
+
+/*
+ * The life of a request, after its handler has filled it:
+ *
+ *     RESERVING --all new or duplicate--> APPENDING --durable--> COMMITTING --> DECIDED
+ *         |  \--nothing new to store------------------------------------------> DECIDED
+ *         |--conflict, in flight, table full--> RELEASING --------------------> DECIDED (refused)
+ *         |--Idempotency-Key seen before--> RELEASING --> REPLAYING ----------> DECIDED
+ *     APPENDING --journal full or failed--> RELEASING ------------------------> DECIDED (refused)
+ *
+ * Each step concerns the shards that own some of the ids. The home shard does its
+ * own entries at once and lends the request to each other owner by message; it
+ * goes on when all have answered. With one shard, or without ids chosen by the
+ * client, no message is sent and a request is in the journal before
+ * intake_submit() returns.
+ *
+ * Why the events of a request are appended to the shard that received them and
+ * not to the shard of their partition: a batch must be stored as a whole or not
+ * at all, and only one log can promise that. The record carries its partition;
+ * whoever consumes the logs routes by it.
+ *
+ * A reservation that nobody commits would block its id for ever, so every path
+ * out of RESERVING leads through COMMITTING or RELEASING.
+ */
+
+static struct intake *intake_of(struct actor *self)
+{
+    return ACTOR_CAST(self, struct intake, INTAKE_MAGIC);
+}
+
+static struct app *app_of(const struct intake *intake)
+{
+    return intake->home->app;
+}
+
+static void request_check(const struct intake_request *request)
+{
+    assert(request->magic == INTAKE_REQUEST_MAGIC);
+    assert(request->home != NULL);
+    assert(request->phase <= INTAKE_DECIDED);
+    assert(request->entries != NULL);
+}
+
+void intake_metrics_add(struct metrics_registry *registry, struct intake_metrics *ret_metrics)
+{
+    static const char *const labels[] = {
+        [EVENT_ACCEPTED] = "outcome=\"accepted\"", [EVENT_DUPLICATE] = "outcome=\"duplicate\"",
+        [EVENT_INVALID] = "outcome=\"invalid\"",   [EVENT_QUOTA] = "outcome=\"quota\"",
+        [EVENT_RETRY] = "outcome=\"shed\"",
+    };
+    static const uint64_t delay_bounds_ns[] = {
+        100000,  250000,   500000,   1000000,   2500000,
+        5000000, 10000000, 50000000, 250000000, 1000000000,
+    };
+
+    for (uint32_t i = 0; i < ARRAY_COUNT(labels); i++)
+        ret_metrics->outcome[i] =
+            metrics_add_series(registry, METRIC_COUNTER, METRIC_UNIT_NONE, "weir_events_total",
+                               labels[i], "Events received, by what became of them.");
+    ret_metrics->in_flight = metrics_add_series(registry, METRIC_GAUGE, METRIC_UNIT_NONE,
+                                                "weir_intake_requests_in_flight", "",
+                                                "Intake requests that wait for their answer.");
+    ret_metrics->queue_delay =
+        metrics_add_histogram(registry, METRIC_UNIT_SECONDS, "weir_intake_queue_delay_seconds", "",
+                              "From the append of a request to its durability.", delay_bounds_ns,
+                              ARRAY_COUNT(delay_bounds_ns));
+    ret_metrics->dedup_entries =
+        metrics_add_series(registry, METRIC_GAUGE, METRIC_UNIT_NONE, "weir_dedup_entries", "",
+                           "Ids remembered for deduplication.");
+    ret_metrics->dedup_evicted = metrics_add_series(
+        registry, METRIC_COUNTER, METRIC_UNIT_NONE, "weir_dedup_evicted_early_total", "",
+        "Ids forgotten before their window was over, because the table was full.");
+    ret_metrics->dedup_window =
+        metrics_add_series(registry, METRIC_GAUGE_MAX, METRIC_UNIT_SECONDS,
+                           "weir_dedup_window_seconds", "", "The deduplication window in force.");
+}
+
+void intake_key(const uint8_t hash_key[SIPHASH_KEY_SIZE], struct slice project, struct slice name,
+                bool is_event, struct dedup_key *ret_key)
+{
+    char text[2 + TENANT_NAME_SIZE_MAX + IDEMPOTENCY_KEY_SIZE_MAX];
+    uint8_t hash[SIPHASH_128_SIZE];
+
+    assert(project.size <= TENANT_NAME_SIZE_MAX);
+    assert(name.size <= IDEMPOTENCY_KEY_SIZE_MAX);
+    text[0] = is_event ? 'e' : 'i';
+    text[1] = (char)project.size;
+    memcpy(text + 2, project.data, project.size);
+    memcpy(text + 2 + project.size, name.data, name.size);
+    siphash_128(hash_key, (struct slice){text, 2 + project.size + name.size}, hash);
+    memcpy(ret_key->words, hash, sizeof(ret_key->words));
+}
+
+void intake_identify(struct intake *intake, struct intake_entry *entry, struct slice project,
+                     struct slice name, bool is_event)
+{
+    struct app *app = app_of(intake);
+    uint8_t id_bytes[UUID_SIZE];
+
+    /* Two spellings of one UUID are one id. */
+    if (is_event && uuid_parse(name, id_bytes))
+        name = (struct slice){(const char *)id_bytes, sizeof(id_bytes)};
+    intake_key(app->hash_key, project, name, is_event, &entry->key);
+    entry->owner = (uint32_t)(entry->key.words[1] % app->shard_count);
+}
+
+struct intake_request *intake_acquire(struct intake *intake, struct exchange *exchange)
+{
+    struct intake_request *request = pool_acquire(&intake->requests);
+
+    if (request == NULL)
+        return NULL;
+    memset(request, 0, sizeof(*request));
+    request->magic = INTAKE_REQUEST_MAGIC;
+    request->phase = INTAKE_FILLING;
+    request->code = PROBLEM_NONE;
+    request->home = intake;
+    request->connection = exchange->actor->id;
+    request->token = exchange->token;
+    request->received_ms = intake->actor.shard->clock.unix_ms;
+    request->entries = &request->inline_entry;
+    request->entry_count = 1;
+    request->records = request->inline_records;
+    list_init(&request->unanswered_link);
+    metrics_set(&intake->actor.shard->metrics, app_of(intake)->metrics.intake.in_flight,
+                pool_used_count(&intake->requests));
+    return request;
+}
+
+int intake_make_room(struct intake_request *request, uint32_t count)
+{
+    size_t entries_size = sizeof(struct intake_entry) * (size_t)count;
+    size_t records_size = sizeof(struct journal_record) * ((size_t)count + 1);
+    int r;
+
+    assert(request->phase == INTAKE_FILLING);
+    if (count <= 1)
+        return 0;
+    r = buffer_acquire(request->home->home->buffers, entries_size + records_size, &request->work);
+    if (r < 0)
+        return r;
+    memset(request->work->data, 0, entries_size);
+    request->entries = (struct intake_entry *)(void *)request->work->data;
+    request->records = (struct journal_record *)(void *)(request->work->data + entries_size);
+    return 0;
+}
+
+static void free_request(struct intake_request *request)
+{
+    struct intake *intake = request->home;
+    void *slot = request;
+
+    buffer_unref(&request->work);
+    buffer_unref(&request->envelopes);
+    buffer_unref(&request->claim_lines);
+    list_remove(&request->unanswered_link);
+    request->magic = 0;
+    pool_release(&intake->requests, &slot);
+    metrics_set(&intake->actor.shard->metrics, app_of(intake)->metrics.intake.in_flight,
+                pool_used_count(&intake->requests));
+}
+
+void intake_release(struct intake_request **request)
+{
+    request_check(*request);
+    assert((*request)->phase == INTAKE_DECIDED || (*request)->phase == INTAKE_FILLING);
+    free_request(*request);
+    *request = NULL;
+}
+
+void intake_abandon(struct intake_request **request)
+{
+    request_check(*request);
+    if ((*request)->phase == INTAKE_DECIDED || (*request)->phase == INTAKE_FILLING)
+        free_request(*request);
+    else
+        (*request)->abandoned = true;
+    *request = NULL;
+}
+
+/* --- deciding ------------------------------------------------------------- */
+
+static void tell_connection(struct intake_request *request)
+{
+    struct intake *intake = request->home;
+    struct message *msg = actor_message(&intake->actor, request->connection, MSG_INTAKE_ANSWER);
+
+    if (msg != NULL) {
+        msg->token = request->token;
+        msg->flags |= MESSAGE_DROPPABLE;
+        switch (actor_send(&intake->actor, &msg)) {
+        case SEND_OK:
+            return;
+        case SEND_DEAD: /* its release has abandoned the request, or will */
+            return;
+        case SEND_FULL:
+            actor_message_release(&intake->actor, &msg);
+            break;
+        }
+    }
+    list_push_back(&intake->unanswered, &request->unanswered_link);
+    actor_timer_start(&intake->actor, &intake->retry_timer, OUTBOX_RETRY_MS);
+}
+
+static void count_outcomes(const struct intake_request *request)
+{
+    const struct intake_metrics *series = &app_of(request->home)->metrics.intake;
+    struct metrics *metrics = &request->home->actor.shard->metrics;
+
+    for (uint32_t i = 0; i < request->entry_count; i++) {
+        enum event_status status = request->entries[i].status;
+
+        if (request->code != PROBLEM_NONE && status <= EVENT_DUPLICATE)
+            status = EVENT_RETRY; /* refused as a whole: nothing of it was stored */
+        metrics_add(metrics, series->outcome[status], 1);
+    }
+}
+
+static void decide(struct intake_request *request)
+{
+    request->phase = INTAKE_DECIDED;
+    count_outcomes(request);
+    if (request->abandoned)
+        free_request(request);
+    else
+        tell_connection(request);
+}
+
+/* --- the steps at an owner ------------------------------------------------ */
+
+static void reserve_entry(struct intake *owner, struct intake_entry *entry, uint64_t now_ms)
+{
+    struct dedup_found found = {JOURNAL_LOCATION_NONE, 0};
+
+    entry->verdict = (uint8_t)dedup_reserve(owner->dedup, entry->key, (uint32_t)entry->body_hash,
+                                            now_ms, &found);
+    if (entry->verdict == DEDUP_NEW) {
+        entry->is_reserved = true;
+        return;
+    }
+    entry->location = found.location;
+    entry->received_ms = found.received_unix_ms;
+}
+
+static void settle_entry(struct intake *owner, struct intake_entry *entry, bool commit)
+{
+    if (!entry->is_reserved)
+        return;
+    if (commit)
+        dedup_commit(owner->dedup, entry->key, entry->location);
+    else
+        dedup_release(owner->dedup, entry->key);
+    entry->is_reserved = false;
+}
+
+/* Does the request's present step for the entries that this shard owns. */
+static void do_step(struct intake *owner, struct intake_request *request)
+{
+    uint32_t self = owner->home->shard->index;
+    uint64_t now_ms = owner->actor.shard->clock.unix_ms;
+
+    for (uint32_t i = 0; i <= request->entry_count; i++) {
+        struct intake_entry *entry =
+            i < request->entry_count ? &request->entries[i] : &request->claim;
+
+        if (!entry->is_claim || entry->owner != self)
+            continue;
+        if (request->phase == INTAKE_RESERVING)
+            reserve_entry(owner, entry, now_ms);
+        else
+            settle_entry(owner, entry, request->phase == INTAKE_COMMITTING);
+    }
+}
+
+/* --- the home shard ------------------------------------------------------- */
+
+static void advance(struct intake_request *request);
+
+/* Which shards own something that the step concerns, as a bit set. */
+static uint64_t concerned_shards(const struct intake_request *request)
+{
+    uint64_t shards = 0;
+
+    for (uint32_t i = 0; i <= request->entry_count; i++) {
+        const struct intake_entry *entry =
+            i < request->entry_count ? &request->entries[i] : &request->claim;
+
+        if (!entry->is_claim)
+            continue;
+        if (request->phase == INTAKE_RESERVING || entry->is_reserved)
+            shards |= (uint64_t)1 << entry->owner;
+    }
+    return shards;
+}
+
+static void start_step(struct intake_request *request, enum intake_phase phase)
+{
+    struct intake *intake = request->home;
+    struct app *app = app_of(intake);
+    uint64_t shards;
+
+    request->phase = (uint8_t)phase;
+    shards = concerned_shards(request);
+    assert(request->waiting_count == 0);
+    for (uint32_t i = 0; i < app->shard_count; i++) {
+        if ((shards >> i & 1) == 0 || i == intake->home->shard->index)
+            continue;
+        request->waiting_count++;
+    }
+    /* Ours comes first: the others may answer only in later turns. */
+    do_step(intake, request);
+    for (uint32_t i = 0; i < app->shard_count && request->waiting_count > 0; i++)
+        if ((shards >> i & 1) != 0 && i != intake->home->shard->index)
+            outbox_send(&intake->outbox, &intake->actor, app->shards[i].intake.actor.id,
+                        MSG_INTAKE_DEDUP, 0, request);
+    if (request->waiting_count == 0)
+        advance(request);
+}
+
+static void refuse(struct intake_request *request, enum problem_code code)
+{
+    if (request->code == PROBLEM_NONE)
+        request->code = (uint16_t)code;
+}
+
+/* The entry of the same request that has the same id and comes first, or NULL. */
+static const struct intake_entry *earlier_twin(const struct intake_request *request, uint32_t index)
+{
+    const struct intake_entry *entry = &request->entries[index];
+
+    for (uint32_t i = 0; i < index; i++) {
+        const struct intake_entry *other = &request->entries[i];
+
+        if (other->is_claim && other->key.words[0] == entry->key.words[0] &&
+            other->key.words[1] == entry->key.words[1])
+            return other;
+    }
+    return NULL;
+}
+
+static void reject_entry(struct intake_request *request, struct intake_entry *entry,
+                         enum event_status status, enum problem_code code)
+{
+    entry->status = (uint8_t)status;
+    entry->code = (uint8_t)code;
+    if (!request->is_partial)
+        refuse(request, code);
+}
+
+static void judge_entry(struct intake_request *request, uint32_t index)
+{
+    struct intake_entry *entry = &request->entries[index];
+    const struct intake_entry *twin;
+
+    if (entry->status != EVENT_ACCEPTED)
+        return; /* invalid, in a partial batch */
+    if (!entry->is_claim) {
+        request->new_count++;
+        return;
+    }
+    switch ((enum dedup_result)entry->verdict) {
+    case DEDUP_NEW:
+        request->new_count++;
+        return;
+    case DEDUP_DUPLICATE:
+        entry->status = EVENT_DUPLICATE;
+        return;
+    case DEDUP_FULL:
+        reject_entry(request, entry, EVENT_QUOTA, PROBLEM_DEDUP_FULL);
+        return;
+    case DEDUP_CONFLICT:
+    case DEDUP_IN_FLIGHT:
+        break;
+    }
+    twin = earlier_twin(request, index);
+    if (twin != NULL && twin->body_hash == entry->body_hash) {
+        entry->status = EVENT_DUPLICATE;
+        entry->received_ms = request->received_ms;
+    } else if (entry->verdict == DEDUP_CONFLICT) {
+        reject_entry(request, entry, EVENT_INVALID, PROBLEM_EVENT_ID_CONFLICT);
+    } else {
+        reject_entry(request, entry, EVENT_RETRY, PROBLEM_IN_FLIGHT);
+    }
+}
+
+/* The Idempotency-Key's own verdict. True when the first answer is to be given again. */
+static bool judge_claim(struct intake_request *request)
+{
+    if (!request->has_claim)
+        return false;
+    switch ((enum dedup_result)request->claim.verdict) {
+    case DEDUP_NEW:
+        return false;
+    case DEDUP_DUPLICATE:
+        return true;
+    case DEDUP_CONFLICT:
+        refuse(request, PROBLEM_IDEMPOTENCY_CONFLICT);
+        return false;
+    case DEDUP_IN_FLIGHT:
+        refuse(request, PROBLEM_IN_FLIGHT);
+        return false;
+    case DEDUP_FULL:
+        refuse(request, PROBLEM_DEDUP_FULL);
+        return false;
+    }
+    return false;
+}
+
+/* --- appending ------------------------------------------------------------ */
+
+static void on_durable(struct journal_append *append, enum journal_outcome outcome);
+
+/* The lines of the answer, for whoever repeats the request. 0 or -ENOBUFS. */
+MUST_USE static int write_claim_lines(struct intake_request *request)
+{
+    size_t size = sizeof(struct record_claim_event) * (size_t)request->entry_count;
+    struct record_claim_event *lines;
+    int r = buffer_acquire(request->home->home->buffers, size, &request->claim_lines);
+
+    if (r < 0)
+        return r;
+    lines = (struct record_claim_event *)(void *)request->claim_lines->data;
+    memset(lines, 0, size);
+    for (uint32_t i = 0; i < request->entry_count; i++) {
+        memcpy(lines[i].event_id, request->entries[i].event_id, UUID_TEXT_SIZE);
+        lines[i].status = request->entries[i].status;
+        lines[i].code = record_claim_code(request->entries[i].code);
+    }
+    request->claim_lines->size = (uint32_t)size;
+    memcpy(request->claim_header.key, request->claim.key.words, sizeof(request->claim_header.key));
+    request->claim_header.received_ms = request->received_ms;
+    request->claim_header.body_hash = request->claim.body_hash;
+    request->claim_header.event_count = request->entry_count;
+    request->claim_header.key_size = request->idempotency_size;
+    request->claim_header.is_batch = request->is_batch;
+    request->claim_parts[0] =
+        (struct slice){(const char *)&request->claim_header, sizeof(request->claim_header)};
+    request->claim_parts[1] = (struct slice){request->idempotency, request->idempotency_size};
+    request->claim_parts[2] = (struct slice){request->claim_lines->data, size};
+    return 0;
+}
+
+static uint32_t fill_records(struct intake_request *request)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < request->entry_count; i++) {
+        struct intake_entry *entry = &request->entries[i];
+
+        if (entry->status != EVENT_ACCEPTED)
+            continue;
+        memcpy(entry->header.key, entry->key.words, sizeof(entry->header.key));
+        entry->header.received_ms = request->received_ms;
+        entry->header.body_hash = entry->body_hash;
+        entry->header.flags = entry->is_claim ? RECORD_EVENT_CLIENT_ID : 0;
+        entry->parts[0] = (struct slice){(const char *)&entry->header, sizeof(entry->header)};
+        entry->parts[1] =
+            (struct slice){request->envelopes->data + entry->envelope_offset, entry->envelope_size};
+        request->records[count++] = (struct journal_record){.partition = entry->partition,
+                                                            .type = RECORD_EVENT,
+                                                            .version = RECORD_VERSION,
+                                                            .parts = entry->parts,
+                                                            .part_count = 2};
+    }
+    if (request->has_claim)
+        request->records[count++] = (struct journal_record){.type = RECORD_CLAIM,
+                                                            .version = RECORD_VERSION,
+                                                            .parts = request->claim_parts,
+                                                            .part_count = 3};
+    return count;
+}
+
+static void append(struct intake_request *request)
+{
+    struct intake *intake = request->home;
+    enum problem_code code = PROBLEM_NONE;
+    int r = 0;
+
+    request->phase = INTAKE_APPENDING;
+    if (request->has_claim)
+        r = write_claim_lines(request);
+    if (r == 0) {
+        uint32_t count = fill_records(request);
+
+        request->append.on_durable = on_durable;
+        request->appended_ns = intake->actor.shard->clock.mono_ns;
+        r = keeper_append(&intake->home->keeper, &request->append, request->records, count, 0);
+    }
+    switch (r) {
+    case JOURNAL_OK:
+        return;
+    case JOURNAL_FULL:
+    case -ENOBUFS:
+        code = PROBLEM_OVERLOADED;
+        break;
+    case JOURNAL_NO_SPACE:
+        code = PROBLEM_STORAGE_FULL;
+        break;
+    case JOURNAL_STOPPED:
+        code = PROBLEM_STORAGE_FAILED;
+        break;
+    case -EMSGSIZE:
+        code = PROBLEM_PAYLOAD_TOO_LARGE;
+        break;
+    default:
+        code = PROBLEM_STORAGE_FAILED;
+        break;
+    }
+    refuse(request, code);
+    start_step(request, INTAKE_RELEASING);
+}
+
+/* Feeds the shedding rule: slow for a whole interval starts it, one quick request ends it. */
+static void observe_delay(struct intake *intake, uint64_t delay_ns)
+{
+    const struct app *app = app_of(intake);
+    uint64_t now_ns = intake->actor.shard->clock.mono_ns;
+
+    metrics_observe(&intake->actor.shard->metrics, app->metrics.intake.queue_delay, delay_ns);
+    if (delay_ns < app->settings->queue_delay_ms * 1000000) {
+        intake->slow_since_ns = 0;
+        intake->is_shedding = false;
+    } else if (intake->slow_since_ns == 0) {
+        intake->slow_since_ns = now_ns;
+    } else if (now_ns - intake->slow_since_ns > (uint64_t)INTAKE_DELAY_INTERVAL_MS * 1000000) {
+        intake->is_shedding = true;
+    }
+}
+
+static void on_durable(struct journal_append *append, enum journal_outcome outcome)
+{
+    struct intake_request *request = container_of(append, struct intake_request, append);
+    struct intake *intake = request->home;
+    uint32_t record = 0;
+
+    request_check(request);
+    assert(request->phase == INTAKE_APPENDING);
+    observe_delay(intake, intake->actor.shard->clock.mono_ns - request->appended_ns);
+    if (outcome == JOURNAL_OUTCOME_UNKNOWN) {
+        request->outcome_unknown = true;
+        refuse(request, PROBLEM_STORAGE_FAILED);
+        start_step(request, INTAKE_RELEASING);
+        return;
+    }
+    for (uint32_t i = 0; i < request->entry_count; i++) {
+        struct intake_entry *entry = &request->entries[i];
+
+        if (entry->status != EVENT_ACCEPTED)
+            continue;
+        entry->location = request->records[record++].location;
+        keeper_index(&intake->home->keeper, (uint32_t)entry->key.words[0], entry->location);
+    }
+    if (request->has_claim)
+        request->claim.location = request->records[record].location;
+    start_step(request, INTAKE_COMMITTING);
+}
+
+/* --- the first answer again ----------------------------------------------- */
+
+/* Takes the lines of the CLAIM record that was read. False when it is not what it should be. */
+static bool take_claim(struct intake_request *request, const struct journal_record_view *view)
+{
+    const struct record_claim *claim = (const void *)view->payload.data;
+    size_t lines_size, head_size;
+
+    if (view->type != RECORD_CLAIM || view->payload.size < sizeof(*claim))
+        return false;
+    lines_size = (size_t)claim->event_count * sizeof(struct record_claim_event);
+    head_size = sizeof(*claim) + claim->key_size;
+    if (view->payload.size != head_size + lines_size)
+        return false;
+    request->received_ms = claim->received_ms;
+    request->entry_count = claim->event_count;
+    memmove(request->claim_lines->data, view->payload.data + head_size, lines_size);
+    request->claim_lines->size = (uint32_t)lines_size;
+    return true;
+}
+
+static void on_claim_read(struct journal_read *read, enum journal_read_result result,
+                          const struct journal_record_view *view)
+{
+    struct intake_request *request = container_of(read, struct intake_request, read);
+
+    request_check(request);
+    assert(request->phase == INTAKE_REPLAYING);
+    if (result == JOURNAL_READ_TOO_BIG &&
+        buffer_grow(&request->claim_lines, read->size_needed) == 0) {
+        read->buffer = request->claim_lines->data;
+        read->buffer_size = request->claim_lines->capacity;
+        journal_read_start(request->home->home->keeper.reader, read);
+        return;
+    }
+    if (result != JOURNAL_READ_OK || !take_claim(request, view)) {
+        request->entry_count = 0;
+        refuse(request, PROBLEM_OVERLOADED);
+    }
+    decide(request);
+}
+
+static void replay(struct intake_request *request)
+{
+    request->phase = INTAKE_REPLAYING;
+    buffer_unref(&request->claim_lines);
+    if (buffer_acquire(request->home->home->buffers, JOURNAL_READ_BUFFER_SIZE_MIN,
+                       &request->claim_lines) < 0) {
+        refuse(request, PROBLEM_OVERLOADED);
+        decide(request);
+        return;
+    }
+    request->read.on_done = on_claim_read;
+    request->read.location = request->claim.location;
+    request->read.buffer = request->claim_lines->data;
+    request->read.buffer_size = request->claim_lines->capacity;
+    journal_read_start(request->home->home->keeper.reader, &request->read);
+}
+
+/* All owners have done the present step: the next one. */
+static void advance(struct intake_request *request)
+{
+    bool is_replay;
+
+    request_check(request);
+    assert(request->waiting_count == 0);
+    switch ((enum intake_phase)request->phase) {
+    case INTAKE_RESERVING:
+        is_replay = judge_claim(request);
+        request->is_replay = is_replay;
+        for (uint32_t i = 0; i < request->entry_count && !is_replay; i++)
+            judge_entry(request, i);
+        if (is_replay || request->code != PROBLEM_NONE)
+            start_step(request, INTAKE_RELEASING);
+        else if (request->new_count > 0 || request->has_claim)
+            append(request);
+        else
+            decide(request);
+        return;
+    case INTAKE_COMMITTING:
+        decide(request);
+        return;
+    case INTAKE_RELEASING:
+        if (request->is_replay)
+            replay(request);
+        else
+            decide(request);
+        return;
+    case INTAKE_FILLING:
+    case INTAKE_APPENDING:
+    case INTAKE_REPLAYING:
+    case INTAKE_DECIDED:
+        break;
+    }
+    assert(!"a phase without a next step");
+}
+
+void intake_submit(struct intake_request *request)
+{
+    request_check(request);
+    assert(request->phase == INTAKE_FILLING);
+    start_step(request, INTAKE_RESERVING);
+}
+
+enum problem_code intake_admit(struct intake *intake)
+{
+    enum problem_code code = keeper_admit(&intake->home->keeper);
+
+    if (code != PROBLEM_NONE)
+        return code;
+    if (intake->is_shedding && pool_used_count(&intake->requests) > 0)
+        return PROBLEM_OVERLOADED;
+    return PROBLEM_NONE;
+}
+
+void intake_recover_claim(struct intake *intake, struct dedup_key key, uint64_t body_hash,
+                          struct journal_location location, uint64_t received_ms)
+{
+    dedup_insert_recovered(intake->dedup, key, (uint32_t)body_hash, location, received_ms);
+}
+
+/* --- the actor ------------------------------------------------------------ */
+
+static int start(struct actor *self)
+{
+    struct intake *intake = intake_of(self);
+
+    outbox_init(&intake->outbox, self);
+    actor_timer_init(self, &intake->retry_timer);
+    intake->is_stopping = false;
+    return 0;
+}
+
+static void retry_answers(struct intake *intake)
+{
+    struct list_node pending;
+    struct list_node *node;
+
+    list_init(&pending);
+    while ((node = list_pop_front(&intake->unanswered)) != NULL)
+        list_push_back(&pending, node);
+    while ((node = list_pop_front(&pending)) != NULL)
+        tell_connection(container_of(node, struct intake_request, unanswered_link));
+}
+
+/* Other shards' connections may still need this shard's dedup table: wait for all of them. */
+static int on_stop(struct intake *intake)
+{
+    struct app *app = app_of(intake);
+
+    intake->is_stopping = true;
+    for (uint32_t i = 0; i < app->shard_count; i++)
+        if (i != intake->home->shard->index)
+            outbox_send(&intake->outbox, &intake->actor, app->shards[i].intake.actor.id,
+                        MSG_INTAKE_PEER_DRAINED, 0, NULL);
+    intake->drained_count++;
+    return intake->drained_count == app->shard_count ? ACTOR_STOP : ACTOR_OK;
+}
+
+static int receive(struct actor *self, const struct message *msg)
+{
+    struct intake *intake = intake_of(self);
+    struct intake_request *request;
+
+    switch (msg->type) {
+    case MSG_INTAKE_DEDUP:
+        request = outbox_lent(msg);
+        do_step(intake, request);
+        outbox_send(&intake->outbox, self, msg->from, MSG_INTAKE_DEDUP_DONE, 0, request);
+        return ACTOR_OK;
+    case MSG_INTAKE_DEDUP_DONE:
+        request = outbox_lent(msg);
+        assert(request->home == intake);
+        assert(request->waiting_count > 0);
+        if (--request->waiting_count == 0)
+            advance(request);
+        return ACTOR_OK;
+    case MSG_INTAKE_PEER_DRAINED:
+        intake->drained_count++;
+        return intake->is_stopping && intake->drained_count == app_of(intake)->shard_count
+                   ? ACTOR_STOP
+                   : ACTOR_OK;
+    case MSG_TIMER:
+        if (!outbox_on_timer(&intake->outbox, self, msg->as.timer.timer))
+            retry_answers(intake);
+        return ACTOR_OK;
+    case MSG_STOP:
+        return on_stop(intake);
+    default:
+        return ACTOR_UNHANDLED;
+    }
+}
+
+const struct actor_type intake_type = {
+    .name = "intake",
+    .start = start,
+    .receive = receive,
+    .mailbox_max = 65536,
+};
+
+/* A shard's part of the process's entries, a power of two. */
+static uint32_t dedup_share(const struct settings *settings, uint32_t shard_count)
+{
+    uint32_t share = 1024;
+
+    while ((uint64_t)share * 2 * shard_count <= (uint64_t)settings->dedup_entries)
+        share *= 2;
+    return share;
+}
+
+int intake_init(struct intake *intake, struct app_shard *home)
+{
+    const struct settings *settings = home->app->settings;
+    struct dedup_config config = {
+        .entry_count_max = dedup_share(settings, home->app->shard_count),
+        .window_ms = settings->dedup_window_ms,
+        .strict = settings->dedup_strict,
+    };
+    int r;
+
+    memset(intake, 0, sizeof(*intake));
+    intake->home = home;
+    list_init(&intake->unanswered);
+    r = pool_init(&intake->requests, "intake requests", sizeof(struct intake_request),
+                  (uint32_t)settings->requests_in_flight / home->app->shard_count + 1);
+    if (r < 0)
+        return r;
+    return dedup_new(&config, &intake->dedup);
+}
+
+void intake_deinit(struct intake *intake)
+{
+    dedup_free(&intake->dedup);
+    pool_abandon(&intake->requests);
+}

@@ -1,0 +1,320 @@
+#include "actors/keeper.h"
+
+#include <errno.h>
+
+#include "actors/app.h"
+#include "actors/message_types.h"
+#include "store/recovery.h"
+
+/*
+ *     WAITING --MSG_KEEPER_RECOVERED--> OPEN --MSG_STOP--> STOPPING --all logs stopped--> gone
+ *                                        \--write error--> the process ends with exit code 74
+ *
+ * Log n belongs to shard n modulo the number of shards. A shard's first log is its
+ * own and is written; further ones exist only when an earlier start had more
+ * shards, and shrink away by retention.
+ */
+
+static struct keeper *keeper_of(struct actor *self)
+{
+    return ACTOR_CAST(self, struct keeper, KEEPER_MAGIC);
+}
+
+static struct app *app_of(const struct keeper *keeper)
+{
+    return keeper->home->app;
+}
+
+static struct keeper_log *log_of(struct journal_owner *owner)
+{
+    return container_of(owner, struct keeper_log, owner);
+}
+
+static void on_failed(struct journal_owner *owner, int error, const char *text)
+{
+    struct keeper *keeper = log_of(owner)->keeper;
+
+    keeper->has_failed = true;
+    log_event(&keeper->home->shard->log, LOG_ERROR, "journal", text, LOG_NUMBER("errno", -error),
+              LOG_NUMBER("log", log_of(owner)->log));
+    runtime_fail(app_of(keeper)->runtime, KEEPER_EXIT_IO, text);
+}
+
+static void forget_segment(struct keeper *keeper, uint32_t log, uint64_t oldest_seq)
+{
+    dedup_drop_segments(keeper->home->intake.dedup, log, oldest_seq);
+    journal_reader_drop_segments(keeper->reader, log, oldest_seq);
+}
+
+static void tell_dropped(struct keeper *keeper, uint32_t log, uint64_t oldest_seq)
+{
+    struct app *app = app_of(keeper);
+
+    forget_segment(keeper, log, oldest_seq);
+    for (uint32_t i = 0; i < app->shard_count; i++)
+        if (i != keeper->home->shard->index)
+            outbox_send_words(&keeper->outbox, &keeper->actor, app->shards[i].keeper.actor.id,
+                              MSG_KEEPER_DROPPED, log, oldest_seq);
+}
+
+void keeper_retire_done(struct keeper *keeper, uint32_t log, uint64_t seq)
+{
+    struct keeper_log *entry = keeper_find_log(keeper, log);
+
+    assert(entry != NULL);
+    assert(entry->retiring_seq == seq);
+    entry->retiring_seq = 0;
+    event_index_drop_segments(entry->index, seq + 1);
+    tell_dropped(keeper, log, seq + 1);
+    journal_retire_done(entry->journal, seq);
+}
+
+static void on_retire(struct journal_owner *owner, const struct journal_segment *segment)
+{
+    struct keeper_log *entry = log_of(owner);
+    struct keeper *keeper = entry->keeper;
+
+    entry->retiring_seq = segment->seq;
+    if (entry->log == TENANT_LOG &&
+        tenant_copy_forward(&keeper->home->tenant, entry->log, segment->seq))
+        return;
+    keeper_retire_done(keeper, entry->log, segment->seq);
+}
+
+static void on_room(struct journal_owner *owner)
+{
+    log_of(owner)->keeper->no_space = false;
+}
+
+static void on_stopped(struct journal_owner *owner)
+{
+    struct keeper_log *entry = log_of(owner);
+
+    entry->is_stopped = true;
+    outbox_send(&entry->keeper->outbox, &entry->keeper->actor, entry->keeper->actor.id,
+                MSG_KEEPER_STOPPED, 0, NULL);
+}
+
+static void on_turn_end(struct turn_hook *hook)
+{
+    struct keeper *keeper = container_of(hook, struct keeper, flush_hook);
+
+    if (keeper->is_open && journal_needs_flush(keeper->logs[0].journal))
+        journal_flush(keeper->logs[0].journal);
+}
+
+int keeper_append(struct keeper *keeper, struct journal_append *append,
+                  struct journal_record *records, uint32_t count, uint32_t flags)
+{
+    int r;
+
+    if (!keeper->is_open)
+        return JOURNAL_STOPPED;
+    r = journal_append(keeper->logs[0].journal, append, records, count, flags);
+    if (r == JOURNAL_NO_SPACE)
+        keeper->no_space = true;
+    return r;
+}
+
+void keeper_index(struct keeper *keeper, uint32_t hash, struct journal_location location)
+{
+    struct keeper_log *entry = &keeper->logs[0];
+
+    if (event_index_add(entry->index, hash, location) == EVENT_INDEX_ADDED)
+        return;
+    /* No room to find one more event: the oldest ones go, as they would by size or age. */
+    if (entry->retiring_seq == 0)
+        (void)journal_retire_oldest(entry->journal, JOURNAL_DROP_ENTRIES);
+    if (event_index_add(entry->index, hash, location) != EVENT_INDEX_ADDED)
+        metrics_add(&keeper->home->shard->metrics, app_of(keeper)->metrics.unindexed, 1);
+}
+
+struct keeper_log *keeper_find_log(struct keeper *keeper, uint32_t log)
+{
+    for (uint32_t i = 0; i < keeper->log_count; i++)
+        if (keeper->logs[i].log == log)
+            return &keeper->logs[i];
+    return NULL;
+}
+
+enum problem_code keeper_admit(const struct keeper *keeper)
+{
+    if (keeper->has_failed)
+        return PROBLEM_STORAGE_FAILED;
+    if (!keeper->is_open)
+        return PROBLEM_RECOVERING;
+    if (keeper->no_space)
+        return PROBLEM_STORAGE_FULL;
+    return PROBLEM_NONE;
+}
+
+/* 0, or -errno: then the process cannot go on. */
+MUST_USE static int open_log(struct keeper *keeper, struct keeper_log *entry,
+                             const struct recovered_log *position)
+{
+    struct app *app = app_of(keeper);
+    const struct settings *settings = app->settings;
+    struct shard *shard = keeper->home->shard;
+    struct journal_config config = {
+        .io = shard->io,
+        .disk = app->disk,
+        .clock = &shard->clock,
+        .timers = &shard->timers,
+        .metrics = &shard->metrics,
+        .series = &app->metrics.journal,
+        .owner = &entry->owner,
+        .data_path = settings->data,
+        .log = entry->log,
+        .boot_generation = app->superblock.boot_generation,
+        .uuid = app->superblock.uuid,
+        .segment_bytes = settings->segment_bytes,
+        .writes_in_flight = (uint32_t)settings->writes_in_flight,
+        .reserve_bytes = settings->reserve_bytes / app->shard_count,
+        .retain_bytes = settings->retain_bytes / app->shard_count,
+        .retain_ms = (uint64_t)settings->retain_hours * 3600000,
+        .sealed = entry != &keeper->logs[0],
+        .unsafe_storage = settings->unsafe_storage,
+    };
+
+    return journal_open(&config, position, &entry->journal);
+}
+
+static int on_recovered(struct keeper *keeper, const struct recovered *recovered)
+{
+    struct shard *shard = keeper->home->shard;
+
+    for (uint32_t i = 0; i < keeper->log_count; i++) {
+        struct keeper_log *entry = &keeper->logs[i];
+        int r;
+
+        assert(entry->log < recovered->log_count);
+        r = open_log(keeper, entry, &recovered->logs[entry->log]);
+        if (r < 0) {
+            log_event(&shard->log, LOG_ERROR, "journal", "the log could not be opened",
+                      LOG_NUMBER("log", entry->log), LOG_NUMBER("errno", -r));
+            runtime_fail(app_of(keeper)->runtime, r == -ENOSPC ? 73 : KEEPER_EXIT_IO,
+                         r == -ENOSPC ? "no space for the journal's first segment"
+                                      : "the journal could not be opened");
+            return ACTOR_OK;
+        }
+    }
+    keeper->is_open = true;
+    if (keeper->home->phase == APP_RECOVERING)
+        keeper->home->phase = APP_READY;
+    log_event(&shard->log, LOG_INFO, "journal", "ready", LOG_NUMBER("shard", shard->index));
+    tenant_on_ready(&keeper->home->tenant);
+    return ACTOR_OK;
+}
+
+static bool all_stopped(const struct keeper *keeper)
+{
+    for (uint32_t i = 0; i < keeper->log_count; i++)
+        if (keeper->logs[i].journal != NULL && !keeper->logs[i].is_stopped)
+            return false;
+    return true;
+}
+
+static int on_stop(struct keeper *keeper)
+{
+    keeper->is_stopping = true;
+    journal_reader_stop(keeper->reader);
+    for (uint32_t i = 0; i < keeper->log_count; i++)
+        if (keeper->logs[i].journal != NULL)
+            journal_stop(keeper->logs[i].journal);
+    return all_stopped(keeper) ? ACTOR_STOP : ACTOR_OK;
+}
+
+static int receive(struct actor *self, const struct message *msg)
+{
+    struct keeper *keeper = keeper_of(self);
+
+    switch (msg->type) {
+    case MSG_KEEPER_RECOVERED:
+        return on_recovered(keeper, outbox_lent(msg));
+    case MSG_KEEPER_DRAIN:
+        keeper->home->phase = APP_DRAINING;
+        http_server_drain(&keeper->home->http);
+        return ACTOR_OK;
+    case MSG_KEEPER_DROPPED:
+        forget_segment(keeper, (uint32_t)msg->as.words[0], msg->as.words[1]);
+        return ACTOR_OK;
+    case MSG_KEEPER_STOPPED:
+        return keeper->is_stopping && all_stopped(keeper) ? ACTOR_STOP : ACTOR_OK;
+    case MSG_TIMER:
+        return outbox_on_timer(&keeper->outbox, self, msg->as.timer.timer) ? ACTOR_OK
+                                                                           : ACTOR_UNHANDLED;
+    case MSG_STOP:
+        return on_stop(keeper);
+    default:
+        return ACTOR_UNHANDLED;
+    }
+}
+
+static int start(struct actor *self)
+{
+    struct keeper *keeper = keeper_of(self);
+
+    outbox_init(&keeper->outbox, self);
+    return 0;
+}
+
+const struct actor_type keeper_type = {
+    .name = "keeper",
+    .start = start,
+    .receive = receive,
+    .mailbox_max = 4096,
+};
+
+static uint32_t power_of_two_below(uint64_t value)
+{
+    uint32_t result = 1024;
+
+    while ((uint64_t)result * 2 <= value && result < (uint32_t)EVENT_INDEX_ENTRIES_MAX)
+        result *= 2;
+    return result;
+}
+
+int keeper_init(struct keeper *keeper, struct app_shard *home)
+{
+    struct app *app = home->app;
+    uint32_t log_count = app->superblock.log_count;
+    uint32_t entries = power_of_two_below((uint64_t)app->settings->event_index_entries / log_count);
+    int r = 0;
+
+    memset(keeper, 0, sizeof(*keeper));
+    keeper->home = home;
+    keeper->flush_hook.on_turn_end = on_turn_end;
+    keeper->logs = calloc(log_count / app->shard_count + 1, sizeof(*keeper->logs));
+    if (keeper->logs == NULL)
+        return -ENOMEM;
+    for (uint32_t log = home->shard->index; log < log_count && r == 0; log += app->shard_count) {
+        struct keeper_log *entry = &keeper->logs[keeper->log_count++];
+
+        entry->keeper = keeper;
+        entry->log = log;
+        entry->owner.on_failed = on_failed;
+        entry->owner.on_retire = on_retire;
+        entry->owner.on_room = on_room;
+        entry->owner.on_stopped = on_stopped;
+        r = event_index_new(log, entries, &entry->index);
+    }
+    if (r < 0)
+        return r;
+    assert(keeper->logs[0].log == home->shard->index);
+    shard_add_turn_hook(home->shard, &keeper->flush_hook);
+    return journal_reader_new(home->shard->io, app->disk, app->settings->data,
+                              app->settings->unsafe_storage, &keeper->reader);
+}
+
+void keeper_deinit(struct keeper *keeper)
+{
+    for (uint32_t i = 0; i < keeper->log_count; i++) {
+        if (keeper->logs[i].journal != NULL)
+            journal_free(&keeper->logs[i].journal);
+        event_index_free(&keeper->logs[i].index);
+    }
+    free(keeper->logs);
+    keeper->logs = NULL;
+    keeper->log_count = 0;
+    journal_reader_free(&keeper->reader);
+}

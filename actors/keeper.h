@@ -1,0 +1,75 @@
+/*
+ * Keeper: owns the shard's logs.
+ *
+ * Opens the shard's own log when recovery hands over, and the logs that are left
+ * from starts with more shards (read and dropped by age, never written). Flushes
+ * at the end of each turn, carries out retention, ends the process when the disk
+ * can no longer be trusted.
+ */
+#pragma once
+
+#include "actors/outbox.h"
+#include "contracts/problem.h"
+#include "runtime/shard.h"
+#include "store/event_index.h"
+#include "store/journal.h"
+#include "store/journal_reader.h"
+
+enum {
+    KEEPER_MAGIC = 0x4b454550,
+    KEEPER_EXIT_IO = 74,
+};
+
+struct app_shard;
+struct keeper;
+struct recovered;
+
+/* One log of this shard; logs[0] is the one that is written. */
+struct keeper_log {
+    struct journal_owner owner;
+    struct keeper *keeper;
+    struct journal *journal; /* NULL until recovered */
+    struct event_index *index;
+    uint32_t log;
+    uint64_t retiring_seq;
+    bool is_stopped;
+};
+
+/* Private to keeper.c, except reader and logs[], which others may use to read. */
+struct keeper {
+    struct actor actor;
+    struct app_shard *home;
+    struct outbox outbox;
+    struct turn_hook flush_hook;
+    struct journal_reader *reader;
+    struct keeper_log *logs;
+    uint32_t log_count;
+    bool is_open;
+    bool has_failed;
+    bool no_space;
+    bool is_stopping;
+};
+
+/* Makes the indexes and the reader. 0 or -errno. Start-up only. */
+MUST_USE int keeper_init(struct keeper *keeper, struct app_shard *home);
+
+/* Frees what keeper_init() and the opening made. */
+void keeper_deinit(struct keeper *keeper);
+
+extern const struct actor_type keeper_type;
+
+/* journal_append() on the shard's own log; JOURNAL_STOPPED before it is open. */
+MUST_USE int keeper_append(struct keeper *keeper, struct journal_append *append,
+                           struct journal_record *records, uint32_t count, uint32_t flags);
+
+/* Makes a durable event findable by the low word of its key. */
+void keeper_index(struct keeper *keeper, uint32_t hash, struct journal_location location);
+
+/* The shard's log with this number, NULL when another shard has it. */
+struct keeper_log *keeper_find_log(struct keeper *keeper, uint32_t log);
+
+/* PROBLEM_NONE when the journal takes appends, else why not. */
+MUST_USE enum problem_code keeper_admit(const struct keeper *keeper);
+
+/* The tenant has copied forward what it needed from the segment. */
+void keeper_retire_done(struct keeper *keeper, uint32_t log, uint64_t seq);

@@ -1,0 +1,29 @@
+/*
+ * Message types of this floor. What each carries is a lent pointer, valid until
+ * the answer that is named beside it.
+ */
+#pragma once
+
+#include "runtime/message.h"
+
+enum {
+    MSG_INTAKE_DEDUP = MSG_ACTORS, /* struct intake_request *: do its step for your entries */
+    MSG_INTAKE_DEDUP_DONE,         /* the answer */
+    MSG_INTAKE_ANSWER,             /* to a connection: the request at token is decided */
+    MSG_INTAKE_PEER_DRAINED,       /* a shard has no connection left */
+    MSG_LOOKUP_FIND,               /* struct lookup_request *: look in your logs */
+    MSG_LOOKUP_FOUND,              /* the answer */
+    MSG_LOOKUP_ANSWER,             /* to a connection */
+    MSG_TENANT_CHANGE,             /* struct tenant_request *: to shard 0 */
+    MSG_TENANT_APPLY,              /* struct tenant_request *: to every shard */
+    MSG_TENANT_APPLIED,            /* the answer */
+    MSG_TENANT_CHANGED,            /* the answer to CHANGE */
+    MSG_TENANT_ANSWER,             /* to a connection */
+    MSG_SCRAPE_COPY,               /* struct scrape_request *: copy your numbers */
+    MSG_SCRAPE_COPIED,             /* the answer */
+    MSG_SCRAPE_ANSWER,             /* to a connection */
+    MSG_KEEPER_RECOVERED,          /* struct recovered *: open your logs */
+    MSG_KEEPER_DRAIN,              /* readyz says so from now on */
+    MSG_KEEPER_DROPPED,            /* words: log, oldest sequence number that is left */
+    MSG_KEEPER_STOPPED,            /* to itself: one more log has stopped */
+};

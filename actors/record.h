@@ -1,0 +1,106 @@
+/*
+ * Record: what the product writes into the journal, byte for byte.
+ *
+ * The journal frames and checks the bytes; these are the payloads. All integers
+ * are little-endian, as in memory on every machine weir runs on. A reader that
+ * meets a type or a version it does not know refuses the log.
+ *
+ *     EVENT    struct record_event, then the envelope (JSON, to the end)
+ *     CLAIM    struct record_claim, then the Idempotency-Key, then event_count
+ *              struct record_claim_event
+ *     KEY      struct record_key: an API key as it is from now on
+ *
+ * An event's own dedup claim is its record: flag RECORD_EVENT_CLIENT_ID. A CLAIM
+ * stands in the same record group as the events it answers for.
+ */
+#pragma once
+
+#include "contracts/problem.h"
+#include "contracts/sha256.h"
+#include "contracts/uuid.h"
+#include "runtime/base.h"
+
+enum record_type {
+    RECORD_EVENT = 1,
+    RECORD_CLAIM = 2,
+    RECORD_KEY = 3,
+};
+
+enum { RECORD_VERSION = 1 };
+
+enum {
+    RECORD_EVENT_CLIENT_ID = 1, /* the client chose event_id: it is a dedup claim */
+};
+
+enum {
+    TENANT_NAME_SIZE_MAX = 64, /* org_id and project_id */
+    IDEMPOTENCY_KEY_SIZE_MAX = 255,
+};
+
+/*
+ * key is the keyed hash of (project, event_id), by which the event is found and
+ * deduplicated; its hash key follows from the data directory's uuid, so recovery
+ * need not hash again.
+ */
+struct record_event {
+    uint64_t key[2];
+    uint64_t received_ms;
+    uint64_t body_hash; /* SipHash-64 of what the client decided; see event_routes.c */
+    uint32_t flags;
+    uint32_t reserved;
+};
+
+struct record_claim {
+    uint64_t key[2]; /* as in record_event, of (project, Idempotency-Key) */
+    uint64_t received_ms;
+    uint64_t body_hash; /* SipHash-64 of path, query and decoded body */
+    uint32_t event_count;
+    uint16_t key_size;
+    uint8_t project_size;
+    uint8_t is_batch;
+    char project[TENANT_NAME_SIZE_MAX];
+};
+
+/* One line of the answer that a repeated request gets again. */
+struct record_claim_event {
+    char event_id[UUID_TEXT_SIZE];
+    uint8_t status; /* enum event_status */
+    uint8_t code;   /* record_claim_code(), for what was not accepted */
+    uint8_t reserved[2];
+};
+
+enum {
+    KEY_SCOPE_INGEST = 1,
+    KEY_SCOPE_READ = 2,
+    KEY_SCOPE_ADMIN = 4,
+};
+
+struct record_key {
+    char id[UUID_TEXT_SIZE];
+    uint32_t scopes;           /* KEY_SCOPE_* */
+    uint8_t hash[SHA256_SIZE]; /* of the key as the client sends it */
+    char org[TENANT_NAME_SIZE_MAX];
+    char project[TENANT_NAME_SIZE_MAX];
+    uint8_t org_size;
+    uint8_t project_size;
+    uint8_t prefix_size;
+    uint8_t reserved[5];
+    char prefix[16]; /* the first characters, to recognise a key by */
+    uint64_t created_ms;
+    uint64_t revoked_ms; /* 0: in force */
+    uint64_t rate_per_s; /* events; 0: the server's default */
+    uint64_t burst;
+};
+
+static_assert(sizeof(struct record_event) == 40, "on disk");
+static_assert(sizeof(struct record_claim) == 104, "on disk");
+static_assert(sizeof(struct record_claim_event) == 40, "on disk");
+static_assert(sizeof(struct record_key) == 256, "on disk");
+static_assert(offsetof(struct record_key, hash) == 40, "on disk");
+static_assert(offsetof(struct record_key, created_ms) == 224, "on disk");
+
+/* The stored number of a problem code that an event in a batch may have; 0 for any other. */
+uint8_t record_claim_code(enum problem_code code);
+
+/* Back; PROBLEM_INTERNAL_ERROR for a number that this version does not know. */
+enum problem_code record_claim_problem(uint8_t number);

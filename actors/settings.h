@@ -1,0 +1,69 @@
+/*
+ * Settings: every value that a user can set, with its default.
+ *
+ * The keys are one table (settings.c) for runtime/config.h, which reads file,
+ * environment and command line into the struct. Read-only after the start.
+ */
+#pragma once
+
+#include "runtime/config.h"
+
+enum { SETTINGS_LISTEN_COUNT_MAX = 8 };
+
+enum settings_io {
+    SETTINGS_IO_AUTO,
+    SETTINGS_IO_URING,
+    SETTINGS_IO_EPOLL,
+};
+
+/* Sizes in bytes, times in milliseconds, the rest are counts. */
+struct settings {
+    /* [server] */
+    const char *data;
+    struct config_list listen; /* ADDR:PORT */
+    uint32_t io;               /* enum settings_io */
+    uint32_t role;
+    uint32_t log_level;  /* enum log_level */
+    uint32_t log_format; /* enum log_format */
+    int64_t shards;      /* 0: one per processor */
+    uint64_t drain_timeout_ms;
+    bool demo;
+    bool unsafe_storage;
+    bool strict_alloc;
+    /* [limits] */
+    int64_t connections;        /* per process */
+    int64_t requests_in_flight; /* per process */
+    int64_t batch_events;
+    int64_t events_per_second; /* per API key that has no rate of its own; 0: no limit */
+    int64_t events_burst;      /* 0: two seconds' worth */
+    int64_t event_index_entries;
+    uint64_t head_bytes;
+    uint64_t event_bytes;
+    uint64_t batch_bytes;
+    uint64_t batch_decoded_bytes;
+    uint64_t header_timeout_ms;
+    uint64_t body_timeout_ms;
+    uint64_t idle_timeout_ms;
+    uint64_t write_timeout_ms;
+    uint64_t queue_delay_ms;
+    /* [journal] */
+    int64_t writes_in_flight;
+    uint64_t segment_bytes;
+    uint64_t reserve_bytes;
+    uint64_t retain_bytes;
+    int64_t retain_hours;
+    /* [dedup] */
+    int64_t dedup_entries;
+    uint64_t dedup_window_ms;
+    bool dedup_strict;
+};
+
+/* The table of keys, in the order in which they are printed. */
+extern const struct config_key SETTINGS_KEYS[];
+extern const uint32_t SETTINGS_KEY_COUNT;
+
+/*
+ * Checks what one key alone cannot say. NULL, or what is wrong, naming the keys;
+ * static text.
+ */
+const char *settings_check(const struct settings *settings);
