@@ -32,10 +32,11 @@ enum bench_message {
     BENCH_DIE,
 };
 
+/* Aligned, because neighbours may be of different shards. */
 struct player {
     struct actor actor;
     struct actor_id peer;
-};
+} __attribute__((aligned(64)));
 
 static struct player players[ACTORS_MAX];
 static struct supervisor root[2];

@@ -174,9 +174,11 @@ static int call_receive(struct actor *self, const struct message *msg)
 
     assert(self->state == ACTOR_RUNNING);
     internals->current = self;
-    internals->current_type = msg->type;
     heartbeat_enter(&internals->heartbeat, self->type, msg->type);
+    trace_begin(&internals->trace, self->shard->clock.mono_ns, self->id.bits, self->type->name,
+                msg->type);
     verdict = self->type->receive(self, msg);
+    trace_end(&internals->trace);
     heartbeat_leave(&internals->heartbeat);
     internals->current = NULL;
     assert(verdict <= ACTOR_UNHANDLED);
@@ -199,6 +201,7 @@ int actor_deliver(struct actor *self, const struct message *msg)
 {
     int verdict = call_receive(self, msg);
 
+    shard_count_callback(self->shard, self);
     apply_verdict(self, verdict);
     return verdict;
 }
@@ -248,6 +251,7 @@ void actor_settle_panic(struct shard *shard)
     struct message *msg = internals->in_hand;
 
     assert(self != NULL);
+    trace_end(&internals->trace);
     heartbeat_leave(&internals->heartbeat);
     internals->current = NULL;
     internals->in_hand = NULL;

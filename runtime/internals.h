@@ -14,6 +14,7 @@
 #include "runtime/inbox.h"
 #include "runtime/log_writer.h"
 #include "runtime/shard.h"
+#include "runtime/trace.h"
 #include "runtime/watchdog.h"
 
 enum {
@@ -51,7 +52,7 @@ struct shard_internals {
     struct actor *current;
     struct message *in_hand; /* from the mailbox, being handled */
     const char *panic_text;
-    uint16_t current_type; /* message type */
+    struct trace trace;
 
     struct list_node turn_hooks;
 
@@ -73,6 +74,7 @@ struct shard_internals {
     struct actor_table actors;
     struct pool messages;
     uint64_t outbound_dirty; /* bit n: shard n has unpublished messages from us */
+    uint32_t drained_count;  /* messages from other shards since the last wait */
     bool inbound_blocked;    /* an inbox was left because the message pool is empty */
     bool stop_seen;
     bool ended;
@@ -110,6 +112,7 @@ struct runtime_series {
     struct metric timers_armed;
     struct metric timer_lateness;
     struct metric turns;
+    struct metric turn_time;
     struct metric parks;
     struct metric wakes;
     struct metric io_enters;
@@ -170,6 +173,9 @@ void shard_schedule(struct shard *shard, struct actor *actor);
 
 /* True when the running actor, or all actors together, had their share of this turn. */
 bool shard_slice_is_over(struct shard *shard, const struct actor *actor);
+
+/* Notes that a completion, timer or end was delivered: is its handler slow? */
+void shard_count_callback(struct shard *shard, const struct actor *actor);
 
 /* Counts one timer of an actor that fires now. */
 void shard_count_timer(struct shard *shard, const struct timer *timer);

@@ -26,7 +26,7 @@ enum message_type {
     MSG_NONE,
     MSG_IO,    /* as.io: a completion of an operation of this actor */
     MSG_TIMER, /* as.timer: a timer of this actor fired */
-    MSG_EXIT,  /* as.exit: a child, or a monitored actor, is gone (system) */
+    MSG_EXIT,  /* as.exit: a child has ended (system) */
     MSG_STOP,  /* stop soon: finish, then answer ACTOR_STOP from any receive (system) */
     MSG_RUNTIME_MAX = 64,
     MSG_HTTP = 64,

@@ -14,6 +14,7 @@
 #include <sched.h>
 #include <signal.h>
 
+#include "runtime/crash_report.h"
 #include "runtime/internals.h"
 #include "runtime/limits.h"
 #include "runtime/memory.h"
@@ -232,15 +233,18 @@ static void *run_shard(void *argument)
     pthread_setname_np(pthread_self(), name);
     if (shard->runtime->config.pin_threads)
         pin_thread(shard->runtime, shard->index);
-    r = io_enable(shard->io);
+    r = crash_report_thread_start(name, &shard->internals->trace);
+    if (r == 0)
+        r = io_enable(shard->io);
     report_start(shard->runtime, r);
-    if (r < 0)
-        return NULL;
-    while (shard_turn(shard, true)) {
+    while (r == 0 && shard_turn(shard, true)) {
     }
-    log_foreign_failure(shard);
-    shard_update_metrics(shard);
-    shard_finish_log(shard);
+    if (r == 0) {
+        log_foreign_failure(shard);
+        shard_update_metrics(shard);
+        shard_finish_log(shard);
+    }
+    crash_report_thread_stop();
     return NULL;
 }
 

@@ -12,6 +12,10 @@ static const uint64_t LATENESS_NS_BOUNDS[] = {
     100000, 500000, 1000000, 2000000, 5000000, 10000000, 20000000, 50000000, 100000000, 1000000000,
 };
 
+static const uint64_t TURN_NS_BOUNDS[] = {
+    1000, 5000, 10000, 50000, 100000, 500000, 1000000, 2000000, 5000000, 10000000, 100000000,
+};
+
 static uint32_t type_row(const struct runtime *runtime, const struct actor_type *type)
 {
     for (uint32_t i = 1; i < runtime->type_count; i++) {
@@ -69,6 +73,10 @@ void runtime_add_series(struct runtime *runtime)
         "How long after its deadline a timer fired.", LATENESS_NS_BOUNDS,
         ARRAY_COUNT(LATENESS_NS_BOUNDS));
     series->turns = add_counter(runtime, "weir_loop_turns_total", "Passes of the shards' loops.");
+    series->turn_time = metrics_add_histogram(runtime->config.registry, METRIC_UNIT_SECONDS,
+                                              "weir_loop_turn_seconds", "",
+                                              "How long a pass of the loop took, waiting aside.",
+                                              TURN_NS_BOUNDS, ARRAY_COUNT(TURN_NS_BOUNDS));
     series->parks = add_counter(runtime, "weir_loop_parks_total", "Times a shard went to sleep.");
     series->wakes =
         add_counter(runtime, "weir_loop_wakes_total", "Times a shard woke another one.");

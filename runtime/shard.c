@@ -14,9 +14,9 @@
  * backend and the wheel note a completion or an expiry before they call back. The
  * guard is armed once per phase, not once per message.
  *
- * Time. The shard's clock is read once per turn. Only the run phase reads the source
- * again, to end slices: after sixteen messages, or after each one while messages take
- * long, which a handler cannot see.
+ * Time. The shard's clock is read once per turn. The loop itself reads the source more
+ * often, which a handler cannot see: after sixteen handlers, or after each one while
+ * they take long, to end slices and to count the slow ones; and before it waits.
  *
  * Sleeping. Before it waits, the shard says that it is parked and looks at its
  * inboxes once more (see inbox.h); then it waits until the next timer, a completion,
@@ -26,6 +26,8 @@
 enum {
     MESSAGES_PER_CLOCK_READ = 16,
     EXCHANGE_WORK = 32,        /* activations and messages between two looks at the inboxes */
+    POURING_MIN = 64,          /* messages from peers between two sleeps: no sleep yet */
+    AWAIT_LOOKS_MAX = 400,     /* at the inboxes, about 20 us */
     BLOCKED_WAIT_NS = 1000000, /* how soon to look again for a place in the message pool */
 };
 
@@ -72,6 +74,8 @@ static void begin_turn(struct shard *shard)
 
     clock_update(&shard->clock);
     internals->now_ns = shard->clock.mono_ns;
+    internals->checked_activation = internals->activation_count + 1;
+    internals->messages_to_check = MESSAGES_PER_CLOCK_READ;
     internals->reap_left = SHARD_REAP_MAX;
     internals->timers_left = SHARD_TIMER_FIRE_MAX;
     internals->run_left = SHARD_RUN_WORK_MAX;
@@ -109,6 +113,7 @@ static void drain_inbox(struct shard *shard, struct inbox *inbox)
         if (msg == NULL || !actor_accept(shard, msg))
             break;
         inbox_pop(inbox);
+        shard->internals->drained_count++;
     }
     inbox_return(inbox);
 }
@@ -151,7 +156,8 @@ static void count_slow(struct shard_internals *internals, const struct actor *ac
     internals->types[alone ? actor->type_index : RUNTIME_TYPE_OTHER].slow++;
 }
 
-bool shard_slice_is_over(struct shard *shard, const struct actor *actor)
+/* Reads the clock when enough handlers ran since; true when it did. */
+static bool read_now_and_then(struct shard *shard, const struct actor *actor)
 {
     struct shard_internals *internals = shard->internals;
     uint64_t now_ns;
@@ -159,16 +165,31 @@ bool shard_slice_is_over(struct shard *shard, const struct actor *actor)
 
     if (likely(--internals->messages_to_check > 0))
         return false;
-    internals->run_left -= min_u32(internals->run_left, MESSAGES_PER_CLOCK_READ);
     now_ns = read_now(shard);
     elapsed_ns = now_ns - internals->now_ns;
-    if (elapsed_ns >= SHARD_RUN_SLICE_NS)
+    if (elapsed_ns >= SHARD_SLOW_NS)
         count_slow(internals, actor);
     internals->now_ns = now_ns;
     internals->checked_activation = internals->activation_count;
     internals->messages_to_check =
         elapsed_ns > SHARD_ACTOR_SLICE_NS / 2 ? 1 : MESSAGES_PER_CLOCK_READ;
-    return now_ns - internals->activation_started_ns >= SHARD_ACTOR_SLICE_NS;
+    return true;
+}
+
+bool shard_slice_is_over(struct shard *shard, const struct actor *actor)
+{
+    struct shard_internals *internals = shard->internals;
+
+    if (likely(!read_now_and_then(shard, actor)))
+        return false;
+    internals->run_left -= min_u32(internals->run_left, MESSAGES_PER_CLOCK_READ);
+    return internals->now_ns - internals->activation_started_ns >= SHARD_ACTOR_SLICE_NS;
+}
+
+void shard_count_callback(struct shard *shard, const struct actor *actor)
+{
+    shard->internals->activation_count++;
+    (void)read_now_and_then(shard, actor);
 }
 
 /* Not guarded itself: what the callbacks took is not held against the actors. */
@@ -180,6 +201,7 @@ static void begin_run_slice(struct shard *shard)
         return;
     internals->now_ns = read_now(shard);
     internals->run_started_ns = internals->now_ns;
+    internals->checked_activation = internals->activation_count + 1;
     internals->messages_to_check = MESSAGES_PER_CLOCK_READ;
 }
 
@@ -252,40 +274,74 @@ static bool inbound_is_empty(const struct shard *shard)
     return true;
 }
 
+/* The last look at the time in a turn: how long it took, and what the wait is reckoned from. */
+static void end_turn(struct shard *shard)
+{
+    struct shard_internals *internals = shard->internals;
+
+    internals->now_ns = read_now(shard);
+    if (shard->runtime->frozen)
+        metrics_observe(&shard->metrics, shard->runtime->series.turn_time,
+                        internals->now_ns - shard->clock.mono_ns);
+}
+
 /* How long there is nothing to do, leaving the inboxes aside. */
 static uint64_t idle_ns(const struct shard *shard)
 {
     const struct shard_internals *internals = shard->internals;
     uint64_t next_ns;
-    uint64_t now_ns;
 
     if (internals->ended || !list_is_empty(&internals->run_queue) || internals->reap_left == 0)
         return 0;
     next_ns = timer_wheel_next_ns(&shard->timers);
-    if (next_ns == UINT64_MAX)
-        return internals->inbound_blocked ? BLOCKED_WAIT_NS : UINT64_MAX;
-    now_ns = read_now(shard);
-    if (next_ns <= now_ns)
-        return 0;
-    return internals->inbound_blocked ? min_u64(BLOCKED_WAIT_NS, next_ns - now_ns)
-                                      : next_ns - now_ns;
+    if (next_ns != UINT64_MAX)
+        next_ns = next_ns > internals->now_ns ? next_ns - internals->now_ns : 0;
+    return internals->inbound_blocked ? min_u64(BLOCKED_WAIT_NS, next_ns) : next_ns;
+}
+
+/*
+ * While a peer pours messages in, to sleep and be woken costs both sides more than to
+ * look again for some microseconds. Not after a few messages: waiting burns CPU time,
+ * and completions wait meanwhile.
+ */
+static bool await_more(struct shard *shard)
+{
+    struct shard_internals *internals = shard->internals;
+    bool pouring = internals->drained_count >= POURING_MIN;
+
+    internals->drained_count = 0;
+    if (!pouring || internals->inbound_blocked)
+        return false;
+    for (uint32_t i = 0; i < AWAIT_LOOKS_MAX; i++) {
+        (void)read_now(shard); /* some 50 ns in which the peers have the cache lines */
+        if (!inbound_is_empty(shard)) {
+            internals->drained_count = POURING_MIN;
+            return true;
+        }
+    }
+    return false;
 }
 
 static void submit_and_wait(struct shard *shard, bool may_wait)
 {
     struct shard_internals *internals = shard->internals;
     uint64_t timeout_ns = may_wait ? idle_ns(shard) : 0;
+    bool parked = false;
     int r;
 
+    if (timeout_ns > 0 && await_more(shard))
+        timeout_ns = 0;
     if (timeout_ns > 0) {
         doorbell_park(&internals->doorbell);
+        parked = true;
         if (!internals->inbound_blocked && !inbound_is_empty(shard))
             timeout_ns = 0;
         else
             internals->counters.parks++;
     }
     r = io_wait(shard->io, timeout_ns);
-    doorbell_unpark(&internals->doorbell);
+    if (parked)
+        doorbell_unpark(&internals->doorbell);
     if (r < 0)
         runtime_fail(shard->runtime, SHARD_EXIT_IO, "the I/O backend failed");
 }
@@ -318,6 +374,7 @@ bool shard_turn(struct shard *shard, bool may_wait)
     run_hooks(shard);
     flush_outboxes(shard);
     hand_over_log(shard);
+    end_turn(shard);
     submit_and_wait(shard, may_wait);
     shard_of_thread = outer;
     return !shard->internals->ended;
@@ -332,22 +389,6 @@ bool shard_is_idle(const struct shard *shard)
 uint64_t shard_next_timer_ns(const struct shard *shard)
 {
     return timer_wheel_next_ns(&shard->timers);
-}
-
-bool shard_activity(struct shard_activity *ret_activity)
-{
-    const struct shard *shard = shard_of_thread;
-    const struct actor *actor = shard != NULL ? shard->internals->current : NULL;
-
-    if (actor == NULL)
-        return false;
-    *ret_activity = (struct shard_activity){
-        .shard_index = shard->index,
-        .actor = actor->id,
-        .actor_name = actor->type->name,
-        .message_type = shard->internals->current_type,
-    };
-    return true;
 }
 
 /* The backend takes the lines as long as it does; what it cannot is written at once. */

@@ -28,6 +28,7 @@ enum {
     SHARD_ACTOR_BATCH_MAX = 64,    /* messages one actor handles per activation */
     SHARD_ACTOR_SLICE_NS = 200000, /* or this long, whichever comes first */
     SHARD_RUN_SLICE_NS = 1000000,  /* all actors together before I/O is polled again */
+    SHARD_SLOW_NS = 1000000,       /* a handler that takes this long is counted as slow */
     SHARD_RUN_WORK_MAX = 32768,    /* activations and messages; virtual time stands still */
     SHARD_REAP_MAX = 4096,         /* completions per turn */
     SHARD_TIMER_FIRE_MAX = 1024,   /* timers per turn */
@@ -181,17 +182,6 @@ struct actor *shard_actor(struct shard *shard, struct actor_id id);
  * passed to runtime_join()'s caller through runtime_exit_code().
  */
 void runtime_fail(struct runtime *runtime, int exit_code, const char *text);
-
-/* What the calling thread is doing, for the crash report. */
-struct shard_activity {
-    uint32_t shard_index;
-    struct actor_id actor;
-    const char *actor_name;
-    uint16_t message_type;
-};
-
-/* Writes it; false when this thread runs no actor. Safe in a signal handler. */
-bool shard_activity(struct shard_activity *ret_activity);
 
 /* 0, or the code given to the first runtime_fail(). */
 int runtime_exit_code(const struct runtime *runtime);

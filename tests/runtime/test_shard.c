@@ -361,20 +361,46 @@ Test(shard, keeps_the_order_of_each_pair_under_back_pressure)
     }
 }
 
-Test(shard, knows_what_its_thread_is_doing)
+Test(shard, keeps_a_trace_of_what_it_handled)
 {
-    struct shard_activity activity;
+    struct trace *trace;
 
     new_shards(1);
-    cr_expect(not(shard_activity(&activity)));
-    a.asks_activity = true;
+    trace = &test_shard(0)->internals->trace;
     spawn(&a, 0);
     cr_assert(eq(int, probe_send(&parents[0], a.actor.id, PROBE_NOTE, 0), SEND_OK));
+    cr_assert(eq(int, probe_send(&parents[0], a.actor.id, PROBE_PANIC, 0), SEND_OK));
     test_shards_settle();
-    cr_expect(eq(u64, a.activity.actor.bits, a.actor.id.bits));
-    cr_expect(eq(str, (char *)a.activity.actor_name, "probe"));
-    cr_expect(eq(u16, a.activity.message_type, PROBE_NOTE));
-    cr_expect(not(shard_activity(&activity)));
+    cr_expect(not(trace->running));
+    cr_assert(eq(u32, trace_count(trace), 3));
+    cr_expect(eq(u32, trace_at(trace, 2)->message_type, PROBE_NOTE));
+    cr_expect(eq(u32, trace_at(trace, 1)->message_type, PROBE_PANIC));
+    cr_expect(eq(u64, trace_at(trace, 1)->actor_id, parents[0].last_exit.id.bits));
+    cr_expect(eq(u32, trace_at(trace, 0)->message_type, MSG_EXIT));
+}
+
+struct hook_probe {
+    struct turn_hook hook;
+    uint32_t call_count;
+};
+
+static void count_call(struct turn_hook *hook)
+{
+    container_of(hook, struct hook_probe, hook)->call_count++;
+}
+
+Test(shard, calls_its_hooks_once_at_the_end_of_each_turn)
+{
+    struct hook_probe first = {.hook.on_turn_end = count_call};
+    struct hook_probe second = {.hook.on_turn_end = count_call};
+
+    new_shards(1);
+    shard_add_turn_hook(test_shard(0), &first.hook);
+    shard_add_turn_hook(test_shard(0), &second.hook);
+    for (uint32_t i = 0; i < 3; i++)
+        (void)shard_turn(test_shard(0), false);
+    cr_expect(eq(u32, first.call_count, 3));
+    cr_expect(eq(u32, second.call_count, 3));
 }
 
 Test(shard, adds_its_lines_to_the_limits)
@@ -386,4 +412,21 @@ Test(shard, adds_its_lines_to_the_limits)
     runtime_add_limits(&test_shards.config, &limits);
     cr_expect(ge(u32, limits.line_count, 4));
     cr_expect(ge(u64, limits_total(&limits), UINT64_C(2) * 4096 * sizeof(struct message)));
+}
+
+Test(shard, counts_a_handler_that_takes_a_millisecond_under_its_own_type)
+{
+    struct type_counters *types;
+
+    new_shards(1);
+    types = test_shard(0)->internals->types;
+    a.takes_ns = 2000000;
+    spawn(&a, 0);
+    for (uint32_t i = 0; i < 40; i++)
+        cr_assert(eq(int, probe_send(&parents[0], a.actor.id, PROBE_NOTE, i), SEND_OK));
+    (void)shard_turn(test_shard(0), false);
+    cr_expect(eq(u64, types[a.actor.type_index].slow, 1));
+    cr_expect(eq(u32, a.seen_count, 16)); /* then its slice was over */
+    test_shards_settle();
+    cr_expect(eq(u32, a.seen_count, 40));
 }

@@ -29,7 +29,7 @@ struct probe {
     bool release_panics;
     bool ignores_stop; /* answers ACTOR_OK to MSG_STOP */
     bool panics_on_timer;
-    bool asks_activity;
+    uint64_t takes_ns; /* of virtual time, for each message */
     bool checks_order; /* tokens are sender << 32 | number: counts those that go back */
     bool leaves_stop;  /* answers ACTOR_UNHANDLED to MSG_STOP */
     char name;         /* written to probe_events */
@@ -45,7 +45,6 @@ struct probe {
     struct message_exit last_exit;
     uint32_t out_of_order;
     uint64_t latest[8];
-    struct shard_activity activity;
     uint32_t seen_count;
     uint64_t seen[PROBE_SEEN_MAX]; /* tokens */
     struct io_op op;
