@@ -41,6 +41,7 @@
  *  24  file of another log, directory or format version   refuse
  *  25  two files continue the same one                    the later start's; other is discarded
  *  26  the disk cannot read                               refuse with its error
+  27  next segment is marked as following a gap          go on there (verify --salvage)
  *
  * What this cannot see: damage to the last write, when no watermark followed it,
  * looks like a torn tail (9), and loss of the newest files altogether looks like a
@@ -435,6 +436,9 @@ MUST_USE static int visit_stop(struct recovery *recovery, const struct stop *sto
     state->kept[stop->file] = true;
     state->lsn_next = scan->lsn_next;
     state->end_block = scan->block;
+    if (after != LOG_FILES_NONE &&
+        (state->files.files[after].header.flags & SEGMENT_HEADER_GAP) != 0)
+        return 0;
     if (scan->why == SEGMENT_SCAN_BAD_RECORD) {
         say(recovery,
             "log-%02u/%016llx.seg: offset %llu: an intact block holds a damaged record after "

@@ -38,7 +38,7 @@
  *         64     8  time of creation, Unix milliseconds
  *         72     8  size of the file
  *         80     4  log
- *         84     4  0
+ *         84     4  flags: 1 the records before first LSN are lost (salvaged)
  *
  * The payload areas, each cut to its payload size, form the record stream. A
  * record may begin at any multiple of 8 and may run over any number of blocks.
@@ -84,6 +84,7 @@ enum {
     CRC_OFFSET = SEGMENT_BLOCK_SIZE - 4,
     RECORD_CRC_PREFIX = 24,
     BLOCK_FLAGS_ALL = SEGMENT_BLOCK_HEADER | SEGMENT_BLOCK_FLUSH_FIRST | SEGMENT_BLOCK_WATERMARK,
+    HEADER_FLAGS_ALL = SEGMENT_HEADER_GAP,
     RECORD_FLAGS_ALL = SEGMENT_RECORD_GROUP_FIRST | SEGMENT_RECORD_GROUP_END,
     SEQ_DIGITS = 16,
 };
@@ -159,7 +160,6 @@ void segment_header_seal(char *block, const struct segment_header *header, uint6
     assert(header->previous_seq < header->seq);
     copy.magic = SEGMENT_MAGIC;
     copy.format_version = SEGMENT_FORMAT_VERSION;
-    copy.reserved = 0;
     memset(block, 0, SEGMENT_BLOCK_SIZE);
     memcpy(block, &copy, sizeof(copy));
     segment_block_seal(block, &trailer);
@@ -173,7 +173,8 @@ static bool is_consistent(const struct segment_header *header,
            header->first_block_lsn == trailer->block_lsn &&
            header->boot_generation == trailer->boot_generation && trailer->payload_size == 0 &&
            header->size >= SEGMENT_SIZE_MIN && header->size <= SEGMENT_SIZE_MAX &&
-           header->size % SEGMENT_BLOCK_SIZE == 0;
+           header->size % SEGMENT_BLOCK_SIZE == 0 &&
+           (header->flags & ~(uint32_t)HEADER_FLAGS_ALL) == 0;
 }
 
 int segment_header_parse(const char *block, uint32_t log, uint64_t seq, const uint8_t *uuid,

@@ -108,6 +108,12 @@ static_assert(sizeof(struct segment_trailer) == SEGMENT_TRAILER_SIZE, "on disk")
 static_assert(offsetof(struct segment_trailer, boot_generation) == 24, "on disk");
 static_assert(offsetof(struct segment_trailer, crc) == 36, "on disk");
 
+/* Flags of a segment. */
+enum {
+    SEGMENT_HEADER_GAP =
+        1, /* salvaged: records between the previous segment and first_lsn are lost */
+};
+
 /* On disk: the payload of block 0. */
 struct segment_header {
     uint64_t magic;
@@ -121,7 +127,7 @@ struct segment_header {
     uint64_t created_unix_ms;
     uint64_t size; /* of the file, when it was made */
     uint32_t log;
-    uint32_t reserved; /* 0 */
+    uint32_t flags; /* SEGMENT_HEADER_* */
 };
 
 static_assert(sizeof(struct segment_header) == 88, "on disk");
