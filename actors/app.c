@@ -332,7 +332,7 @@ static int start_tree(struct app_shard *home)
 
 /* --- the process ---------------------------------------------------------- */
 
-static void register_metrics(struct app *app)
+static void register_metrics(struct app *app, const struct app_config *config)
 {
     const struct router router = {APP_ROUTES, APP_ROUTE_COUNT};
 
@@ -342,7 +342,10 @@ static void register_metrics(struct app *app)
     app->metrics.unindexed = metrics_add_series(
         app->registry, METRIC_COUNTER, METRIC_UNIT_NONE, "weir_events_unindexed_total", "",
         "Stored events that GET cannot find because the event index is full.");
-    metrics_add_series(
+    app->metrics.io_backend = metrics_add_series(
+        app->registry, METRIC_GAUGE_MAX, METRIC_UNIT_NONE, "weir_io_backend",
+        config->simulated ? "backend=\"sim\"" : "backend=\"uring\"", "The I/O backend; 1.");
+    app->metrics.build_info = metrics_add_series(
         app->registry, METRIC_GAUGE_MAX, METRIC_UNIT_NONE, "weir_build_info",
         metrics_text(app->registry, "version=\"%s\",commit=\"%s\"", app->version, app->commit),
         "The build; 1.");
@@ -361,11 +364,13 @@ static int init_shards(struct app *app, const struct app_config *config, char *t
     r = metrics_registry_new(&app->registry);
     if (r < 0)
         return fail(text, ret_exit_code, 1, "out of memory");
-    register_metrics(app);
+    register_metrics(app, config);
     fill_runtime_config(config, app, &runtime_config);
     r = runtime_new(&runtime_config, &app->runtime);
     if (r < 0)
         return fail(text, ret_exit_code, 1, "the runtime could not be set up: %s", strerror(-r));
+    metrics_set(&runtime_shard(app->runtime, 0)->metrics, app->metrics.build_info, 1);
+    metrics_set(&runtime_shard(app->runtime, 0)->metrics, app->metrics.io_backend, 1);
     for (uint32_t i = 0; i < app->shard_count; i++) {
         r = init_shard(app, i);
         if (r < 0)

@@ -82,6 +82,8 @@ struct app_metrics {
     struct journal_metrics journal;
     struct intake_metrics intake;
     struct metric unindexed;
+    struct metric build_info;
+    struct metric io_backend;
 };
 
 /* Read-only after app_new(), except through the functions below. */

@@ -79,7 +79,7 @@ static uint32_t write_reasons(const struct app_shard *home, struct json_writer *
         {home->phase == APP_RECOVERING, SLICE_LITERAL("recovering")},
         {home->phase == APP_DRAINING, SLICE_LITERAL("draining")},
         {home->keeper.has_failed, SLICE_LITERAL("journal_failed")},
-        {home->keeper.no_space, SLICE_LITERAL("disk_low")},
+        {keeper_disk_is_low(&home->keeper), SLICE_LITERAL("disk_low")},
         {home->intake.is_shedding, SLICE_LITERAL("queue")},
     };
     uint32_t count = 0;

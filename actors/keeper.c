@@ -81,9 +81,33 @@ static void on_retire(struct journal_owner *owner, const struct journal_segment 
     keeper_retire_done(keeper, entry->log, segment->seq);
 }
 
+static uint64_t own_bit(const struct keeper *keeper)
+{
+    return (uint64_t)1 << keeper->home->shard->index;
+}
+
+/* Notes a change here and tells the others, whose /readyz speaks for the process. */
+static void set_full(struct keeper *keeper, bool is_full)
+{
+    struct app *app = app_of(keeper);
+    uint32_t self = keeper->home->shard->index;
+
+    if (((keeper->full_shards & own_bit(keeper)) != 0) == is_full)
+        return;
+    keeper->full_shards ^= own_bit(keeper);
+    log_event(&keeper->home->shard->log, is_full ? LOG_WARN : LOG_INFO, "journal",
+              is_full ? "the disk is full: intake answers 503 until there is room"
+                      : "there is room on the disk again",
+              LOG_NUMBER("shard", self));
+    for (uint32_t i = 0; i < app->shard_count; i++)
+        if (i != self)
+            outbox_send_words(&keeper->outbox, &keeper->actor, app->shards[i].keeper.actor.id,
+                              MSG_KEEPER_SPACE, self, is_full);
+}
+
 static void on_room(struct journal_owner *owner)
 {
-    log_of(owner)->keeper->no_space = false;
+    set_full(log_of(owner)->keeper, false);
 }
 
 static void on_stopped(struct journal_owner *owner)
@@ -112,7 +136,7 @@ int keeper_append(struct keeper *keeper, struct journal_append *append,
         return JOURNAL_STOPPED;
     r = journal_append(keeper->logs[0].journal, append, records, count, flags);
     if (r == JOURNAL_NO_SPACE)
-        keeper->no_space = true;
+        set_full(keeper, true);
     return r;
 }
 
@@ -141,11 +165,27 @@ enum problem_code keeper_admit(const struct keeper *keeper)
 {
     if (keeper->has_failed)
         return PROBLEM_STORAGE_FAILED;
-    if (!keeper->is_open)
+    if (keeper->home->phase == APP_RECOVERING)
         return PROBLEM_RECOVERING;
-    if (keeper->no_space)
+    if ((keeper->full_shards & own_bit(keeper)) != 0)
         return PROBLEM_STORAGE_FULL;
     return PROBLEM_NONE;
+}
+
+bool keeper_disk_is_low(const struct keeper *keeper)
+{
+    return keeper->full_shards != 0;
+}
+
+void keeper_try_ready(struct keeper *keeper)
+{
+    struct app_shard *home = keeper->home;
+
+    if (home->phase != APP_RECOVERING || !keeper->is_open || !tenant_is_ready(&home->tenant))
+        return;
+    home->phase = APP_READY;
+    log_event(&home->shard->log, LOG_INFO, "keeper", "ready",
+              LOG_NUMBER("shard", home->shard->index));
 }
 
 /* 0, or -errno: then the process cannot go on. */
@@ -199,10 +239,8 @@ static int on_recovered(struct keeper *keeper, const struct recovered *recovered
         }
     }
     keeper->is_open = true;
-    if (keeper->home->phase == APP_RECOVERING)
-        keeper->home->phase = APP_READY;
-    log_event(&shard->log, LOG_INFO, "journal", "ready", LOG_NUMBER("shard", shard->index));
-    tenant_on_ready(&keeper->home->tenant);
+    tenant_on_open(&keeper->home->tenant);
+    keeper_try_ready(keeper);
     return ACTOR_OK;
 }
 
@@ -237,6 +275,12 @@ static int receive(struct actor *self, const struct message *msg)
         return ACTOR_OK;
     case MSG_KEEPER_DROPPED:
         forget_segment(keeper, (uint32_t)msg->as.words[0], msg->as.words[1]);
+        return ACTOR_OK;
+    case MSG_KEEPER_SPACE:
+        if (msg->as.words[1] != 0)
+            keeper->full_shards |= (uint64_t)1 << msg->as.words[0];
+        else
+            keeper->full_shards &= ~((uint64_t)1 << msg->as.words[0]);
         return ACTOR_OK;
     case MSG_KEEPER_STOPPED:
         return keeper->is_stopping && all_stopped(keeper) ? ACTOR_STOP : ACTOR_OK;

@@ -46,7 +46,7 @@ struct keeper {
     uint32_t log_count;
     bool is_open;
     bool has_failed;
-    bool no_space;
+    uint64_t full_shards; /* bit n: shard n finds the disk full */
     bool is_stopping;
 };
 
@@ -70,6 +70,15 @@ struct keeper_log *keeper_find_log(struct keeper *keeper, uint32_t log);
 
 /* PROBLEM_NONE when the journal takes appends, else why not. */
 MUST_USE enum problem_code keeper_admit(const struct keeper *keeper);
+
+/*
+ * Something that readiness waits for has come: the log is open, or the demo key is
+ * known. Makes the shard ready when all is there.
+ */
+void keeper_try_ready(struct keeper *keeper);
+
+/* True when this shard or, as far as it has heard, another one finds the disk full. */
+bool keeper_disk_is_low(const struct keeper *keeper);
 
 /* The tenant has copied forward what it needed from the segment. */
 void keeper_retire_done(struct keeper *keeper, uint32_t log, uint64_t seq);

@@ -226,7 +226,7 @@ int lookup_on_head(struct exchange *x)
     struct lookup_note *note = EXCHANGE_NOTE(x, struct lookup_note);
     struct app_shard *home = app_shard_of(x);
     struct exchange_problem_options retry = {.retry_after_s = 1};
-    int r = auth_check(x, KEY_SCOPE_READ | KEY_SCOPE_INGEST, &note->auth);
+    int r = auth_check(x, KEY_SCOPE_READ, &note->auth);
 
     if (r != EXCHANGE_READ_BODY)
         return r;

@@ -25,5 +25,6 @@ enum {
     MSG_KEEPER_RECOVERED,          /* struct recovered *: open your logs */
     MSG_KEEPER_DRAIN,              /* readyz says so from now on */
     MSG_KEEPER_DROPPED,            /* words: log, oldest sequence number that is left */
+    MSG_KEEPER_SPACE,              /* words: shard, whether it finds the disk full */
     MSG_KEEPER_STOPPED,            /* to itself: one more log has stopped */
 };

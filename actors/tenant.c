@@ -17,7 +17,7 @@
  * a key the same slot: what else is kept per key (its rate) is found by slot.
  */
 
-static const char DEMO_SECRET[] = "dev-api-key-12345";
+#define DEMO_SECRET "dev-api-key-12345"
 
 static struct tenant *tenant_of(struct actor *self)
 {
@@ -128,6 +128,7 @@ static void apply(struct tenant *tenant, const struct tenant_request *request)
     int r = keyring_apply(&tenant->keyring, &request->record, request->append.location.bits);
 
     assert(r == 0); /* shard 0 counted before it appended */
+    keeper_try_ready(&tenant->home->keeper);
 }
 
 static void on_durable(struct journal_append *append, enum journal_outcome outcome)
@@ -265,7 +266,13 @@ bool tenant_copy_forward(struct tenant *tenant, uint32_t log, uint64_t seq)
 
 /* --- the demo ------------------------------------------------------------- */
 
-void tenant_on_ready(struct tenant *tenant)
+bool tenant_is_ready(struct tenant *tenant)
+{
+    return !tenant->home->app->settings->demo ||
+           keyring_find(&tenant->keyring, SLICE_LITERAL(DEMO_SECRET)) != KEYRING_NO_SLOT;
+}
+
+void tenant_on_open(struct tenant *tenant)
 {
     static const char org[] = "org_demo";
     static const char project[] = "proj_demo";

@@ -75,7 +75,10 @@ MUST_USE int tenant_init(struct tenant *tenant, struct app_shard *home);
 void tenant_deinit(struct tenant *tenant);
 
 /* The shard's log is open: shard 0 makes the demo key if it is asked for and missing. */
-void tenant_on_ready(struct tenant *tenant);
+void tenant_on_open(struct tenant *tenant);
+
+/* True unless a demo key is asked for and not known to this shard yet. */
+bool tenant_is_ready(struct tenant *tenant);
 
 /*
  * Before a segment of log 0 is dropped: appends the keys whose record is there again.

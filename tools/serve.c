@@ -7,8 +7,9 @@
  *
  * The boot thread does the blocking parts and then sleeps until a signal comes. The
  * first SIGTERM or SIGINT drains; a second one ends the process at once, which
- * loses nothing that was acknowledged. SIGHUP is answered with a line in the log:
- * settings are read at the start only.
+ * loses nothing that was acknowledged. SIGHUP reads the settings again and says what
+ * is wrong with them, or that a restart would bring them into force: none of them
+ * can change in a running process yet.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -148,13 +149,14 @@ static int set_from_options(struct config *config, const struct options *options
 }
 
 /* Defaults, file, environment, command line. 0 or an exit code. */
-static int load_settings(const struct options *options, struct config **ret_config)
+static int load_settings(const struct options *options, struct settings *target,
+                         struct config **ret_config)
 {
     const char *path = options_text(options, "config", NULL);
     const char *problem;
     struct config_error error;
     struct config *config;
-    int r = config_new(SETTINGS_KEYS, SETTINGS_KEY_COUNT, (char *)&settings, &config);
+    int r = config_new(SETTINGS_KEYS, SETTINGS_KEY_COUNT, (char *)target, &config);
 
     if (r < 0) {
         complain("out of memory");
@@ -171,7 +173,7 @@ static int load_settings(const struct options *options, struct config **ret_conf
         complain("%s", error.text);
         return COMMAND_BAD_CONFIG;
     }
-    problem = settings_check(&settings);
+    problem = settings_check(target);
     if (problem != NULL) {
         complain("%s", problem);
         return COMMAND_BAD_CONFIG;
@@ -321,8 +323,21 @@ static void fill_stop_signals(sigset_t *set)
     sigaddset(set, SIGHUP);
 }
 
+/* Checks the settings as they are now; the running process keeps those it has. */
+static void on_hangup(const struct options *options)
+{
+    static struct settings fresh;
+    struct config *config = NULL;
+
+    if (load_settings(options, &fresh, &config) == COMMAND_DONE)
+        complain("SIGHUP: the settings are good; a restart brings them into force");
+    else
+        complain("SIGHUP: the settings are refused, those in force stay");
+    config_free(&config);
+}
+
 /* Sleeps until the first stop signal, or until the runtime has failed. */
-static void wait_for_end(const sigset_t *signals)
+static void wait_for_end(const struct options *options, const sigset_t *signals)
 {
     const struct timespec patience = {.tv_nsec = SIGNAL_WAIT_MS * 1000000L};
 
@@ -330,7 +345,7 @@ static void wait_for_end(const sigset_t *signals)
         int number = sigtimedwait(signals, NULL, &patience);
 
         if (number == SIGHUP)
-            complain("SIGHUP: settings are read at the start only; restart to change them");
+            on_hangup(options);
         else if (number > 0)
             return;
     }
@@ -349,7 +364,7 @@ static void drain(const sigset_t *signals)
 }
 
 /* From threads to joined threads; an exit code. */
-static int run_threads(void)
+static int run_threads(const struct options *options)
 {
     char text[APP_TEXT_SIZE];
     sigset_t signals;
@@ -369,7 +384,7 @@ static int run_threads(void)
         runtime_fail(app.runtime, exit_code, "recovery failed");
     } else {
         say_ready();
-        wait_for_end(&signals);
+        wait_for_end(options, &signals);
         if (runtime_exit_code(app.runtime) == 0)
             drain(&signals);
     }
@@ -377,7 +392,7 @@ static int run_threads(void)
     return runtime_exit_code(app.runtime);
 }
 
-static int run_app(uint32_t shard_count)
+static int run_app(const struct options *options, uint32_t shard_count)
 {
     const char *token = getenv("WEIR_ADMIN_TOKEN");
     struct app_config config = {
@@ -401,7 +416,7 @@ static int run_app(uint32_t shard_count)
         complain("%s", text);
         return exit_code;
     }
-    exit_code = run_threads();
+    exit_code = run_threads(options);
     if (exit_code == 0)
         app_free(&app);
     return exit_code;
@@ -416,7 +431,7 @@ int command_serve(int argc, char **argv)
 
     if (!command_begin(&COMMAND, argc, argv, &options, &exit_code))
         return exit_code;
-    exit_code = load_settings(&options, &config);
+    exit_code = load_settings(&options, &settings, &config);
     if (exit_code != COMMAND_DONE)
         goto done;
     shard_count = choose_shard_count();
@@ -435,7 +450,7 @@ int command_serve(int argc, char **argv)
     if (exit_code == COMMAND_DONE && !probe_io(shard_count))
         exit_code = COMMAND_NOT_PERMITTED;
     if (exit_code == COMMAND_DONE)
-        exit_code = run_app(shard_count);
+        exit_code = run_app(&options, shard_count);
 done:
     config_free(&config);
     return exit_code;
