@@ -403,6 +403,23 @@ Test(timer_wheel, spreads_a_mass_expiry_over_bounded_calls)
     memory_unmap(&memory, MANY * sizeof(struct timer));
 }
 
+Test(timer_wheel, asks_to_be_called_again_at_once_while_a_cascade_is_unfinished)
+{
+    static struct timer many[2 * TIMER_MOVE_MAX];
+    uint64_t boundary_ns = 64 * 64 * (uint64_t)MS;
+
+    for (size_t i = 0; i < ARRAY_COUNT(many); i++) {
+        timer_init(&many[i], on_many_fire);
+        timer_start(&wheel, &many[i], boundary_ns + 1000 * (uint64_t)MS);
+    }
+    cr_assert(eq(u64, timer_wheel_next_ns(&wheel), boundary_ns));
+    cr_expect(eq(u32, advance_to(boundary_ns), 0));
+    cr_expect(eq(u64, timer_wheel_next_ns(&wheel), boundary_ns));
+    for (int i = 0; i < 2; i++)
+        cr_expect(eq(u32, advance_to(boundary_ns), 0));
+    cr_expect(gt(u64, timer_wheel_next_ns(&wheel), boundary_ns));
+}
+
 Test(timer_wheel, aborts_when_time_goes_back, .signal = SIGABRT)
 {
     (void)!timer_wheel_advance(&wheel, now_ns - 2 * MS, 1);

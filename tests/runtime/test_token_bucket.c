@@ -52,6 +52,21 @@ Test(token_bucket, says_exactly_how_long_to_wait)
     cr_expect(take(3, 10, 10));
 }
 
+Test(token_bucket, keeps_its_word_about_the_wait_at_any_rate)
+{
+    static const uint64_t rates[] = {1, 3, 7, 11, 999, 700000, 333333333, 999999937};
+
+    for (size_t i = 0; i < ARRAY_COUNT(rates); i++) {
+        bucket = (struct token_bucket){0};
+        cr_assert(take(100, rates[i], 100));
+        for (uint32_t cost = 1; cost <= 100; cost += 33) {
+            cr_assert(not(take(cost, rates[i], 100)));
+            now_ns += wait_ns;
+            cr_assert(take(cost, rates[i], 100));
+        }
+    }
+}
+
 Test(token_bucket, takes_nothing_when_it_refuses)
 {
     cr_assert(take(8, 10, 10));
