@@ -14,7 +14,8 @@
  *
  * The third makes full passes a geometric series: at most twice the work of one.
  * Every answer comes from a full pass, which stops at the first offending byte;
- * hence the verdict does not depend on how the bytes were cut.
+ * hence the verdict does not depend on how the bytes were cut, only how soon after
+ * an offending byte it is given.
  */
 #include "http/head_scan.h"
 
