@@ -14,6 +14,10 @@
  * tells whether the body ends here (fine) or goes on (too large). So a bomb costs
  * the cap and not a byte more.
  *
+ * libzstd checks the content size that a frame declares, but in streaming not when
+ * the last block is empty; whether a body passes would then depend on how it was
+ * cut. So the first bytes of each frame are kept and the size is checked here too.
+ *
  * End of body: the formats mark the end of a member or frame themselves, but more
  * of them may follow. The body is complete when the last input is used up just at
  * such an end; within one it is cut short, and what starts after one and is not
@@ -143,6 +147,8 @@ static void start_zstd(struct content_decoder *decoder)
     r = ZSTD_DCtx_setParameter(stream, ZSTD_d_windowLogMax, (int)decoder->window_log);
     assert(!ZSTD_isError(r));
     decoder->workspace_used = decoder->workspace_size;
+    decoder->frame_head_size = 0;
+    decoder->frame_output_size = 0;
     decoder->stream = stream;
 }
 
@@ -224,6 +230,31 @@ static struct progress run_zlib(struct content_decoder *decoder, struct slice in
     return progress;
 }
 
+/* Keeps the first bytes of a frame, from what was just consumed of it. */
+static void note_frame(struct content_decoder *decoder, struct slice consumed, size_t produced)
+{
+    size_t room = sizeof(decoder->frame_head) - decoder->frame_head_size;
+    size_t size = min_u64(room, consumed.size);
+
+    assert(decoder->frame_head_size <= sizeof(decoder->frame_head));
+    if (size > 0)
+        memcpy(decoder->frame_head + decoder->frame_head_size, consumed.data, size);
+    decoder->frame_head_size = (uint8_t)(decoder->frame_head_size + size);
+    decoder->frame_output_size += produced;
+}
+
+/* At the end of a frame: was there as much as it declared, if it did? Starts anew. */
+static bool end_frame(struct content_decoder *decoder)
+{
+    uint64_t declared = ZSTD_getFrameContentSize(decoder->frame_head, decoder->frame_head_size);
+    bool is_right = declared == ZSTD_CONTENTSIZE_UNKNOWN || declared == decoder->frame_output_size;
+
+    assert(decoder->frame_head_size > 0);
+    decoder->frame_head_size = 0;
+    decoder->frame_output_size = 0;
+    return is_right;
+}
+
 static struct progress run_zstd(struct content_decoder *decoder, struct slice input, char *output,
                                 size_t output_size)
 {
@@ -238,14 +269,16 @@ static struct progress run_zstd(struct content_decoder *decoder, struct slice in
     progress.consumed = in.pos;
     progress.produced = out.pos;
     if (ZSTD_isError(r)) {
-        ZSTD_ErrorCode code = ZSTD_getErrorCode(r);
-        bool is_window = code == ZSTD_error_frameParameter_windowTooLarge ||
-                         code == ZSTD_error_memory_allocation;
-
-        progress.refusal = is_window ? CONTENT_DECODER_WINDOW_TOO_LARGE : CONTENT_DECODER_CORRUPT;
+        /* Old formats would need malloc and end here too, as corrupt. */
+        progress.refusal = ZSTD_getErrorCode(r) == ZSTD_error_frameParameter_windowTooLarge
+                               ? CONTENT_DECODER_WINDOW_TOO_LARGE
+                               : CONTENT_DECODER_CORRUPT;
         return progress;
     }
+    note_frame(decoder, (struct slice){input.data, in.pos}, out.pos);
     decoder->at_frame_start = r == 0;
+    if (r == 0 && !end_frame(decoder))
+        progress.refusal = CONTENT_DECODER_CORRUPT;
     return progress;
 }
 

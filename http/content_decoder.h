@@ -17,6 +17,7 @@
 enum {
     CONTENT_DECODER_WINDOW_LOG_MAX = 23, /* RFC 8878 3.1.1.1.2: every decoder should do 8 MiB */
     CONTENT_DECODER_WINDOW_LOG_MIN = 17,
+    CONTENT_DECODER_FRAME_HEAD_SIZE_MAX = 18, /* RFC 8878 3.1.1: magic and header */
 };
 
 enum content_encoding {
@@ -50,6 +51,9 @@ struct content_decoder {
     uint64_t output_size; /* so far */
     void *stream;         /* z_stream or ZSTD_DStream, inside the workspace */
     unsigned window_log;
+    uint64_t frame_output_size; /* of the zstd frame being decoded */
+    uint8_t frame_head_size;
+    uint8_t frame_head[CONTENT_DECODER_FRAME_HEAD_SIZE_MAX]; /* its first bytes */
     bool at_frame_start; /* what has come so far ends with a complete frame */
     bool is_drained;     /* nothing decoded waits for room */
     bool has_ended;      /* not started, or the result was final */
