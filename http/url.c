@@ -3,8 +3,8 @@
  * input's size always suffices and why decoding in place is safe: the write
  * position never overtakes the read position.
  *
- * %00 is refused everywhere, since no name here may hold a NUL and because code
- * further down may hand the result to something that ends at one.
+ * NUL, as %00 or as it is, is refused everywhere: no name here may hold one, and
+ * code further down may hand the result to something that ends at it.
  */
 #include "http/url.h"
 
@@ -159,6 +159,8 @@ static int decode_byte(struct slice text, bool plus_is_space, size_t *index)
     int low;
 
     assert(*index < text.size);
+    if (c == '\0')
+        return -1;
     if (c != '%') {
         *index += 1;
         return c == '+' && plus_is_space ? ' ' : (unsigned char)c;

@@ -56,8 +56,9 @@ MUST_USE enum url_result url_parse_authority(struct slice authority, uint16_t de
 MUST_USE bool url_percents_are_valid(struct slice text);
 
 /*
- * Percent-decodes text into buffer; '+' stays as it is. Refuses a bad % and %00.
- * At most text.size bytes are written, and buffer may be where text is.
+ * Percent-decodes text into buffer; '+' stays as it is. Refuses a bad % and NUL,
+ * as %00 or bare. At most text.size bytes are written, and buffer may be where
+ * text is.
  */
 MUST_USE enum url_result url_decode(struct slice text, char *buffer, size_t buffer_size,
                                     size_t *ret_size);
