@@ -281,6 +281,7 @@ static uint64_t crash_in_the_middle(uint64_t seed)
         cr_assert(eq(int, run_until(until), SIM_REACHED), "seed %lu", seed);
         crash_server();
         check_journal(seed);
+        run.shard_count = 1 + (uint32_t)rng_below(&run.world->rng, 3); /* may change */
         start_server();
     }
     cr_assert(eq(int, run_until(EVENT_TOTAL), SIM_REACHED), "seed %lu", seed);
