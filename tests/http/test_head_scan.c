@@ -38,6 +38,14 @@ Test(head_scan, is_due_when_an_empty_line_has_come)
     cr_expect(head_scan_is_due(&scan, TEXT, sizeof(TEXT) - 1));
 }
 
+Test(head_scan, is_due_when_there_is_nothing_but_empty_lines)
+{
+    head_scan_note_parse(&scan, 2);
+    cr_expect(not(head_scan_is_due(&scan, "\r\n\r", 3)));
+    head_scan_note_parse(&scan, 3);
+    cr_expect(head_scan_is_due(&scan, "\r\n\r\n", 4));
+}
+
 Test(head_scan, is_due_when_a_bare_lf_has_come)
 {
     static const char TEXT[] = "GET / HTTP/1.1\na";
