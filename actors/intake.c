@@ -655,7 +655,7 @@ static void advance(struct intake_request *request)
     case INTAKE_DECIDED:
         break;
     }
-    assert(!"a phase without a next step");
+    assert(false && "a phase without a next step");
 }
 
 void intake_submit(struct intake_request *request)

@@ -38,7 +38,7 @@ static uint32_t find_place(const struct keyring *ring, const uint8_t hash[SHA256
             return place;
         place++;
     }
-    assert(!"the index is twice as large as the ring");
+    assert(false && "the index is twice as large as the ring");
     return 0;
 }
 

@@ -29,7 +29,7 @@ uint32_t http_status_index(uint32_t status)
     for (uint32_t i = 0; i < ARRAY_COUNT(STATUSES); i++)
         if (STATUSES[i] == status)
             return i;
-    assert(!"a status that has no series");
+    assert(false && "a status that has no series");
     return 0;
 }
 

@@ -380,6 +380,20 @@ bool shard_turn(struct shard *shard, bool may_wait)
     return !shard->internals->ended;
 }
 
+bool shard_is_running(uint16_t *ret_message_type)
+{
+    const struct shard *shard = shard_of_thread;
+    const struct trace *trace;
+
+    *ret_message_type = MSG_NONE;
+    if (shard == NULL)
+        return false;
+    trace = &shard->internals->trace;
+    if (trace->running)
+        *ret_message_type = (uint16_t)trace_at(trace, 0)->message_type;
+    return true;
+}
+
 bool shard_is_idle(const struct shard *shard)
 {
     return list_is_empty(&shard->internals->run_queue) && inbound_is_empty(shard) &&

@@ -161,6 +161,12 @@ void shard_end(struct shard *shard);
 /* One turn of the loop. Waits for work only when may_wait. False when the shard has ended. */
 bool shard_turn(struct shard *shard, bool may_wait);
 
+/*
+ * True on a thread that is inside shard_turn(). *ret_message_type is what its actor
+ * handles now, MSG_NONE between handlers.
+ */
+bool shard_is_running(uint16_t *ret_message_type);
+
 /* True when the shard has nothing to do at this instant (simulator's idle test). */
 bool shard_is_idle(const struct shard *shard);
 

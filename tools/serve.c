@@ -26,6 +26,7 @@
 #include "runtime/io_uring.h"
 #include "tools/commands.h"
 #include "tools/options.h"
+#include "tools/strict_alloc.h"
 #include "tools/version.h"
 
 enum {
@@ -447,6 +448,8 @@ int command_serve(int argc, char **argv)
     exit_code = crash_report_install(version_number, CRASH_REPORT_BESIDE_SANITIZER) < 0
                     ? COMMAND_FAILED
                     : COMMAND_DONE;
+    if (settings.strict_alloc && !strict_alloc_arm())
+        complain("--strict-alloc does nothing in this build: the sanitizer owns malloc");
     if (exit_code == COMMAND_DONE && !probe_io(shard_count))
         exit_code = COMMAND_NOT_PERMITTED;
     if (exit_code == COMMAND_DONE)
