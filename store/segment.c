@@ -92,7 +92,7 @@ enum {
 struct journal_location journal_location_make(uint32_t log, uint64_t seq, uint64_t offset)
 {
     assert(log <= SEGMENT_LOG_MAX);
-    assert(seq > 0 && seq < (uint64_t)1 << 33);
+    assert(seq > 0 && seq <= SEGMENT_SEQ_MAX);
     assert(offset % 8 == 0 && offset < SEGMENT_SIZE_MAX);
     return (struct journal_location){(uint64_t)log << 56 | seq << 23 | offset / 8};
 }
@@ -236,7 +236,8 @@ bool segment_name_parse(const char *name, const char *suffix, uint64_t *ret_seq)
         else
             return false;
     }
-    if (name[SEQ_DIGITS] != '.' || strcmp(name + SEQ_DIGITS + 1, suffix) != 0)
+    if (seq > SEGMENT_SEQ_MAX || name[SEQ_DIGITS] != '.' ||
+        strcmp(name + SEQ_DIGITS + 1, suffix) != 0)
         return false;
     *ret_seq = seq;
     return true;

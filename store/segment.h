@@ -30,6 +30,9 @@ enum {
     JOURNAL_GROUP_RECORDS_MAX = 16384,
 };
 
+/* The highest number a segment can have: what a location can hold. */
+static const uint64_t SEGMENT_SEQ_MAX = ((uint64_t)1 << 33) - 1;
+
 /*
  * Where a record is: log:8 | segment seq:33 | offset / 8:23, from the top bit.
  * Offsets are file offsets of the record's header. 0 is nowhere (seq starts at 1).
@@ -200,5 +203,6 @@ uint32_t segment_record_crc_begin(const struct segment_record_header *header);
 /* "<16 hex digits>.<suffix>" into name[SEGMENT_NAME_SIZE]; suffix "seg", "spare", "tmp". */
 void segment_name_format(char *name, uint64_t seq, const char *suffix);
 
-/* True, with the number, when name is what segment_name_format() makes with suffix. */
+/* True, with the number, when name is what segment_name_format() makes with suffix, and in range.
+ */
 bool segment_name_parse(const char *name, const char *suffix, uint64_t *ret_seq);
