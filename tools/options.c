@@ -293,6 +293,12 @@ enum options_result options_parse(const struct command_spec *command, int argc, 
         snprintf(options->message, sizeof(options->message), "it needs %s", command->operands);
         return OPTIONS_BAD;
     }
+    for (uint32_t i = 0; i < command->option_count; i++)
+        if (command->options[i].required && !options_has(options, command->options[i].name)) {
+            snprintf(options->message, sizeof(options->message), "it needs --%s",
+                     command->options[i].name);
+            return OPTIONS_BAD;
+        }
     return OPTIONS_OK;
 }
 
@@ -449,4 +455,39 @@ bool command_begin(const struct command_spec *command, int argc, char **argv,
         return false;
     }
     return false;
+}
+
+uint32_t command_find_action(const struct command_action *actions, uint32_t count, int argc,
+                             char **argv, int *ret_exit_code)
+{
+    const char *names[OPTIONS_OPERAND_COUNT_MAX];
+    const char *nearest = NULL;
+
+    assert(count > 0);
+    assert(count <= ARRAY_COUNT(names));
+    for (uint32_t i = 0; i < count; i++) {
+        names[i] = actions[i].name;
+        if (argc > 1 && strcmp(argv[1], actions[i].name) == 0)
+            return i;
+    }
+    if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
+        for (uint32_t i = 0; i < count; i++) {
+            command_print_help(actions[i].command, stdout);
+            fputs(i + 1 < count ? "\n" : "", stdout);
+        }
+        *ret_exit_code = COMMAND_DONE;
+        return count;
+    }
+    fprintf(stderr, "weir %s: it needs one of", argv[0]);
+    for (uint32_t i = 0; i < count; i++)
+        fprintf(stderr, "%s %s", i > 0 ? "," : "", names[i]);
+    if (argc > 1) {
+        nearest = option_nearest(argv[1], names, count);
+        fprintf(stderr, ", not \"%.64s\"", argv[1]);
+    }
+    if (nearest != NULL)
+        fprintf(stderr, "; did you mean %s?", nearest);
+    fprintf(stderr, "\nsee: weir help %s\n", argv[0]);
+    *ret_exit_code = COMMAND_BAD_USAGE;
+    return count;
 }

@@ -52,6 +52,7 @@ struct option_spec {
     const char *argument; /* how the help calls the value; NULL for a flag */
     const char *help;     /* one phrase; wrapped as needed */
     bool repeatable;      /* else giving it twice is an error */
+    bool required;        /* an error when it is missing */
     bool hidden;          /* understood, but not shown by --help */
     uint64_t min;
     uint64_t max; /* 0: no upper bound */
@@ -103,6 +104,20 @@ MUST_USE bool command_begin(const struct command_spec *command, int argc, char *
 /* Prints "weir NAME: message" and where to look to stderr; gives the exit code for bad usage. */
 int command_usage_error(const struct command_spec *command, const char *format, ...)
     PRINTF_LIKE(2, 3);
+
+/* One action of a command such as `weir keys`: the table entry of its own command. */
+struct command_action {
+    const char *name; /* "create" in `weir keys create` */
+    const struct command_spec *command;
+};
+
+/*
+ * For a command made of actions: gives the index of the one that argv[1] names, to be
+ * run with argc - 1 and argv + 1. Else prints help or the message, and gives count and
+ * the exit code.
+ */
+MUST_USE uint32_t command_find_action(const struct command_action *actions, uint32_t count,
+                                      int argc, char **argv, int *ret_exit_code);
 
 /* Writes the help text to stream. */
 void command_print_help(const struct command_spec *command, FILE *stream);

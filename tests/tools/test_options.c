@@ -175,6 +175,18 @@ Test(options, refuses_too_many_and_too_few_operands)
     cr_assert(ne(ptr, strstr(options.message, "FILE"), NULL));
 }
 
+Test(options, refuses_to_go_without_a_required_option)
+{
+    static const struct option_spec ORG[] = {
+        {.name = "org", .kind = OPTION_TEXT, .argument = "ORG", .help = "", .required = true}};
+    static const struct command_spec NEEDY = {.name = "needy", .options = ORG, .option_count = 1};
+    char *argv[] = {"needy", "--org", "acme"};
+
+    cr_assert(eq(int, options_parse(&NEEDY, 1, argv, &options), OPTIONS_BAD));
+    cr_assert(eq(str, options.message, "it needs --org"));
+    cr_assert(eq(int, options_parse(&NEEDY, 3, argv, &options), OPTIONS_OK));
+}
+
 Test(options, asks_for_help_wherever_it_stands)
 {
     cr_assert(eq(int, PARSE("--json", "--help"), OPTIONS_HELP));
