@@ -110,6 +110,7 @@ static void fill_http_limits(const struct settings *settings, uint32_t shard_cou
         .body_timeout_ms = settings->body_timeout_ms,
         .idle_timeout_ms = settings->idle_timeout_ms,
         .write_timeout_ms = settings->write_timeout_ms,
+        .answer_timeout_ms = settings->answer_timeout_ms,
         .linger_timeout_ms = 1000,
     };
 }

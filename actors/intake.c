@@ -494,6 +494,8 @@ static void append(struct intake_request *request)
     }
     switch (r) {
     case JOURNAL_OK:
+        if (intake->appending_count++ == 0)
+            intake->progress_ns = request->appended_ns;
         return;
     case JOURNAL_FULL:
     case -ENOBUFS:
@@ -541,7 +543,10 @@ static void on_durable(struct journal_append *append, enum journal_outcome outco
 
     request_check(request);
     assert(request->phase == INTAKE_APPENDING);
-    observe_delay(intake, intake->actor.shard->clock.mono_ns - request->appended_ns);
+    assert(intake->appending_count > 0);
+    intake->appending_count--;
+    intake->progress_ns = intake->actor.shard->clock.mono_ns;
+    observe_delay(intake, intake->progress_ns - request->appended_ns);
     if (outcome == JOURNAL_OUTCOME_UNKNOWN) {
         request->outcome_unknown = true;
         refuse(request, PROBLEM_STORAGE_FAILED);
@@ -574,6 +579,8 @@ static bool take_claim(struct intake_request *request, const struct journal_reco
     lines_size = (size_t)claim->event_count * sizeof(struct record_claim_event);
     head_size = sizeof(*claim) + claim->key_size;
     if (view->payload.size != head_size + lines_size)
+        return false;
+    if (memcmp(claim->key, request->claim.key.words, sizeof(claim->key)) != 0)
         return false;
     request->received_ms = claim->received_ms;
     request->entry_count = claim->event_count;
@@ -671,7 +678,10 @@ enum problem_code intake_admit(struct intake *intake)
 
     if (code != PROBLEM_NONE)
         return code;
-    if (intake->is_shedding && pool_used_count(&intake->requests) > 0)
+    if (intake->appending_count == 0)
+        return PROBLEM_NONE;
+    if (intake->is_shedding || intake->actor.shard->clock.mono_ns - intake->progress_ns >
+                                   app_of(intake)->settings->queue_delay_ms * 1000000)
         return PROBLEM_OVERLOADED;
     return PROBLEM_NONE;
 }

@@ -128,7 +128,9 @@ struct intake {
     struct dedup *dedup;
     struct list_node unanswered; /* decided, the message to the connection did not go yet */
     struct timer retry_timer;
-    uint64_t slow_since_ns; /* the queue has been slow since; 0: it is not */
+    uint64_t slow_since_ns;   /* the queue has been slow since; 0: it is not */
+    uint64_t progress_ns;     /* when the journal last did something for us */
+    uint32_t appending_count; /* requests that wait for the journal */
     bool is_shedding;
     bool is_stopping;
     uint32_t drained_count; /* shards without connections, this one included */

@@ -45,6 +45,7 @@ struct settings {
     uint64_t body_timeout_ms;
     uint64_t idle_timeout_ms;
     uint64_t write_timeout_ms;
+    uint64_t answer_timeout_ms;
     uint64_t queue_delay_ms;
     /* [journal] */
     int64_t writes_in_flight;

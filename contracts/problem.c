@@ -1,6 +1,6 @@
 /*
- * STORAGE_FAILED is the one answer that does not promise "nothing was stored": the
- * write may have reached the disk before the error. Its outcome member says so.
+ * STORAGE_FAILED and ANSWER_TIMEOUT do not promise "nothing was stored": the write
+ * may have reached the disk before the error, or may reach it yet. Its outcome member says so.
  */
 #include "contracts/problem.h"
 
@@ -115,7 +115,7 @@ void problem_write(const struct problem *problem, struct json_writer *writer)
         json_writer_key(writer, SLICE_LITERAL("limit"));
         json_writer_u64(writer, problem->limit);
     }
-    if (problem->code == PROBLEM_STORAGE_FAILED) {
+    if (problem->code == PROBLEM_STORAGE_FAILED || problem->code == PROBLEM_ANSWER_TIMEOUT) {
         json_writer_key(writer, SLICE_LITERAL("outcome"));
         json_writer_string(writer, SLICE_LITERAL("unknown"));
     }

@@ -366,7 +366,9 @@ MUST_USE static int on_body(struct connection *c, struct slice body)
         if (r == EXCHANGE_PENDING && !x->answered) {
             x->request = NULL;
             c->state = CONNECTION_PENDING;
-            set_deadline(c, UINT64_MAX);
+            set_deadline(c, c->server->limits.answer_timeout_ms > 0
+                                ? c->server->limits.answer_timeout_ms
+                                : UINT64_MAX);
         } else if (r >= 0) {
             assert(r == EXCHANGE_ANSWERED);
             end_exchange(c);
@@ -728,7 +730,12 @@ MUST_USE static int on_deadline(struct connection *c)
     case CONNECTION_LINGER:
         return ACTOR_STOP;
     case CONNECTION_PENDING:
-        return ACTOR_OK;
+        if (c->exchange.route->on_abandon != NULL)
+            c->exchange.route->on_abandon(&c->exchange);
+        r = refuse(c, PROBLEM_ANSWER_TIMEOUT,
+                   "the answer did not come in time; what was asked may "
+                   "still happen, and is safe to repeat");
+        return r < 0 ? r : proceed(c);
     case CONNECTION_HEAD:
         begin_exchange(c, NULL);
         r = refuse(c, PROBLEM_REQUEST_TIMEOUT, "the request head did not come in time");
@@ -778,7 +785,7 @@ MUST_USE static int on_reply(struct connection *c, const struct message *msg)
     int r;
 
     if (c->state != CONNECTION_PENDING || msg->token != x->token)
-        return ACTOR_UNHANDLED;
+        return ACTOR_OK; /* answered without it, when its time was over */
     assert(x->route->on_reply != NULL);
     x->keep_alive = x->keep_alive && !c->server->draining;
     r = x->route->on_reply(x, msg);

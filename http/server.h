@@ -31,6 +31,7 @@ struct http_limits {
     uint64_t body_timeout_ms;   /* without a byte of an announced body */
     uint64_t idle_timeout_ms;   /* between requests */
     uint64_t write_timeout_ms;  /* without the peer taking an answer */
+    uint64_t answer_timeout_ms; /* for a handler that answers later; 0: no limit */
     uint64_t linger_timeout_ms; /* after the last answer, for the peer to read it */
 };
 

@@ -76,6 +76,7 @@ static void fill_settings(void)
     s->body_timeout_ms = 5000;
     s->idle_timeout_ms = 75000;
     s->write_timeout_ms = 30000;
+    s->answer_timeout_ms = 10000;
     s->queue_delay_ms = 500;
     s->event_index_entries = 65536;
     s->segment_bytes = 1 << 20;
