@@ -15,9 +15,7 @@ static const struct {
     const char *summary;
     int (*run)(int argc, char **argv);
 } COMMANDS[] = {
-#ifdef WEIR_HAS_SERVE
     {"serve", "run the server", command_serve},
-#endif
     {"replay", "send events from a file with their original gaps", command_replay},
     {"keys", "create, list and revoke API keys", command_keys},
     {"journal", "inspect, verify and dump the journal of a data directory", command_journal},
