@@ -6,6 +6,11 @@
 #include "runtime/memory.h"
 #include "store/segment_scan.h"
 
+/*
+ * A listing is made of names first, then each file is opened for its header, so a
+ * file that vanishes in between (a live directory) is an error of the tool, not of
+ * the log. What is neither a segment nor a spare is not ours and is left alone.
+ */
 enum { CAPACITY_MIN = 64 };
 
 struct file_lister {

@@ -560,6 +560,48 @@ MUST_USE static int check_logs(struct disk *disk, const char *data_path,
     return r;
 }
 
+static void salvage_free(struct salvage **salvage)
+{
+    struct salvage *self = *salvage;
+
+    if (self->fd >= 0)
+        disk_close(self->disk, self->fd);
+    log_files_free(&self->files);
+    if (self->staging.memory != NULL)
+        staging_deinit(&self->staging);
+    memory_unmap(&self->file, SEGMENT_SIZE_MAX);
+    memory_unmap(&self->stream, SEGMENT_SIZE_MAX);
+    free(self);
+    *salvage = NULL;
+}
+
+MUST_USE static int salvage_new(struct disk *disk, const struct superblock *superblock,
+                                struct journal_tool_visitor *visitor, char *text,
+                                struct salvage **ret_salvage)
+{
+    struct salvage *salvage = calloc(1, sizeof(*salvage));
+    int r;
+
+    if (salvage == NULL)
+        return -ENOMEM;
+    salvage->disk = disk;
+    salvage->superblock = superblock;
+    salvage->visitor = visitor;
+    salvage->text = text;
+    salvage->fd = -1;
+    r = memory_map(SEGMENT_SIZE_MAX, &salvage->file);
+    if (r == 0)
+        r = memory_map(SEGMENT_SIZE_MAX, &salvage->stream);
+    if (r == 0)
+        r = staging_init(&salvage->staging, BATCH_SIZE, on_never);
+    if (r < 0) {
+        salvage_free(&salvage);
+        return r;
+    }
+    *ret_salvage = salvage;
+    return 0;
+}
+
 int salvage_log(struct disk *disk, const char *data_path, const struct superblock *superblock,
                 uint32_t log, struct journal_tool_visitor *visitor, bool *ret_changed, char *text)
 {
@@ -575,18 +617,10 @@ int salvage_log(struct disk *disk, const char *data_path, const struct superbloc
         return r;
     }
     text[0] = 0;
-    salvage = calloc(1, sizeof(*salvage));
-    if (salvage == NULL)
-        return -ENOMEM;
-    *salvage = (struct salvage){
-        .disk = disk, .superblock = superblock, .visitor = visitor, .text = text, .fd = -1};
+    r = salvage_new(disk, superblock, visitor, text, &salvage);
+    if (r < 0)
+        return r;
     r = segment_scan_init(&scan, disk);
-    if (r == 0)
-        r = memory_map(SEGMENT_SIZE_MAX, &salvage->file);
-    if (r == 0)
-        r = memory_map(SEGMENT_SIZE_MAX, &salvage->stream);
-    if (r == 0)
-        r = staging_init(&salvage->staging, BATCH_SIZE, on_never);
     if (r == 0)
         r = log_files_load(disk, data_path, log, superblock->uuid, true, true, &salvage->files,
                            text);
@@ -596,15 +630,8 @@ int salvage_log(struct disk *disk, const char *data_path, const struct superbloc
         r = rebuild(salvage, cut_file, cut_block, resume);
     if (r < 0 && text[0] == 0)
         snprintf(text, JOURNAL_TOOL_TEXT_SIZE, "log-%02u: cannot salvage: error %d", log, -r);
-    if (salvage->fd >= 0)
-        disk_close(disk, salvage->fd);
-    log_files_free(&salvage->files);
-    if (salvage->staging.memory != NULL)
-        staging_deinit(&salvage->staging);
-    memory_unmap(&salvage->file, SEGMENT_SIZE_MAX);
-    memory_unmap(&salvage->stream, SEGMENT_SIZE_MAX);
     segment_scan_deinit(&scan);
-    free(salvage);
+    salvage_free(&salvage);
     if (r == 0)
         *ret_changed = true;
     return r;

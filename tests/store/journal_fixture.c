@@ -3,7 +3,11 @@
 #include <errno.h>
 #include <fcntl.h>
 
-enum { STEP_NS_MAX = 2000000 };
+/*
+ * One turn is what a shard's loop does for the journal: world, clock, completions,
+ * timers, flush; then time moves on to the next thing that is due. A crash frees the
+ * journal and the backend while the host is down, as the end of a process would.
+ */
 
 static void payload_fill(char *data, size_t size, uint64_t id)
 {
@@ -346,6 +350,17 @@ void fixture_write(struct fixture *fixture, const char *name, uint64_t offset, c
     r = disk_sync_directory(fixture->disk, "data/log-00");
     assert(r == 0);
     disk_close(fixture->disk, fd);
+}
+
+uint64_t fixture_size(struct fixture *fixture, const char *name)
+{
+    int fd = open_file(fixture, name);
+    uint64_t size = 0;
+    int r = disk_size(fixture->disk, fd, &size);
+
+    assert(r == 0);
+    disk_close(fixture->disk, fd);
+    return size;
 }
 
 bool fixture_exists(struct fixture *fixture, const char *name)

@@ -111,6 +111,9 @@ void fixture_read(struct fixture *fixture, const char *name, uint64_t offset, ch
 void fixture_write(struct fixture *fixture, const char *name, uint64_t offset, const char *data,
                    uint64_t size);
 
+/* The file's size. */
+uint64_t fixture_size(struct fixture *fixture, const char *name);
+
 /* True when the file exists; removes it durably. */
 bool fixture_exists(struct fixture *fixture, const char *name);
 void fixture_remove(struct fixture *fixture, const char *name);

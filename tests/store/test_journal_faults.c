@@ -354,6 +354,41 @@ Test(journal_faults, drops_by_age_but_never_the_last_position)
     cr_expect(eq(u64, stats_now().dropped_count, 1));
 }
 
+Test(journal_faults, keeps_an_old_segment_that_alone_holds_the_position)
+{
+    cr_assert(eq(int, fixture_open(&fixture), 0));
+    cr_assert(eq(int, fixture_append(&fixture, 1, 3000, 0), JOURNAL_OK));
+    cr_assert(fixture_settle(&fixture));
+    fixture_stop(&fixture);
+    fixture.config.retain_ms = 1000;
+    for (int life = 0; life < 3; life++) {
+        cr_assert(eq(int, fixture_open(&fixture), 0));
+        sim_world_advance_to(fixture.world, fixture.world->mono_ns + 61000000000);
+        fixture_run(&fixture, 200);
+        cr_assert(eq(u64, fixture.recovered->logs[0].next_lsn, 2));
+        fixture_stop(&fixture);
+    }
+}
+
+Test(journal_faults, writes_nothing_of_an_earlier_batch_into_the_rest_of_a_block)
+{
+    static char block[SEGMENT_BLOCK_SIZE];
+    uint64_t offset;
+
+    cr_assert(eq(int, fixture_open(&fixture), 0));
+    for (int i = 0; i < 8; i++) {
+        cr_assert(eq(int, fixture_append(&fixture, 1, 6000, 0), JOURNAL_OK));
+        cr_assert(fixture_settle(&fixture));
+    }
+    cr_assert(eq(int, fixture_append(&fixture, 1, 16, 0), JOURNAL_OK));
+    cr_assert(fixture_settle(&fixture));
+    offset = journal_location_offset(fixture.groups[8]->append.location);
+    cr_assert(eq(u64, offset % SEGMENT_BLOCK_SIZE, 0));
+    fixture_read(&fixture, "log-00/0000000000000001.seg", offset, block, sizeof(block));
+    for (uint32_t i = 48; i < SEGMENT_PAYLOAD_SIZE; i++)
+        cr_assert(eq(int, block[i], 0), "byte %u", i);
+}
+
 Test(journal_faults, serves_a_sealed_log_without_appending)
 {
     fixture.config.retain_bytes = 2 * 64 * SEGMENT_BLOCK_SIZE;

@@ -192,6 +192,7 @@ Test(recovery, row_9_a_bad_block_at_the_end_is_cut_and_kept_aside)
     fixture_flip(&fixture, SEG(1), 2 * SEGMENT_BLOCK_SIZE + 1000, 128);
     expect_groups(1);
     cr_expect(fixture_exists(&fixture, "log-00/0000000000000001-0000000000000002.torn"));
+    cr_expect(eq(u64, fixture_size(&fixture, SEG(1)), 2 * SEGMENT_BLOCK_SIZE));
 }
 
 Test(recovery, row_10_what_lies_beyond_a_tear_never_comes_back)
@@ -204,6 +205,24 @@ Test(recovery, row_10_what_lies_beyond_a_tear_never_comes_back)
     /* Once more: a crash right after, and the discarded block is still gone. */
     fixture_crash(&fixture, false);
     cr_assert(eq(int, fixture_open(&fixture), 0));
+    cr_expect(eq(u32, fixture.recovered_count, 2));
+    cr_expect(eq(u32, fixture.mismatch_count, 0));
+}
+
+/* The cut itself may get lost with a bad disk: the successor's header is the second guard. */
+Test(recovery, ignores_a_discarded_tail_that_is_there_again)
+{
+    static char zombie[64 * SEGMENT_BLOCK_SIZE];
+
+    add(100);
+    add_two_at_once(100, 200);
+    fixture_crash(&fixture, true);
+    fixture_read(&fixture, SEG(1), 0, zombie, sizeof(zombie));
+    zero_blocks(SEG(1), 2, 1);
+    expect_groups(1);
+    fixture_crash(&fixture, true);
+    fixture_write(&fixture, SEG(1), 0, zombie, sizeof(zombie));
+    cr_assert(eq(int, fixture_open(&fixture), 0), "%s", fixture.text);
     cr_expect(eq(u32, fixture.recovered_count, 2));
     cr_expect(eq(u32, fixture.mismatch_count, 0));
 }

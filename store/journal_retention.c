@@ -1,0 +1,129 @@
+/*
+ * The ring of segments from the oldest retained to the active one, and what makes
+ * the oldest go: bytes, age, or the owner's wish. One goes at a time: on_retire lets
+ * the owner append again what must live on, journal_retire_done() has the pool remove
+ * or recycle the file, on_pool_retired() forgets it. The log's position must survive on
+ * disk: a segment stays until a later one has a durable header.
+ */
+#include "store/journal_internals.h"
+
+struct journal_segment *journal_segment_at(const struct journal *journal, uint32_t n)
+{
+    assert(n < journal->segment_count);
+    return &journal->segments[(journal->segment_head + n) % JOURNAL_SEGMENT_COUNT_MAX];
+}
+
+void journal_add_segment(struct journal *journal, const struct journal_segment *segment)
+{
+    assert(journal->segment_count < JOURNAL_SEGMENT_COUNT_MAX);
+    journal->segment_count++;
+    *journal_segment_at(journal, journal->segment_count - 1) = *segment;
+    journal->segment_bytes_total += segment->size;
+}
+
+/* Makes segment write_seq the one that batches go to from now on. */
+void journal_begin_segment(struct journal *journal, uint64_t previous_seq)
+{
+    const struct journal_config *config = &journal->config;
+
+    journal->write_block = 0;
+    journal->header = (struct segment_header){
+        .boot_generation = config->boot_generation,
+        .seq = journal->write_seq,
+        .previous_seq = previous_seq,
+        .first_lsn = journal->next_lsn,
+        .first_block_lsn = journal->write_block_lsn,
+        .created_unix_ms = config->clock->unix_ms,
+        .size = config->segment_bytes,
+        .log = config->log,
+    };
+    memcpy(journal->header.uuid, journal->uuid, SEGMENT_UUID_SIZE);
+    journal_add_segment(journal, &(struct journal_segment){
+                                     .seq = journal->write_seq,
+                                     .first_lsn = journal->next_lsn,
+                                     .last_lsn = journal->next_lsn - 1,
+                                     .created_unix_ms = config->clock->unix_ms,
+                                     .size = config->segment_bytes,
+                                 });
+}
+
+/* Why the oldest segment should go; JOURNAL_DROP_REASON_COUNT when it may stay. */
+static enum journal_drop_reason drop_reason(const struct journal *journal)
+{
+    const struct journal_config *config = &journal->config;
+    uint64_t now_ms = config->clock->unix_ms;
+
+    if (journal->segment_count < 2)
+        return JOURNAL_DROP_REASON_COUNT;
+    if (journal->segment_count >= JOURNAL_SEGMENT_COUNT_MAX - 1)
+        return JOURNAL_DROP_COUNT;
+    if (config->retain_bytes != 0 && journal->segment_bytes_total > config->retain_bytes)
+        return JOURNAL_DROP_BYTES;
+    /* Its newest record is about as old as the segment after it. */
+    if (config->retain_ms != 0 &&
+        journal_segment_at(journal, 1)->created_unix_ms + config->retain_ms <= now_ms)
+        return JOURNAL_DROP_AGE;
+    return JOURNAL_DROP_REASON_COUNT;
+}
+
+bool journal_retire_oldest(struct journal *journal, enum journal_drop_reason reason)
+{
+    const struct journal_segment *oldest;
+    struct journal_segment copy;
+
+    assert(reason < JOURNAL_DROP_REASON_COUNT);
+    if (journal->retiring_seq != 0 || journal->segment_count < 2 ||
+        journal->state != JOURNAL_STATE_OPEN)
+        return false;
+    oldest = journal_segment_at(journal, 0);
+    /* A later segment must carry the log's position on, or the next start would begin anew. */
+    if (oldest->seq >= journal->started_seq)
+        return false;
+    journal->retiring_seq = oldest->seq;
+    journal->retiring_reason = reason;
+    copy = *oldest;
+    if (journal->config.owner->on_retire != NULL)
+        journal->config.owner->on_retire(journal->config.owner, &copy);
+    else
+        journal_retire_done(journal, copy.seq);
+    return true;
+}
+
+void journal_retain(struct journal *journal)
+{
+    enum journal_drop_reason reason = drop_reason(journal);
+
+    if (reason != JOURNAL_DROP_REASON_COUNT)
+        (void)journal_retire_oldest(journal, reason);
+}
+
+void journal_retire_done(struct journal *journal, uint64_t seq)
+{
+    assert(seq == journal->retiring_seq);
+    if (journal->state == JOURNAL_STATE_OPEN)
+        segment_pool_retire(&journal->pool, seq, journal_segment_at(journal, 0)->size);
+    journal_arm_timer(journal);
+}
+
+void journal_on_pool_retired(struct segment_pool_owner *owner, uint64_t seq)
+{
+    struct journal *journal = container_of(owner, struct journal, pool_owner);
+
+    assert(seq == journal->retiring_seq);
+    assert(journal_segment_at(journal, 0)->seq == seq);
+    journal->segment_bytes_total -= journal_segment_at(journal, 0)->size;
+    journal->segment_head = (journal->segment_head + 1) % JOURNAL_SEGMENT_COUNT_MAX;
+    journal->segment_count--;
+    journal->retiring_seq = 0;
+    journal->stats.dropped_count++;
+    if (journal->config.series != NULL && journal->config.metrics != NULL)
+        metrics_add(journal->config.metrics,
+                    journal->config.series->dropped[journal->retiring_reason], 1);
+    journal_export_gauges(journal);
+    journal_retain(journal);
+}
+
+uint64_t journal_oldest_seq(const struct journal *journal)
+{
+    return journal->segment_count > 0 ? journal_segment_at(journal, 0)->seq : journal->write_seq;
+}
