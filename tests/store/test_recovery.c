@@ -4,6 +4,7 @@
 #include "journal_fixture.h"
 
 #include <errno.h>
+#include <fcntl.h>
 
 /* One test for each row of the decision table in store/recovery.c, by number. */
 
@@ -474,6 +475,34 @@ Test(recovery, is_the_same_after_being_interrupted_at_every_disk_call)
     cr_assert(eq(int, fixture_open(&fixture), 0), "%s", fixture.text);
     cr_expect(eq(u32, fixture.mismatch_count, 0));
     cr_expect(ge(u32, fixture.recovered_count, fixture.committed_count));
+}
+
+/* What a process that died had only in the page cache must not be taken for durable. */
+Test(recovery, makes_what_it_read_durable)
+{
+    add(100);
+    add(100);
+    fixture_crash(&fixture, true);
+    cr_assert(eq(int, fixture_recover(&fixture), 0)); /* cuts the file to its three blocks */
+    fixture_crash(&fixture, true);
+    fixture_read(&fixture, SEG(1), 2 * SEGMENT_BLOCK_SIZE, block, sizeof(block));
+    for (int i = 0; i < 8; i++) {
+        static const char zeros[SEGMENT_BLOCK_SIZE];
+        int fd;
+
+        fixture_write(&fixture, SEG(1), 2 * SEGMENT_BLOCK_SIZE, zeros, sizeof(zeros));
+        fd = disk_open(fixture.disk, "data/" SEG(1), O_RDWR, 0);
+        cr_assert(
+            eq(int, (int)disk_write(fixture.disk, fd, block, sizeof(block), 2 * SEGMENT_BLOCK_SIZE),
+               SEGMENT_BLOCK_SIZE));
+        disk_close(fixture.disk, fd);
+        cr_assert(eq(int, fixture_recover(&fixture), 0));
+        cr_assert(eq(u32, fixture.recovered_count, 2));
+        fixture_crash(&fixture, false);
+        cr_assert(eq(int, fixture_recover(&fixture), 0));
+        cr_assert(eq(u32, fixture.recovered_count, 2), "crash %d", i);
+        fixture_crash(&fixture, true);
+    }
 }
 
 static uint64_t progress_done;
