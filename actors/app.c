@@ -12,6 +12,17 @@
 #include "runtime/memory.h"
 #include "runtime/token_bucket.h"
 
+/*
+ * How the memory of a process is planned: every bound in settings is per process and
+ * divided by the shards here; buffers, messages and pools follow from connections
+ * and requests in flight, and app_limits() adds up the same numbers for a reader.
+ *
+ * The order of the children decides two things. Started from the first to the last,
+ * the journal's keeper is there before anybody appends. Stopped from the last to
+ * the first, the listeners go before the connections, and intake stays until every
+ * shard's connections have ended, because its deduplication serves them all.
+ */
+
 enum {
     EXIT_UNAVAILABLE = 69,
     EXIT_CANNOT_CREATE = 73,
@@ -358,10 +369,6 @@ static int init_shards(struct app *app, const struct app_config *config, char *t
     struct runtime_config runtime_config;
     int r;
 
-    app->shards = calloc(app->shard_count, sizeof(*app->shards));
-    app->buckets = calloc(KEYRING_KEY_COUNT_MAX, sizeof(*app->buckets));
-    if (app->shards == NULL || app->buckets == NULL)
-        return fail(text, ret_exit_code, 1, "out of memory");
     r = metrics_registry_new(&app->registry);
     if (r < 0)
         return fail(text, ret_exit_code, 1, "out of memory");
@@ -403,6 +410,10 @@ int app_new(const struct app_config *config, char *text, int *ret_exit_code)
     app->version = config->version;
     app->commit = config->commit;
     app->superblock.lock_fd = -1;
+    app->shards = calloc(app->shard_count, sizeof(*app->shards));
+    app->buckets = calloc(KEYRING_KEY_COUNT_MAX, sizeof(*app->buckets));
+    if (app->shards == NULL || app->buckets == NULL)
+        return fail(text, ret_exit_code, 1, "out of memory");
     r = bootstrap_open(app, config, text, ret_exit_code);
     if (r == 0)
         r = init_shards(app, config, text, ret_exit_code);

@@ -4,6 +4,12 @@
 #include "contracts/json_writer.h"
 #include "http/content_decoder.h"
 
+/*
+ * Each shard speaks from its own state: a probe reaches any of them. What another
+ * shard knows and a probe must hear (a full disk) has been told to all by its
+ * keeper. Answers are small and written on the stack.
+ */
+
 enum { HEALTH_TEXT_SIZE_MAX = 2048 };
 
 int health_on_head(struct exchange *x)

@@ -7,6 +7,16 @@
 #include "contracts/json_writer.h"
 #include "http/url.h"
 
+/*
+ * Lists come from the shard's own copy of the keyring; changes are a request to the
+ * tenant actor of shard 0 and are answered when every shard knows them. The secret
+ * is drawn here, shown once in the answer to the creation, and stored nowhere: the
+ * record holds its SHA-256.
+ *
+ * The cursor of a list is the slot of the next key: slots are never reused, so a
+ * page neither skips nor repeats a key whatever is created meanwhile.
+ */
+
 enum {
     KEY_BODY_SIZE_MAX = 4096,
     KEY_TEXT_SIZE_MAX = 1024, /* of one key in an answer */

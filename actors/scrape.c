@@ -4,6 +4,14 @@
 #include "actors/message_types.h"
 #include "runtime/memory.h"
 
+/*
+ *     home: copies its own block --COPY--> every other shard copies its own
+ *     home <--COPIED-- ... all: tells the connection, whose on_reply renders the sum
+ *
+ * The blocks of a scrape are the shards' to write until COPIED, then home's. Few
+ * scrapes may run at once: their memory is shards times 64 KiB each.
+ */
+
 /* What the route keeps in an exchange. */
 struct scrape_note {
     struct scrape_request *request;

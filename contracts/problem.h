@@ -30,8 +30,8 @@ enum {
 
 /* Borrows everything. Zeroed fields are left out; an empty detail repeats the title. */
 struct problem {
-    enum problem_code code;   /* PROBLEM_NONE: the next three say what it is */
-    uint16_t own_status;      /* for codes that another list keeps, such as the parser's */
+    enum problem_code code; /* PROBLEM_NONE: the next three say what it is */
+    uint16_t own_status;    /* for codes that another list keeps, such as the parser's */
     struct slice own_code;
     struct slice own_title;
     struct slice detail;
