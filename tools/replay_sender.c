@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "contracts/json_reader.h"
 #include "contracts/json_string.h"
@@ -117,7 +118,9 @@ void replay_sender_complain(struct replay_sender *sender, uint64_t line_number, 
     va_start(arguments, format);
     vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
-    fprintf(stderr, "weir replay: line %llu: %s\n", (unsigned long long)line_number, text);
+    /* On a terminal the line may hold the progress. */
+    fprintf(stderr, "%sweir replay: line %llu: %s\n", isatty(STDERR_FILENO) == 1 ? "\r\033[K" : "",
+            (unsigned long long)line_number, text);
 }
 
 void replay_sleep_until(uint64_t mono_ns)
@@ -259,6 +262,8 @@ static bool settle_result(struct replay_sender *sender, const struct json_value 
             code.type == JSON_STRING &&
             !json_string_text(&code, buffer, sizeof(buffer), &code_text))
             code_text = SLICE_LITERAL("refused");
+        /* Another event under a known id is not a matter of this event's own form. */
+        is_invalid &= !slice_equal(code_text, SLICE_LITERAL("event_id_conflict"));
         snprintf(text, sizeof(text), "%.*s", (int)code_text.size, code_text.data);
         settle_refused(sender, entry, is_invalid, text);
     }
