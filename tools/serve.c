@@ -100,18 +100,38 @@ static const char *const IGNORED_NAMES[] = {"WEIR_API_KEY", "WEIR_URL", NULL};
 /* The process; large, and one of it. */
 static struct app app;
 static struct settings settings;
+static struct clock boot_clock;
+static struct log boot_log;
 
+/* What went wrong: for people before the log is set up, a line of the log afterwards. */
 PRINTF_LIKE(1, 2)
 static void complain(const char *format, ...)
 {
+    char text[APP_TEXT_SIZE];
     va_list arguments;
 
-    fputs("weir serve: ", stderr);
     va_start(arguments, format);
-    vfprintf(stderr, format, arguments);
+    vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
-    fputc('\n', stderr);
+    if (boot_log.clock == NULL) {
+        fprintf(stderr, "weir serve: %s\n", text);
+        return;
+    }
+    clock_update(&boot_clock);
+    log_line(&boot_log, LOG_ERROR, "serve", text, NULL);
+    log_flush_now(&boot_log);
 }
+
+/* One line of the boot thread in the log, in the log's own format. */
+static void say(enum log_level level, const char *msg, const struct log_field *fields)
+{
+    clock_update(&boot_clock);
+    log_line(&boot_log, level, "serve", msg, fields);
+    log_flush_now(&boot_log);
+}
+
+#define SAY(level, msg, ...)                                                                       \
+    say(level, msg, (const struct log_field[]){__VA_ARGS__, {.kind = LOG_FIELD_END}})
 
 /* --- settings ------------------------------------------------------------- */
 
@@ -240,9 +260,9 @@ static void fit_descriptors(void)
     settings.connections = limit.rlim_cur > DESCRIPTORS_BESIDE_CONNECTIONS * 2
                                ? (int64_t)limit.rlim_cur - DESCRIPTORS_BESIDE_CONNECTIONS
                                : (int64_t)limit.rlim_cur / 2;
-    complain("the limit of open files (%llu) allows %lld connections; raise it with ulimit -n or "
-             "LimitNOFILE=",
-             (unsigned long long)limit.rlim_cur, (long long)settings.connections);
+    SAY(LOG_WARN,
+        "the limit of open files allows fewer connections: raise ulimit -n or LimitNOFILE=",
+        LOG_NUMBER("open_files", limit.rlim_cur), LOG_NUMBER("connections", settings.connections));
 }
 
 /* True when the shards can have their rings; else the reason has been printed. */
@@ -271,8 +291,8 @@ static int new_io(struct runtime *owner, uint32_t index, struct io **ret_io)
 static void say_progress(struct app *self, uint64_t done_bytes, uint64_t total_bytes)
 {
     (void)self;
-    fprintf(stderr, "weir serve: reading the journal back: %llu of %llu MiB\n",
-            (unsigned long long)(done_bytes >> 20), (unsigned long long)(total_bytes >> 20));
+    SAY(LOG_INFO, "reading the journal back", LOG_NUMBER("done_bytes", done_bytes),
+        LOG_NUMBER("total_bytes", total_bytes));
 }
 
 static void format_address(const struct sockaddr_storage *address, char *text, size_t text_size)
@@ -299,15 +319,18 @@ static void say_ready(void)
         if (app_local_address(&app, i, &address) < 0)
             continue;
         format_address(&address, text, sizeof(text));
-        fprintf(stderr, "weir serve: listening on http://%s, %u shard%s, %llu events on record\n",
-                text, app.shard_count, app.shard_count == 1 ? "" : "s",
-                (unsigned long long)app.recovered_event_count);
+        SAY(LOG_INFO, "listening", LOG_TEXT("address", slice_of(text)),
+            LOG_NUMBER("shards", app.shard_count), LOG_NUMBER("events", app.recovered_event_count));
+        printf("weir serve: listening on http://%s, %u shard%s, %llu events on record\n", text,
+               app.shard_count, app.shard_count == 1 ? "" : "s",
+               (unsigned long long)app.recovered_event_count);
     }
     if (settings.demo)
-        fprintf(stderr, "weir serve: demo: organisation org_demo, project proj_demo, key "
-                        "dev-api-key-12345, loopback only; do not use it for anything real\n");
-    fprintf(stderr, "weir serve: admin token: %s\n",
-            getenv("WEIR_ADMIN_TOKEN") != NULL ? "from WEIR_ADMIN_TOKEN" : "in <data>/admin.token");
+        printf("weir serve: demo: organisation org_demo, project proj_demo, key "
+               "dev-api-key-12345, loopback only; do not use it for anything real\n");
+    printf("weir serve: admin token: %s\n",
+           getenv("WEIR_ADMIN_TOKEN") != NULL ? "from WEIR_ADMIN_TOKEN" : "in <data>/admin.token");
+    fflush(stdout);
 }
 
 /* A second signal: nothing that was acknowledged needs us. */
@@ -331,9 +354,9 @@ static void on_hangup(const struct options *options)
     struct config *config = NULL;
 
     if (load_settings(options, &fresh, &config) == COMMAND_DONE)
-        complain("SIGHUP: the settings are good; a restart brings them into force");
+        say(LOG_INFO, "SIGHUP: the settings are good; a restart brings them into force", NULL);
     else
-        complain("SIGHUP: the settings are refused, those in force stay");
+        say(LOG_ERROR, "SIGHUP: the settings are refused, those in force stay", NULL);
     config_free(&config);
 }
 
@@ -356,8 +379,8 @@ static void drain(const sigset_t *signals)
 {
     struct sigaction action = {.sa_handler = on_second_signal};
 
-    complain("stopping: requests in flight have %llu s; a second signal ends at once",
-             (unsigned long long)(settings.drain_timeout_ms / 1000));
+    SAY(LOG_INFO, "stopping: finishing what is in flight; a second signal ends at once",
+        LOG_NUMBER("drain_timeout_ms", settings.drain_timeout_ms));
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGINT, &action, NULL);
     pthread_sigmask(SIG_UNBLOCK, signals, NULL);
@@ -444,6 +467,9 @@ int command_serve(int argc, char **argv)
         exit_code = print_limits(shard_count);
         goto done;
     }
+    clock_init(&boot_clock, &clock_source_system);
+    log_init(&boot_log, &boot_clock, (enum log_level)settings.log_level,
+             (enum log_format)settings.log_format);
     fit_descriptors();
     exit_code = crash_report_install(version_number, CRASH_REPORT_BESIDE_SANITIZER) < 0
                     ? COMMAND_FAILED
