@@ -1,0 +1,379 @@
+#include "tests/sim/weir_fixture.h"
+
+#include <arpa/inet.h>
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+
+#include "runtime/io_sim.h"
+#include "runtime/sim_disk.h"
+
+/*
+ * The settings begin with the product's defaults, so that a new one is tested as it
+ * is shipped, and are then made small: a crash is worth more in a run of a thousand
+ * events over four segments than in one that never leaves its first.
+ */
+
+static const uint64_t STOP_LIMIT_MS = 60000; /* of simulated time, for an orderly stop */
+static const uint64_t READY_LIMIT_MS = 120000;
+
+static void fill_settings(struct weir *weir)
+{
+    struct settings *s = &weir->settings;
+
+    cr_assert(eq(int, config_new(SETTINGS_KEYS, SETTINGS_KEY_COUNT, (char *)s, &weir->config), 0));
+    s->data = "/data";
+    s->listen.items[0] = "127.0.0.1:3000";
+    s->listen.count = 1;
+    s->demo = true;
+    s->connections = 64;
+    s->batch_events = 100;
+    s->requests_in_flight = 256;
+    s->event_index_entries = 65536;
+    s->segment_bytes = 1 << 20;
+    s->reserve_bytes = 1 << 20;
+    s->dedup_entries = 32768;
+}
+
+void weir_begin(struct weir *weir, uint64_t seed, uint32_t shard_count)
+{
+    memset(weir, 0, sizeof(*weir));
+    weir->seed = seed;
+    weir->address = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(3000)};
+    weir->address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    fill_settings(weir);
+    weir->world = sim_world_new(seed);
+    weir->server = sim_host_new(weir->world, "server");
+    weir->laptop = sim_host_new(weir->world, "laptop");
+    weir->shard_count = shard_count;
+    list_init(&weir->clients);
+    sim_driver_init(&weir->driver, weir->world);
+    cr_assert(eq(int, io_sim_new(weir->laptop, &weir->laptop_io), 0));
+    sim_driver_add_io(&weir->driver, weir->laptop_io);
+}
+
+void weir_end(struct weir *weir)
+{
+    struct list_node *node;
+
+    if (weir->is_running) {
+        sim_host_kill(weir->server);
+        sim_driver_remove_runtime(&weir->driver, weir->app.runtime);
+        app_abandon(&weir->app);
+        weir->is_running = false;
+    }
+    io_free(&weir->laptop_io);
+    while ((node = list_pop_front(&weir->clients)) != NULL)
+        sim_http_client_deinit(&container_of(node, struct weir_client, link)->http);
+    sim_world_free(&weir->world);
+    config_free(&weir->config);
+}
+
+/* --- starting and ending -------------------------------------------------- */
+
+/* What a process whose start failed leaves behind. */
+static void clear_failed_start(struct weir *weir)
+{
+    if (weir->server->state != SIM_HOST_DOWN)
+        weir->server->state == SIM_HOST_DYING ? sim_host_crash(weir->server)
+                                              : sim_host_kill(weir->server);
+    app_abandon(&weir->app);
+    sim_host_start(weir->server);
+}
+
+bool weir_try_start(struct weir *weir, int *ret_exit_code)
+{
+    struct app_config config = {
+        .settings = &weir->settings,
+        .disk = sim_host_disk(weir->server),
+        .clock_source = &weir->world->clock_source,
+        .shard_count = weir->shard_count,
+        .log_level = LOG_WARN,
+        .simulated = true,
+        .seed = rng_next(&weir->world->rng),
+        .admin_token = SLICE_LITERAL(WEIR_ADMIN_TOKEN_TEXT),
+        .version = "test",
+        .commit = "test",
+        .io_new = sim_driver_io_new,
+        .app = &weir->app,
+    };
+    char text[APP_TEXT_SIZE] = "";
+    int r;
+
+    cr_assert(not(weir->is_running));
+    memset(&weir->app, 0, sizeof(weir->app));
+    sim_driver_name_host(weir->server);
+    r = app_new(&config, text, ret_exit_code);
+    if (r == 0) {
+        runtime_freeze_metrics(weir->app.runtime);
+        r = app_recover(&weir->app, text, ret_exit_code);
+    }
+    if (r < 0) {
+        clear_failed_start(weir);
+        return false;
+    }
+    sim_driver_add_runtime(&weir->driver, weir->server, weir->app.runtime);
+    weir->is_running = true;
+    return true;
+}
+
+void weir_start(struct weir *weir)
+{
+    int exit_code = 0;
+
+    cr_assert(weir_try_start(weir, &exit_code), "seed %lu: the start failed with %d", weir->seed,
+              exit_code);
+}
+
+static void forget_process(struct weir *weir)
+{
+    cr_assert(weir->is_running);
+    sim_driver_remove_runtime(&weir->driver, weir->app.runtime);
+    app_abandon(&weir->app);
+    weir->is_running = false;
+    sim_host_start(weir->server);
+}
+
+void weir_crash(struct weir *weir)
+{
+    sim_host_crash(weir->server);
+    forget_process(weir);
+}
+
+void weir_kill(struct weir *weir)
+{
+    sim_host_kill(weir->server);
+    forget_process(weir);
+}
+
+void weir_bury(struct weir *weir)
+{
+    cr_assert(ne(int, runtime_exit_code(weir->app.runtime), 0), "seed %lu", weir->seed);
+    weir_kill(weir);
+}
+
+void weir_stop(struct weir *weir)
+{
+    uint64_t begin_ns = weir->world->mono_ns;
+    enum sim_outcome outcome;
+
+    app_drain(&weir->app);
+    outcome = sim_driver_run_for(&weir->driver, STOP_LIMIT_MS * 1000000);
+    cr_assert(eq(int, outcome, SIM_ENDED), "seed %lu: still not stopped after %lu ms", weir->seed,
+              (weir->world->mono_ns - begin_ns) / 1000000);
+    cr_assert(eq(int, runtime_exit_code(weir->app.runtime), 0), "seed %lu", weir->seed);
+    sim_driver_remove_runtime(&weir->driver, weir->app.runtime);
+    app_free(&weir->app);
+    weir->is_running = false;
+    sim_host_kill(weir->server);
+    sim_host_start(weir->server);
+}
+
+/* --- driving -------------------------------------------------------------- */
+
+static bool is_goal_reached(struct sim_goal *goal)
+{
+    return container_of(goal, struct weir, goal)->is_reached();
+}
+
+enum sim_outcome weir_run_until(struct weir *weir, bool (*is_reached)(void))
+{
+    weir->goal.reached = is_goal_reached;
+    weir->is_reached = is_reached;
+    return sim_driver_run(&weir->driver, &weir->goal, WEIR_STEP_COUNT_MAX);
+}
+
+enum sim_outcome weir_run_for(struct weir *weir, uint64_t duration_ms)
+{
+    return sim_driver_run_for(&weir->driver, duration_ms * 1000000);
+}
+
+static bool is_ready(const struct weir *weir)
+{
+    for (uint32_t i = 0; i < weir->app.shard_count; i++)
+        if (weir->app.shards[i].phase != APP_READY)
+            return false;
+    return true;
+}
+
+void weir_run_until_ready(struct weir *weir)
+{
+    for (uint64_t ms = 0; ms < READY_LIMIT_MS && !is_ready(weir); ms++) {
+        enum sim_outcome outcome = weir_run_for(weir, 1);
+
+        cr_assert(eq(int, outcome, SIM_REACHED), "seed %lu", weir->seed);
+    }
+    cr_assert(is_ready(weir), "seed %lu", weir->seed);
+}
+
+/* --- clients -------------------------------------------------------------- */
+
+static void on_done(struct sim_http_request *request)
+{
+    struct weir_client *client = container_of(request, struct weir_client, request);
+
+    client->on_answer(client);
+}
+
+void weir_client_init(struct weir_client *client, struct weir *weir, uint32_t index,
+                      void (*on_answer)(struct weir_client *client))
+{
+    sim_http_client_init(&client->http, weir->world, weir->laptop_io,
+                         (struct sockaddr *)&weir->address, sizeof(weir->address));
+    client->weir = weir;
+    list_init(&client->link);
+    list_push_back(&weir->clients, &client->link);
+    client->index = index;
+    client->on_answer = on_answer;
+    client->request = (struct sim_http_request){.on_done = on_done, .data = client->data};
+}
+
+void weir_client_call(struct weir_client *client, const struct weir_call *call, const char *body)
+{
+    size_t body_size = strlen(body);
+    char claim[320] = "";
+    int size;
+
+    if (call->idempotency_key != NULL)
+        snprintf(claim, sizeof(claim), "idempotency-key: %s\r\n", call->idempotency_key);
+    size = snprintf(client->data, sizeof(client->data),
+                    "%s %s HTTP/1.1\r\nhost: sim\r\nx-api-key: %s\r\n%s%scontent-type: %s\r\n"
+                    "content-length: %zu\r\n\r\n%s",
+                    call->method != NULL ? call->method : "POST", call->path,
+                    call->key != NULL ? call->key : WEIR_DEMO_KEY, claim,
+                    call->expects_continue ? "expect: 100-continue\r\n" : "",
+                    call->content_type != NULL ? call->content_type : "application/json", body_size,
+                    body);
+    cr_assert(lt(int, size, WEIR_REQUEST_SIZE_MAX));
+    client->request.size = (uint32_t)size;
+    sim_http_client_submit(&client->http, &client->request);
+}
+
+void weir_write_id(char id[WEIR_ID_SIZE + 1], uint32_t number)
+{
+    snprintf(id, WEIR_ID_SIZE + 1, "00000000-0000-4000-8000-%012x", number);
+}
+
+uint32_t weir_write_event(char *data, size_t size, uint32_t number, const char *id)
+{
+    int written = snprintf(data, size,
+                           "{\"event_type\":\"error\",\"occurred_at\":\"2025-01-01T00:00:00Z\","
+                           "\"message\":\"number %u.\"%s%s%s,\"attributes\":{\"error_code\":"
+                           "\"E%u\"}}",
+                           number, id != NULL ? ",\"event_id\":\"" : "", id != NULL ? id : "",
+                           id != NULL ? "\"" : "", number % 7);
+
+    cr_assert(lt(u64, (uint64_t)written, (uint64_t)size));
+    return (uint32_t)written;
+}
+
+bool weir_answer_has(const struct sim_http_request *request, const char *text)
+{
+    return memmem(request->body, request->body_size, text, strlen(text)) != NULL;
+}
+
+bool weir_answer_string(const struct sim_http_request *request, const char *name, uint32_t *offset,
+                        char *value, size_t value_size)
+{
+    char wanted[64];
+    size_t wanted_size = (size_t)snprintf(wanted, sizeof(wanted), "\"%s\":\"", name);
+    const char *begin, *end;
+
+    if (*offset > request->body_size)
+        return false;
+    begin = memmem(request->body + *offset, request->body_size - *offset, wanted, wanted_size);
+    if (begin == NULL)
+        return false;
+    begin += wanted_size;
+    end = memchr(begin, '"', (size_t)(request->body + request->body_size - begin));
+    if (end == NULL || (size_t)(end - begin) >= value_size)
+        return false;
+    memcpy(value, begin, (size_t)(end - begin));
+    value[end - begin] = '\0';
+    *offset = (uint32_t)(end - request->body);
+    return true;
+}
+
+/* --- reading the log ------------------------------------------------------ */
+
+struct census_visitor {
+    struct recovery_visitor visitor;
+    struct weir_census *census;
+};
+
+static void count_event(struct weir_census *census, const struct recovery_group *group,
+                        struct slice payload)
+{
+    static const char name[] = "\"event_id\":\"";
+    const char *message = memmem(payload.data, payload.size, "\"number ", 8);
+    const char *id = memmem(payload.data, payload.size, name, sizeof(name) - 1);
+    struct weir_stored *stored;
+    unsigned long number;
+
+    cr_assert(message != NULL);
+    cr_assert(id != NULL);
+    number = strtoul(message + 8, NULL, 10);
+    cr_assert(lt(u64, number, WEIR_EVENT_COUNT_MAX));
+    stored = &census->events[number];
+    stored->count++;
+    stored->group = census->group_count;
+    stored->position = census->event_count++;
+    stored->log = group->log;
+    stored->boot_generation = group->boot_generation;
+    memcpy(stored->id, id + sizeof(name) - 1, WEIR_ID_SIZE);
+    stored->id[WEIR_ID_SIZE] = '\0';
+}
+
+static int count_group(struct recovery_visitor *visitor, const struct recovery_group *group)
+{
+    struct weir_census *census = container_of(visitor, struct census_visitor, visitor)->census;
+
+    for (uint32_t i = 0; i < group->record_count; i++) {
+        const struct journal_record_view *record = &group->records[i];
+
+        census->claim_count += record->type == RECORD_CLAIM;
+        census->key_count += record->type == RECORD_KEY;
+        if (record->type == RECORD_EVENT)
+            count_event(census, group,
+                        (struct slice){record->payload.data + sizeof(struct record_event),
+                                       record->payload.size - sizeof(struct record_event)});
+    }
+    census->group_count++;
+    return 0;
+}
+
+void weir_census(struct weir *weir, struct weir_census *ret_census)
+{
+    struct census_visitor visitor = {.visitor = {.on_group = count_group}, .census = ret_census};
+    struct recovered *recovered = NULL;
+    struct superblock superblock;
+    struct recovery_config config = {
+        .disk = sim_host_disk(weir->server),
+        .data_path = "/data",
+        .superblock = &superblock,
+        .visitor = &visitor.visitor,
+        .read_only = true,
+    };
+    char text[RECOVERY_TEXT_SIZE];
+
+    cr_assert(not(weir->is_running), "the log of a running server changes");
+    memset(ret_census, 0, sizeof(*ret_census));
+    cr_assert(eq(int, superblock_read(config.disk, "/data", &superblock), 0), "seed %lu",
+              weir->seed);
+    cr_assert(eq(int, recovery_run(&config, &recovered, text), 0), "seed %lu: %s", weir->seed,
+              text);
+    recovered_free(&recovered);
+}
+
+uint64_t weir_metric(struct weir *weir, struct metric metric)
+{
+    uint64_t sum = 0;
+
+    for (uint32_t i = 0; i < weir->app.shard_count; i++)
+        sum += metrics_value(&weir->app.shards[i].shard->metrics, metric);
+    return sum;
+}
+
+uint64_t weir_disk_used(const struct weir *weir)
+{
+    return weir->server->disk->used;
+}
