@@ -229,6 +229,11 @@ static int settle_refusal(struct replay_sender *sender, const struct http_call_a
     http_call_describe_refusal(answer, text, sizeof(text));
     if (!is_invalid && answer->status != 409)
         return give_up(COMMAND_FAILED, text);
+    /* Each event of a batch is answered by itself: this refusal is about the batch. */
+    if (sender->entry_count > 1) {
+        fprintf(stderr, "weir replay: %s; try a smaller --batch\n", text);
+        return COMMAND_FAILED;
+    }
     for (uint32_t i = 0; i < sender->entry_count; i++)
         settle_refused(sender, &sender->entries[i], is_invalid, text);
     return 0;

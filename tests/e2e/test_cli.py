@@ -80,6 +80,12 @@ class Replay(SharedCase):
         self.assertEqual((status, summary["bad_lines"], summary["accepted"]), (1, 1, 1), err)
         self.assertIn("line 1:", err)
 
+    def test_a_batch_larger_than_the_server_takes_ends_the_run_with_a_hint(self):
+        text = lines_of(*[event() for _ in range(101)])
+        status, summary, err = self.replay("-", "--batch", "101", stdin=text)
+        self.assertEqual((status, summary["sent"]), (1, 0))
+        self.assertIn("--batch", err)
+
     def test_a_dump_can_be_replayed(self):
         text = lines_of(*[event(event_id=new_id()) for _ in range(5)])
         self.assertEqual(self.replay("-", stdin=text)[0], 0)
