@@ -1,0 +1,284 @@
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+
+#include "runtime/sim_disk.h"
+#include "tests/sim/weir_load.h"
+
+/*
+ * The orderly end of the whole server, and clients that do not behave. app_free()
+ * asserts that every pool is empty, so each of these tests is a search for leaks:
+ * requests whose client has gone, answers that nobody reads, half of a head.
+ */
+enum {
+    CLIENT_COUNT = 8,
+    EVENT_TOTAL = 2000,
+    SEED_COUNT = 30,
+    ROGUE_COUNT = 6,
+};
+
+static struct weir weir;
+static struct weir_load load;
+static struct weir_census census;
+static uint32_t goal_count;
+
+static bool is_reached(void)
+{
+    return load.acknowledged_count >= goal_count;
+}
+
+static bool is_quiet(void)
+{
+    return load.acknowledged_count >= goal_count && weir_load_is_quiet(&load);
+}
+
+static void begin(uint64_t seed, uint32_t batch_max)
+{
+    weir_begin(&weir, seed, 1 + (uint32_t)(seed % 3));
+    weir_start(&weir);
+    weir_load_init(&load, &weir, CLIENT_COUNT, EVENT_TOTAL);
+    load.batch_max = batch_max;
+    weir_load_start(&load);
+}
+
+/* Runs on to a drawn number of acknowledgements. */
+static void run_a_while(void)
+{
+    goal_count =
+        load.acknowledged_count + 1 + (uint32_t)rng_below(&weir.world->rng, EVENT_TOTAL / 3);
+    if (goal_count > EVENT_TOTAL)
+        goal_count = EVENT_TOTAL;
+    cr_assert(eq(int, weir_run_until(&weir, is_reached), SIM_REACHED), "seed %lu", weir.seed);
+}
+
+static void check_journal(void)
+{
+    weir_census(&weir, &census);
+    weir_load_check(&load, &census);
+}
+
+/* --- a client that does what it should not -------------------------------- */
+
+/*
+ * Sends whole and half requests, walks away at drawn moments, comes back. What it
+ * sends are events without an id, batches, lookups, changes of keys and scrapes, so
+ * that every kind of pending request is abandoned at some time.
+ */
+struct rogue {
+    struct weir_client client;
+    struct sim_event drop_due;
+    uint32_t number;
+    bool is_done;
+};
+
+static struct rogue rogues[ROGUE_COUNT];
+static bool rogues_must_end;
+
+static void rogue_send(struct rogue *rogue)
+{
+    static const char *const paths[] = {"/v1/events",  "/v1/events", "/v1/events/batch",
+                                        "/v1/events/", "/metrics",   "/v1/admin/keys"};
+    struct rng *rng = &weir.world->rng;
+    uint32_t kind = (uint32_t)rng_below(rng, ARRAY_COUNT(paths));
+    struct weir_call call = {.path = paths[kind]};
+    char path[64], id[WEIR_ID_SIZE + 1], event[512], body[1280] = "";
+
+    rogue->number++;
+    weir_write_event(event, sizeof(event), WEIR_EVENT_COUNT_MAX - 1, NULL);
+    switch (kind) {
+    case 0:
+    case 1:
+        snprintf(body, sizeof(body), "%s", event);
+        call.idempotency_key = kind == 1 ? "one of many" : NULL;
+        break;
+    case 2:
+        snprintf(body, sizeof(body), "{\"events\":[%s,%s]}", event, event);
+        break;
+    case 3:
+        weir_write_id(id, (uint32_t)rng_below(rng, EVENT_TOTAL));
+        snprintf(path, sizeof(path), "/v1/events/%s", id);
+        call.path = path;
+        call.method = "GET";
+        break;
+    case 4:
+        call.method = "GET";
+        break;
+    default:
+        call.key = WEIR_ADMIN_TOKEN_TEXT;
+        snprintf(body, sizeof(body), "{\"org_id\":\"o\",\"project_id\":\"p%u\"}", rogue->number);
+        break;
+    }
+    call.expects_continue = rng_below(rng, 8) == 0;
+    weir_client_call(&rogue->client, &call, body);
+    if (rng_below(rng, 3) != 0 && !sim_event_is_pending(&rogue->drop_due))
+        sim_world_schedule(weir.world, &rogue->drop_due, rng_below(rng, 3000000));
+}
+
+static void on_drop_due(struct sim_event *event)
+{
+    sim_http_client_drop(&container_of(event, struct rogue, drop_due)->client.http);
+}
+
+static void on_rogue_answer(struct weir_client *client)
+{
+    struct rogue *rogue = container_of(client, struct rogue, client);
+
+    if (rogues_must_end)
+        rogue->is_done = true;
+    else
+        rogue_send(rogue);
+}
+
+static void begin_rogues(void)
+{
+    rogues_must_end = false;
+    memset(rogues, 0, sizeof(rogues));
+    for (uint32_t i = 0; i < ROGUE_COUNT; i++) {
+        weir_client_init(&rogues[i].client, &weir, i, on_rogue_answer);
+        rogues[i].drop_due.on_due = on_drop_due;
+        rogues[i].client.http.split_ppm = SIM_PPM / 2;
+        rogues[i].client.http.rest_ns = (struct sim_range){10000, 3000000};
+        rogue_send(&rogues[i]);
+    }
+}
+
+/* --- tests ---------------------------------------------------------------- */
+
+TestSuite(weir_stop, .timeout = 110);
+
+Test(weir_stop, ends_clean_in_the_middle_of_the_load)
+{
+    for (uint64_t seed = 1; seed <= SEED_COUNT; seed++) {
+        begin(seed, WEIR_LOAD_BATCH_MAX);
+        for (uint32_t stop = 0; stop < 2; stop++) {
+            run_a_while();
+            weir_stop(&weir);
+            check_journal();
+            weir.shard_count = 1 + (uint32_t)rng_below(&weir.world->rng, 3);
+            weir_start(&weir);
+        }
+        goal_count = EVENT_TOTAL;
+        cr_assert(eq(int, weir_run_until(&weir, is_quiet), SIM_REACHED), "seed %lu", seed);
+        weir_stop(&weir);
+        check_journal();
+        cr_assert(eq(u32, census.event_count, EVENT_TOTAL), "seed %lu", seed);
+        weir_end(&weir);
+    }
+}
+
+/* Requests that the server has begun to work on. */
+static uint32_t count_in_flight(void)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < weir.app.shard_count; i++)
+        count += pool_used_count(&weir.app.shards[i].intake.requests);
+    return count;
+}
+
+static uint32_t count_answers(void)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < ARRAY_COUNT(load.status_counts); i++)
+        count += load.status_counts[i];
+    return count;
+}
+
+Test(weir_stop, answers_what_is_in_flight)
+{
+    uint32_t total = 0;
+
+    for (uint64_t seed = 1; seed <= SEED_COUNT; seed++) {
+        uint32_t in_flight, answered;
+
+        begin(seed, 1);
+        run_a_while();
+        load.is_paused = true;
+        in_flight = count_in_flight();
+        answered = count_answers();
+        total += in_flight;
+        weir_stop(&weir);
+        cr_assert(ge(u32, count_answers() - answered, in_flight), "seed %lu", seed);
+        cr_assert(eq(u32, load.status_counts[202], load.acknowledged_count), "seed %lu", seed);
+        check_journal();
+        weir_end(&weir);
+    }
+    cr_expect(gt(u32, total, SEED_COUNT)); /* else there was nothing to finish */
+}
+
+Test(weir_stop, leaves_nothing_behind_of_clients_that_walk_away)
+{
+    for (uint64_t seed = 1; seed <= SEED_COUNT; seed++) {
+        begin(seed, 20);
+        begin_rogues();
+        run_a_while();
+        run_a_while();
+        weir_stop(&weir);
+        check_journal();
+        weir_end(&weir);
+    }
+}
+
+Test(weir_stop, leaves_nothing_behind_of_resets_and_stalls)
+{
+    for (uint64_t seed = 1; seed <= SEED_COUNT; seed++) {
+        begin(seed, 20);
+        weir.laptop->faults.reset.chance_ppm = 20000;
+        weir.laptop->faults.stall.chance_ppm = 5000;
+        weir.server->faults.reset.chance_ppm = 20000;
+        weir.server->faults.accept_error.chance_ppm = 20000;
+        begin_rogues();
+        run_a_while();
+        weir.server->faults.stall.chance_ppm = 20000;
+        weir_stop(&weir);
+        check_journal();
+        weir_end(&weir);
+    }
+}
+
+Test(weir_stop, ends_in_time_although_clients_are_slow)
+{
+    for (uint64_t seed = 1; seed <= 10; seed++) {
+        begin(seed, 20);
+        /* A byte now, a byte in twenty seconds: longer than the drain time. */
+        begin_rogues();
+        for (uint32_t i = 0; i < ROGUE_COUNT; i++) {
+            rogues[i].client.http.split_ppm = SIM_PPM;
+            rogues[i].client.http.pause_ns = (struct sim_range){20000000000, 20000000000};
+        }
+        run_a_while();
+        weir_stop(&weir);
+        check_journal();
+        weir_end(&weir);
+    }
+}
+
+Test(weir_stop, ends_clean_at_any_moment_of_the_start)
+{
+    for (uint64_t seed = 1; seed <= SEED_COUNT; seed++) {
+        begin(seed, 20);
+        run_a_while();
+        weir_crash(&weir);
+        weir_start(&weir);
+        cr_assert(eq(int, sim_driver_run_for(&weir.driver, rng_below(&weir.world->rng, 3000000)),
+                     SIM_REACHED));
+        weir_stop(&weir);
+        check_journal();
+        weir_end(&weir);
+    }
+}
+
+Test(weir_stop, ends_clean_while_the_disk_is_stuck)
+{
+    for (uint64_t seed = 1; seed <= SEED_COUNT; seed++) {
+        begin(seed, 20);
+        run_a_while();
+        /* Longer than a request gets, shorter than the whole stop. */
+        weir.server->faults.stuck_ns = (struct sim_range){0, 4000000000};
+        weir.server->faults.disk_stuck.once_count = 3;
+        cr_assert(eq(int, weir_run_for(&weir, rng_below(&weir.world->rng, 3)), SIM_REACHED));
+        weir_stop(&weir);
+        check_journal();
+        weir_end(&weir);
+    }
+}
