@@ -6,8 +6,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "runtime/clock.h"
 #include "runtime/fd_guard.h"
 #include "runtime/io_uring_entry.h"
+#include "runtime/io_uring_watch.h"
 #include "runtime/memory.h"
 #include "runtime/recv_ring.h"
 #include "runtime/socket.h"
@@ -26,6 +28,14 @@
  *     starved    a receive that found no buffer; see rearm_starved()
  *     cancelled  ended by us, -ECANCELED at the next reap
  *     uncancelled  in the kernel, its cancel request found no submission entry
+ *
+ * Besides, a receive that has delivered bytes is on the notes of io_uring_watch.h
+ * until these are looked at, which a wait does when it is time; while there are
+ * notes a wait ends by then. A receive whose stream has ended behind the kernel's
+ * back is cancelled and armed again, and now the kernel looks. Nobody above hears
+ * of it: what was unread and how the stream ended come as they would have. Since
+ * a completion may be under way, whatever ends that arming before the cancel
+ * request is as good; an owner that cancels meanwhile gets the first -ECANCELED.
  *
  * DEFER_TASKRUN means that completions appear only while we are inside
  * io_uring_enter() with GETEVENTS. The kernel says by TASKRUN in the shared flags
@@ -62,6 +72,8 @@ struct uring {
     struct list_node cancelled;
     struct list_node uncancelled;
     struct fd_guard fds;
+    struct clock clock; /* for the watch, and read only while that has notes */
+    struct io_uring_watch watch;
     const char *owner; /* thread_mark of the thread that enabled the ring */
     int wake_fd;
     bool enabled;
@@ -158,11 +170,19 @@ static void uring_submit(struct io *io, struct io_op *op)
     start(uring, op);
 }
 
+static bool is_rechecked(const struct io_op *op)
+{
+    return op->type == IO_RECV && (op->flags & IO_URING_RECV_RECHECKED) != 0;
+}
+
 static void uring_cancel(struct io *io, struct io_op *target)
 {
     struct uring *uring = uring_of(io);
 
     uring_check(uring);
+    /* We have asked the kernel to cancel it already, or are about to. */
+    if (is_rechecked(target))
+        return;
     if (!list_is_empty(&target->backend_link)) {
         /* Deferred or starved: the kernel knows nothing of it. */
         list_remove(&target->backend_link);
@@ -171,6 +191,48 @@ static void uring_cancel(struct io *io, struct io_op *target)
     }
     if (!request_cancel(uring, io_uring_entry_user_data(target)))
         list_push_back(&uring->uncancelled, &target->backend_link);
+}
+
+/* Makes receives whose end the kernel may have forgotten look again. */
+static void recheck_ended(struct uring *uring)
+{
+    struct io_op *const *ops;
+    uint32_t count = io_uring_watch_look(&uring->watch, &ops);
+
+    for (uint32_t i = 0; i < count; i++) {
+        if (is_rechecked(ops[i]))
+            continue;
+        ops[i]->flags |= IO_URING_RECV_RECHECKED;
+        if (!request_cancel(uring, io_uring_entry_user_data(ops[i])))
+            list_push_back(&uring->uncancelled, &ops[i]->backend_link);
+    }
+}
+
+/* Looks when it is time; otherwise gives the nanoseconds until then, UINT64_MAX for never. */
+static uint64_t recheck_when_due(struct uring *uring)
+{
+    uint64_t left_ns;
+
+    if (io_uring_watch_is_empty(&uring->watch))
+        return UINT64_MAX;
+    clock_update(&uring->clock);
+    left_ns = io_uring_watch_left_ns(&uring->watch, uring->clock.mono_ns);
+    if (left_ns > 0)
+        return left_ns;
+    recheck_ended(uring);
+    return UINT64_MAX;
+}
+
+/* After a delivery, of a receive that stays armed. */
+static void note(struct uring *uring, struct io_op *op)
+{
+    bool noted;
+
+    if (likely(io_uring_watch_add(&uring->watch, op)))
+        return;
+    recheck_ended(uring);
+    noted = io_uring_watch_add(&uring->watch, op);
+    assert(noted);
 }
 
 static void rearm_starved(struct uring *uring)
@@ -277,23 +339,50 @@ static void go_on(struct uring *uring, struct io_op *op)
     list_push_back(&uring->cancelled, &op->backend_link);
 }
 
-static uint32_t on_recv(struct uring *uring, struct io_op *op, const struct io_uring_cqe *cqe)
+/* This arming is over, and with it what we asked the kernel about it. True when we had asked. */
+static bool end_recheck(struct io_op *op)
+{
+    bool rechecked = is_rechecked(op);
+
+    if (rechecked) {
+        op->flags &= ~(uint32_t)IO_URING_RECV_RECHECKED;
+        list_remove(&op->backend_link);
+    }
+    return rechecked;
+}
+
+static uint32_t on_bytes(struct uring *uring, struct io_op *op, const struct io_uring_cqe *cqe)
 {
     struct io_result result = {.value = cqe->res, .more = true};
 
-    if (cqe->res > 0) {
-        assert((cqe->flags & IORING_CQE_F_BUFFER) != 0);
-        result.buffer_index = buffer_index_of(cqe);
-        result.data = recv_ring_lend(&uring->recv_ring, result.buffer_index, (uint32_t)cqe->res);
-        if ((cqe->flags & IORING_CQE_F_MORE) == 0)
-            go_on(uring, op);
-        io_op_complete(&uring->io, op, &result);
-        return 1;
+    assert((cqe->flags & IORING_CQE_F_BUFFER) != 0);
+    result.buffer_index = buffer_index_of(cqe);
+    result.data = recv_ring_lend(&uring->recv_ring, result.buffer_index, (uint32_t)cqe->res);
+    if (likely((cqe->flags & IORING_CQE_F_MORE) != 0)) {
+        note(uring, op);
+    } else {
+        end_recheck(op);
+        go_on(uring, op);
     }
+    io_op_complete(&uring->io, op, &result);
+    return 1;
+}
+
+static uint32_t on_recv(struct uring *uring, struct io_op *op, const struct io_uring_cqe *cqe)
+{
+    bool rechecked;
+
+    if (cqe->res > 0)
+        return on_bytes(uring, op, cqe);
     discard(uring, cqe); /* some kernels attach a buffer to the end of the stream */
-    if (cqe->res == -ENOBUFS && op->state == IO_OP_ARMED) {
+    rechecked = end_recheck(op);
+    if (op->state == IO_OP_ARMED && cqe->res == -ENOBUFS) {
         uring->io.stats.starved_count++;
         list_push_back(&uring->starved, &op->backend_link);
+        return 0;
+    }
+    if (op->state == IO_OP_ARMED && cqe->res == -ECANCELED && rechecked) {
+        start(uring, op);
         return 0;
     }
     finish(uring, op, cqe->res == -ENOBUFS ? -ECANCELED : cqe->res);
@@ -472,16 +561,18 @@ static bool may_block(const struct uring *uring)
 static int uring_wait(struct io *io, uint64_t timeout_ns)
 {
     struct uring *uring = uring_of(io);
+    uint64_t recheck_ns;
     int r = 0;
 
     uring_check(uring);
     assert(uring->enabled);
+    recheck_ns = recheck_when_due(uring);
     /* Only with every completion looked at is the count of free buffers exact. */
     if (io_uring_cq_ready(&uring->ring) == 0)
         rearm_starved(uring);
     flush_waiting(uring);
     if (timeout_ns > 0 && may_block(uring))
-        r = block(uring, timeout_ns);
+        r = block(uring, min_u64(timeout_ns, recheck_ns));
     else if (io_uring_sq_ready(&uring->ring) > 0 || is_worth_entering(uring))
         r = poll_kernel(uring);
     if (r == 0)
@@ -679,6 +770,8 @@ int io_uring_new(const struct io_uring_config *config, struct io **ret_io)
     list_init(&uring->starved);
     list_init(&uring->cancelled);
     list_init(&uring->uncancelled);
+    clock_init(&uring->clock, &clock_source_system);
+    io_uring_watch_init(&uring->watch);
 
     r = fd_guard_init(&uring->fds);
     if (r < 0)

@@ -7,6 +7,9 @@
  * from then on any call from another thread, but io_wake(), asserts. Operations
  * may be armed before io_enable(); they start with it.
  *
+ * For a while after bytes were received a wait may end early, once, with nothing to
+ * reap: see io_uring_watch.h.
+ *
  * IO_POLL reports changes: whoever polls must use the descriptor until it would
  * block before waiting for the next report.
  */

@@ -25,6 +25,12 @@ enum io_uring_kind {
     IO_URING_KIND_MASK = 7,
 };
 
+/* The backend's bits in the flags of a receive, which has none of its own; arming clears them. */
+enum io_uring_recv_flags {
+    IO_URING_RECV_NOTED = 1,     /* io_uring_watch.c will look at its socket */
+    IO_URING_RECV_RECHECKED = 2, /* cancelled by the backend, to be armed again */
+};
+
 /* What names this arming of op. */
 uint64_t io_uring_entry_user_data(const struct io_op *op);
 

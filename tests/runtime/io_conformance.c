@@ -22,6 +22,7 @@ enum {
     CONNECTION_COUNT = 50,
     STARVING_SIZE = 64 * 1024,
     HELD_COUNT_MAX = 8,
+    ENDING_SIZE_MAX = 5000, /* more than one receive buffer */
     MEBIBYTE = 1024 * 1024,
 };
 
@@ -422,6 +423,76 @@ void ends_a_receive_at_the_end_of_the_stream(struct io_fixture *fixture)
     cr_expect(not(recv.more));
     cr_expect(eq(u64, recv.received_count, 4));
     pair_close(io, &pair);
+}
+
+/*
+ * Connections whose peers send size bytes and close at once. Every second receive is
+ * armed only when all that has happened. reset leaves each peer something unread,
+ * which makes a kernel's close a reset.
+ */
+static void send_and_close_at_once(struct io *io, uint32_t size, bool reset)
+{
+    static struct probe_op accept, recvs[CONNECTION_COUNT], sends[CONNECTION_COUNT];
+    static char data[ENDING_SIZE_MAX];
+    struct sockaddr_in address;
+    int listener = listen_on_loopback(io, &address);
+    int fds[CONNECTION_COUNT];
+
+    fill(data, sizeof(data));
+    probe_init(&accept, io);
+    io_accept(io, &accept.op, listener);
+    for (int i = 0; i < CONNECTION_COUNT; i++)
+        fds[i] = connect_to(io, &address);
+    drive(io, accept.fd_count == CONNECTION_COUNT);
+    for (int i = 0; i < CONNECTION_COUNT; i++) {
+        probe_init(&recvs[i], io);
+        probe_init(&sends[i], io);
+        if (reset) {
+            io_send(io, &sends[i].op, accept.fds[i], "unread", 6);
+            cr_assert(eq(i32, finish(io, &sends[i]), 6));
+        }
+        if (i % 2 == 0)
+            io_recv(io, &recvs[i].op, accept.fds[i]);
+        io_send(io, &sends[i].op, fds[i], data, size);
+        cr_assert(eq(i32, finish(io, &sends[i]), (int32_t)size));
+        close_fd(io, fds[i]);
+    }
+    settle(io);
+    for (int i = 1; i < CONNECTION_COUNT; i += 2)
+        io_recv(io, &recvs[i].op, accept.fds[i]);
+
+    for (int i = 0; i < CONNECTION_COUNT; i++) {
+        if (reset) {
+            cr_expect(le(i32, finish(io, &recvs[i]), 0));
+            cr_expect(le(u64, recvs[i].received_count, size));
+        } else {
+            cr_expect(eq(i32, finish(io, &recvs[i]), 0));
+            cr_expect(eq(u64, recvs[i].received_count, size));
+        }
+        cr_expect(not(recvs[i].more));
+        cr_expect(
+            eq(int,
+               memcmp(recvs[i].head, data, min_u64(recvs[i].received_count, sizeof(recvs[i].head))),
+               0));
+        close_fd(io, accept.fds[i]);
+    }
+    io_cancel(io, &accept.op);
+    cr_expect(eq(i32, finish(io, &accept), -ECANCELED));
+    close_fd(io, listener);
+}
+
+void ends_each_receive_whose_bytes_and_end_came_together(struct io_fixture *fixture)
+{
+    send_and_close_at_once(fixture->io, 1, false);
+    send_and_close_at_once(fixture->io, 30, false);
+    send_and_close_at_once(fixture->io, ENDING_SIZE_MAX, false);
+}
+
+void ends_each_receive_whose_bytes_and_reset_came_together(struct io_fixture *fixture)
+{
+    send_and_close_at_once(fixture->io, 1, true);
+    send_and_close_at_once(fixture->io, 30, true);
+    send_and_close_at_once(fixture->io, ENDING_SIZE_MAX, true);
 }
 
 void tears_down_by_shutdown_then_close(struct io_fixture *fixture)

@@ -32,6 +32,8 @@ struct io_fixture {
     X(keeps_bytes_in_the_kernel_while_the_reader_holds_the_buffers, 4)                             \
     X(sends_a_mebibyte_to_a_slow_reader, 8)                                                        \
     X(ends_a_receive_at_the_end_of_the_stream, 64)                                                 \
+    X(ends_each_receive_whose_bytes_and_end_came_together, 64)                                     \
+    X(ends_each_receive_whose_bytes_and_reset_came_together, 64)                                   \
     X(tears_down_by_shutdown_then_close, 64)                                                       \
     X(completes_a_cancelled_receive_once, 64)                                                      \
     X(completes_a_cancelled_starved_receive_later_and_once, 4)                                     \

@@ -16,6 +16,7 @@
 
 #include "io_conformance.h"
 #include "runtime/io_uring.h"
+#include "runtime/io_uring_watch.h"
 
 /*
  * The production backend: the shared conformance cases, and below them what only
@@ -89,6 +90,8 @@ struct seen {
     int32_t value;
     bool more;
     uint32_t buffer_index;
+    uint32_t end_count;      /* with on_done_release(): completions that were the last */
+    uint64_t received_count; /* likewise: bytes */
 };
 
 static void on_done(struct io_op *op, const struct io_result *result)
@@ -104,6 +107,27 @@ static void on_done(struct io_op *op, const struct io_result *result)
 static void turn(struct io *io)
 {
     cr_assert(eq(int, io_wait(io, TURN_NS), 0));
+    io_reap(io, 64);
+}
+
+/* For what gives its buffers back at once. */
+static void on_done_release(struct io_op *op, const struct io_result *result)
+{
+    struct seen *seen = container_of(op, struct seen, op);
+
+    on_done(op, result);
+    if (!result->more)
+        seen->end_count++;
+    if (result->value <= 0)
+        return;
+    seen->received_count += (uint64_t)result->value;
+    io_buffer_release(fixture.io, result->buffer_index);
+}
+
+/* A turn that does not wait. */
+static void turn_at_once(struct io *io)
+{
+    cr_assert(eq(int, io_wait(io, 0), 0));
     io_reap(io, 64);
 }
 
@@ -274,6 +298,201 @@ Test(io_uring_only, drops_the_completion_of_an_earlier_receive_and_keeps_its_buf
     drive(fixture.io, fixture.io->armed_count == 0);
     close(peer);
     io_close_now(fixture.io, server);
+    io_close_now(fixture.io, listener);
+}
+
+/*
+ * Connections whose peer resets them right behind its bytes, before the backend
+ * looks: of which kernels report the half (see io_uring_watch.h).
+ */
+struct reset {
+    struct seen recv;
+    int fd;
+};
+
+/* What the kernel finds: bytes and reset as two wake-ups, or both when it first looks. */
+enum arming { ARMED_BEFORE, ARMED_AFTER };
+
+static int reset_listener(struct seen *accept, struct sockaddr_storage *ret_address)
+{
+    int listener = listen_on(fixture.io, ret_address);
+
+    io_op_init(&accept->op, on_done);
+    io_accept(fixture.io, &accept->op, listener);
+    return listener;
+}
+
+static void reset_begin(struct reset *reset, struct seen *accept, struct sockaddr_storage *address,
+                        size_t size, enum arming arming)
+{
+    static const char data[5000];
+    struct linger linger = {.l_onoff = 1};
+    uint32_t before = accept->count;
+    int peer = peer_connect(address);
+
+    drive(fixture.io, accept->count == before + 1);
+    *reset = (struct reset){.fd = accept->value};
+    io_op_init(&reset->recv.op, on_done_release);
+    if (arming == ARMED_BEFORE) {
+        io_recv(fixture.io, &reset->recv.op, reset->fd);
+        turn_at_once(fixture.io);
+    }
+    cr_assert(eq(i64, write(peer, data, size), (int64_t)size));
+    setsockopt(peer, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+    close(peer);
+    if (arming == ARMED_AFTER)
+        io_recv(fixture.io, &reset->recv.op, reset->fd);
+}
+
+Test(io_uring_only, ends_a_hundred_receives_whose_bytes_and_reset_came_together)
+{
+    enum { COUNT = 100 };
+    static const size_t sizes[] = {1, 30, 5000};
+    static struct reset resets[COUNT];
+    static struct seen accept;
+    struct sockaddr_storage address;
+    int listener = reset_listener(&accept, &address);
+
+    for (size_t s = 0; s < ARRAY_COUNT(sizes); s++) {
+        for (int i = 0; i < COUNT; i++)
+            reset_begin(&resets[i], &accept, &address, sizes[s],
+                        i % 2 == 0 ? ARMED_BEFORE : ARMED_AFTER);
+        for (int i = 0; i < COUNT; i++) {
+            drive(fixture.io, !io_op_is_armed(&resets[i].recv.op));
+            cr_expect(eq(i32, resets[i].recv.value, -ECONNRESET));
+            cr_expect(eq(u64, resets[i].recv.received_count, sizes[s]));
+            cr_expect(eq(u32, resets[i].recv.end_count, 1));
+            io_close_now(fixture.io, resets[i].fd);
+        }
+    }
+    io_cancel(fixture.io, &accept.op);
+    drive(fixture.io, fixture.io->armed_count == 0);
+    io_close_now(fixture.io, listener);
+}
+
+Test(io_uring_only, ends_more_receives_together_than_one_look_asks_about)
+{
+    enum { COUNT = IO_URING_WATCH_COUNT_MAX + 100 };
+    static struct reset pairs[COUNT];
+    struct rlimit limit;
+    int fds[2];
+
+    cr_assert(eq(int, getrlimit(RLIMIT_NOFILE, &limit), 0));
+    if (limit.rlim_max < 2 * COUNT)
+        cr_skip("this needs many descriptors");
+    limit.rlim_cur = limit.rlim_max;
+    cr_assert(eq(int, setrlimit(RLIMIT_NOFILE, &limit), 0));
+    for (int i = 0; i < COUNT; i++) {
+        cr_assert(eq(int, socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0));
+        cr_assert(eq(i64, write(fds[1], "bytes", 5), 5));
+        close(fds[1]);
+        pairs[i].fd = fds[0];
+        io_op_init(&pairs[i].recv.op, on_done_release);
+        io_recv(fixture.io, &pairs[i].recv.op, fds[0]);
+    }
+    for (int i = 0; i < COUNT; i++) {
+        drive(fixture.io, !io_op_is_armed(&pairs[i].recv.op));
+        cr_expect(eq(i32, pairs[i].recv.value, 0));
+        cr_expect(eq(u64, pairs[i].recv.received_count, 5));
+        cr_expect(eq(u32, pairs[i].recv.end_count, 1));
+        io_close_now(fixture.io, pairs[i].fd);
+    }
+}
+
+/* Between 0 and this many half turns after the bytes, the backend looks again and is done. */
+enum { PHASE_COUNT = 12 };
+
+static void run_half_turns(int count)
+{
+    for (int i = 0; i < count; i++) {
+        if (i % 2 == 0)
+            cr_assert(eq(int, io_wait(fixture.io, TURN_NS), 0));
+        else
+            io_reap(fixture.io, 64);
+    }
+}
+
+Test(io_uring_only, ends_a_receive_once_when_its_owner_cancels_at_any_time_of_the_second_look)
+{
+    static struct reset resets[PHASE_COUNT];
+    static struct seen accept;
+    struct sockaddr_storage address;
+    int listener = reset_listener(&accept, &address);
+
+    for (int phase = 0; phase < PHASE_COUNT; phase++) {
+        struct reset *reset = &resets[phase];
+
+        reset_begin(reset, &accept, &address, 5, ARMED_AFTER);
+        run_half_turns(phase);
+        io_cancel(fixture.io, &reset->recv.op);
+        drive(fixture.io, !io_op_is_armed(&reset->recv.op));
+        cr_expect(lt(i32, reset->recv.value, 0));
+        for (int i = 0; i < 4; i++)
+            turn_at_once(fixture.io);
+        cr_expect(eq(u32, reset->recv.end_count, 1));
+        io_close_now(fixture.io, reset->fd);
+    }
+    io_cancel(fixture.io, &accept.op);
+    drive(fixture.io, fixture.io->armed_count == 0);
+    cr_expect(eq(u64, fixture.io->stats.stale_count, 0));
+    io_close_now(fixture.io, listener);
+}
+
+Test(io_uring_only, survives_a_slot_that_is_used_anew_at_any_time_of_the_second_look)
+{
+    static struct reset resets[PHASE_COUNT];
+    static struct seen accept;
+    struct sockaddr_storage address;
+    int listener = reset_listener(&accept, &address);
+
+    for (int phase = 0; phase < PHASE_COUNT; phase++) {
+        struct reset *reset = &resets[phase];
+
+        reset_begin(reset, &accept, &address, 5, ARMED_AFTER);
+        run_half_turns(phase);
+        io_op_init(&reset->recv.op, on_done_release);
+        reset->recv.end_count = 0;
+        io_recv(fixture.io, &reset->recv.op, reset->fd);
+        drive(fixture.io, !io_op_is_armed(&reset->recv.op));
+        cr_expect(le(i32, reset->recv.value, 0));
+        cr_expect(eq(u32, reset->recv.end_count, 1));
+    }
+    close(listener);
+}
+
+Test(io_uring_only, keeps_delivering_to_a_receive_whose_peer_shut_down_one_way_after_each_look)
+{
+    static struct reset resets[1];
+    static struct seen accept;
+    struct sockaddr_storage address;
+    int listener = reset_listener(&accept, &address);
+    struct seen *recv = &resets[0].recv;
+    int peer = peer_connect(&address);
+
+    drive(fixture.io, accept.count == 1);
+    resets[0].fd = accept.value;
+    io_op_init(&recv->op, on_done_release);
+    io_recv(fixture.io, &recv->op, resets[0].fd);
+    cr_assert(eq(i64, write(peer, "first", 5), 5));
+    drive(fixture.io, recv->received_count == 5);
+    for (int i = 0; i < 3; i++) /* a look that finds nothing */
+        turn(fixture.io);
+    cr_assert(io_op_is_armed(&recv->op));
+    cr_assert(eq(i64, write(peer, "last", 4), 4));
+    shutdown(peer, SHUT_WR);
+    drive(fixture.io, !io_op_is_armed(&recv->op));
+    cr_expect(eq(u64, recv->received_count, 9));
+    cr_expect(eq(i32, recv->value, 0));
+
+    /* The half-closed socket goes on saying so; nobody asks any more. */
+    for (int i = 0; i < 3; i++)
+        turn(fixture.io);
+    cr_expect(eq(u32, recv->end_count, 1));
+    cr_expect(not(io_op_is_armed(&recv->op)));
+    close(peer);
+    io_close_now(fixture.io, resets[0].fd);
+    io_cancel(fixture.io, &accept.op);
+    drive(fixture.io, fixture.io->armed_count == 0);
     io_close_now(fixture.io, listener);
 }
 
