@@ -12,7 +12,8 @@
  *         |  \--nothing new to store------------------------------------------> DECIDED
  *         |--conflict, in flight, table full--> RELEASING --------------------> DECIDED (refused)
  *         |--Idempotency-Key seen before--> RELEASING --> REPLAYING ----------> DECIDED
- *     APPENDING --journal full or failed--> RELEASING ------------------------> DECIDED (refused)
+ *     (staging full: PARKED --room--> APPENDING, in order of arrival)
+ *     APPENDING --no space, failed--> RELEASING ------------------------------> DECIDED (refused)
  *
  * Each step concerns the shards that own some of the ids. The home shard does its
  * own entries at once and lends the request to each other owner by message; it
@@ -127,7 +128,7 @@ struct intake_request *intake_acquire(struct intake *intake, struct exchange *ex
     request->entries = &request->inline_entry;
     request->entry_count = 1;
     request->records = request->inline_records;
-    list_init(&request->unanswered_link);
+    list_init(&request->queue_link);
     metrics_set(&intake->actor.shard->metrics, app_of(intake)->metrics.intake.in_flight,
                 pool_used_count(&intake->requests));
     return request;
@@ -159,7 +160,7 @@ static void free_request(struct intake_request *request)
     buffer_unref(&request->work);
     buffer_unref(&request->envelopes);
     buffer_unref(&request->claim_lines);
-    list_remove(&request->unanswered_link);
+    list_remove(&request->queue_link);
     request->magic = 0;
     pool_release(&intake->requests, &slot);
     metrics_set(&intake->actor.shard->metrics, app_of(intake)->metrics.intake.in_flight,
@@ -204,7 +205,7 @@ static void tell_connection(struct intake_request *request)
             break;
         }
     }
-    list_push_back(&intake->unanswered, &request->unanswered_link);
+    list_push_back(&intake->unanswered, &request->queue_link);
     actor_timer_start(&intake->actor, &intake->retry_timer, OUTBOX_RETRY_MS);
 }
 
@@ -476,14 +477,25 @@ static uint32_t fill_records(struct intake_request *request)
     return count;
 }
 
-static void append(struct intake_request *request)
+static void park(struct intake_request *request)
+{
+    request->phase = INTAKE_PARKED;
+    list_push_back(&request->home->parked, &request->queue_link);
+}
+
+/* False when there is still no room and the request is parked at the end of the line. */
+static bool append(struct intake_request *request)
 {
     struct intake *intake = request->home;
     enum problem_code code = PROBLEM_NONE;
     int r = 0;
 
+    if (request->phase != INTAKE_PARKED && !list_is_empty(&intake->parked)) {
+        park(request); /* behind those that came first */
+        return true;
+    }
     request->phase = INTAKE_APPENDING;
-    if (request->has_claim)
+    if (request->has_claim && request->claim_lines == NULL)
         r = write_claim_lines(request);
     if (r == 0) {
         uint32_t count = fill_records(request);
@@ -496,8 +508,10 @@ static void append(struct intake_request *request)
     case JOURNAL_OK:
         if (intake->appending_count++ == 0)
             intake->progress_ns = request->appended_ns;
-        return;
-    case JOURNAL_FULL:
+        return true;
+    case JOURNAL_FULL: /* what is in the journal already will make room and call on_room */
+        park(request);
+        return false;
     case -ENOBUFS:
         code = PROBLEM_OVERLOADED;
         break;
@@ -516,6 +530,22 @@ static void append(struct intake_request *request)
     }
     refuse(request, code);
     start_step(request, INTAKE_RELEASING);
+    return true;
+}
+
+void intake_on_room(struct intake *intake)
+{
+    struct list_node waiting;
+    struct list_node *node;
+    bool has_room = true;
+
+    list_init(&waiting);
+    while ((node = list_pop_front(&intake->parked)) != NULL)
+        list_push_back(&waiting, node);
+    while (has_room && (node = list_pop_front(&waiting)) != NULL)
+        has_room = append(container_of(node, struct intake_request, queue_link));
+    while ((node = list_pop_front(&waiting)) != NULL)
+        list_push_back(&intake->parked, node);
 }
 
 /* Feeds the shedding rule: slow for a whole interval starts it, one quick request ends it. */
@@ -643,7 +673,7 @@ static void advance(struct intake_request *request)
         if (is_replay || request->code != PROBLEM_NONE)
             start_step(request, INTAKE_RELEASING);
         else if (request->new_count > 0 || request->has_claim)
-            append(request);
+            (void)append(request);
         else
             decide(request);
         return;
@@ -657,6 +687,7 @@ static void advance(struct intake_request *request)
             decide(request);
         return;
     case INTAKE_FILLING:
+    case INTAKE_PARKED:
     case INTAKE_APPENDING:
     case INTAKE_REPLAYING:
     case INTAKE_DECIDED:
@@ -713,21 +744,48 @@ static void retry_answers(struct intake *intake)
     while ((node = list_pop_front(&intake->unanswered)) != NULL)
         list_push_back(&pending, node);
     while ((node = list_pop_front(&pending)) != NULL)
-        tell_connection(container_of(node, struct intake_request, unanswered_link));
+        tell_connection(container_of(node, struct intake_request, queue_link));
 }
 
-/* Other shards' connections may still need this shard's dedup table: wait for all of them. */
-static int on_stop(struct intake *intake)
+/*
+ * True while a request that came in on this shard is being worked on, wherever. The
+ * connections are gone by now, but what they had asked for is not: it waits for the
+ * disk or for another shard.
+ */
+static bool is_busy(const struct intake *intake)
+{
+    const struct app_shard *home = intake->home;
+
+    return pool_used_count(&intake->requests) + pool_used_count(&home->lookup.requests) +
+               pool_used_count(&home->tenant.requests) >
+           0;
+}
+
+/* Once nothing of this shard is in flight, its peers are told. Looks again until it is so. */
+static void try_drained(struct intake *intake)
 {
     struct app *app = app_of(intake);
 
-    intake->is_stopping = true;
+    assert(intake->is_stopping);
+    if (intake->is_drained)
+        return;
+    if (is_busy(intake)) {
+        actor_timer_start(&intake->actor, &intake->retry_timer, OUTBOX_RETRY_MS);
+        return;
+    }
     for (uint32_t i = 0; i < app->shard_count; i++)
         if (i != intake->home->shard->index)
             outbox_send(&intake->outbox, &intake->actor, app->shards[i].intake.actor.id,
                         MSG_INTAKE_PEER_DRAINED, 0, NULL);
+    intake->is_drained = true;
     intake->drained_count++;
-    return intake->drained_count == app->shard_count ? ACTOR_STOP : ACTOR_OK;
+}
+
+/* Other shards' requests may still need this shard's parts: wait for all of them. */
+static int stop_if_all_drained(const struct intake *intake)
+{
+    return intake->is_drained && intake->drained_count == app_of(intake)->shard_count ? ACTOR_STOP
+                                                                                      : ACTOR_OK;
 }
 
 static int receive(struct actor *self, const struct message *msg)
@@ -750,24 +808,38 @@ static int receive(struct actor *self, const struct message *msg)
         return ACTOR_OK;
     case MSG_INTAKE_PEER_DRAINED:
         intake->drained_count++;
-        return intake->is_stopping && intake->drained_count == app_of(intake)->shard_count
-                   ? ACTOR_STOP
-                   : ACTOR_OK;
+        return stop_if_all_drained(intake);
     case MSG_TIMER:
-        if (!outbox_on_timer(&intake->outbox, self, msg->as.timer.timer))
-            retry_answers(intake);
-        return ACTOR_OK;
+        if (outbox_on_timer(&intake->outbox, self, msg->as.timer.timer))
+            return ACTOR_OK;
+        retry_answers(intake);
+        if (intake->is_stopping)
+            try_drained(intake);
+        return stop_if_all_drained(intake);
     case MSG_STOP:
-        return on_stop(intake);
+        intake->is_stopping = true;
+        try_drained(intake);
+        return stop_if_all_drained(intake);
     default:
         return ACTOR_UNHANDLED;
     }
+}
+
+/* Killed at the end of its time: the process cannot wait for the disk any longer. */
+static void release(struct actor *self)
+{
+    const struct intake *intake = intake_of(self);
+
+    if (intake->is_stopping && !intake->is_drained)
+        runtime_fail(app_of(intake)->runtime, KEEPER_EXIT_IO,
+                     "requests still waited for the disk when the time to stop was over");
 }
 
 const struct actor_type intake_type = {
     .name = "intake",
     .start = start,
     .receive = receive,
+    .release = release,
     .mailbox_max = 65536,
 };
 
@@ -794,6 +866,7 @@ int intake_init(struct intake *intake, struct app_shard *home)
     memset(intake, 0, sizeof(*intake));
     intake->home = home;
     list_init(&intake->unanswered);
+    list_init(&intake->parked);
     r = pool_init(&intake->requests, "intake requests", sizeof(struct intake_request),
                   (uint32_t)settings->requests_in_flight / home->app->shard_count + 1);
     if (r < 0)

@@ -62,6 +62,7 @@ struct intake_entry {
 enum intake_phase {
     INTAKE_FILLING,    /* the handler's */
     INTAKE_RESERVING,  /* owners look the ids up */
+    INTAKE_PARKED,     /* the journal's staging is full: waits for room, in order */
     INTAKE_APPENDING,  /* in the journal */
     INTAKE_COMMITTING, /* owners learn where the records are */
     INTAKE_RELEASING,  /* owners forget the reservations */
@@ -104,7 +105,7 @@ struct intake_request {
     struct record_claim claim_header;
     struct slice claim_parts[3];
     struct journal_read read;
-    struct list_node unanswered_link;
+    struct list_node queue_link; /* intake.parked or intake.unanswered */
     uint8_t idempotency_size;
     char idempotency[IDEMPOTENCY_KEY_SIZE_MAX];
 };
@@ -126,6 +127,7 @@ struct intake {
     struct outbox outbox;
     struct pool requests;
     struct dedup *dedup;
+    struct list_node parked;     /* INTAKE_PARKED, first come first served */
     struct list_node unanswered; /* decided, the message to the connection did not go yet */
     struct timer retry_timer;
     uint64_t slow_since_ns;   /* the queue has been slow since; 0: it is not */
@@ -133,7 +135,8 @@ struct intake {
     uint32_t appending_count; /* requests that wait for the journal */
     bool is_shedding;
     bool is_stopping;
-    uint32_t drained_count; /* shards without connections, this one included */
+    bool is_drained;        /* stopping, and nothing of this shard is in flight */
+    uint32_t drained_count; /* shards of which that is true, this one included */
 };
 
 /* Registers the series. Boot only. */
@@ -181,6 +184,9 @@ void intake_abandon(struct intake_request **request);
  * recovering, overloaded, storage full or failed.
  */
 MUST_USE enum problem_code intake_admit(struct intake *intake);
+
+/* The journal has room again: goes on with the parked requests. */
+void intake_on_room(struct intake *intake);
 
 /* Recovery: a record of this shard's or another log. Boot thread, before the hand-over. */
 void intake_recover_claim(struct intake *intake, struct dedup_key key, uint64_t body_hash,

@@ -107,7 +107,11 @@ static void set_full(struct keeper *keeper, bool is_full)
 
 static void on_room(struct journal_owner *owner)
 {
-    set_full(log_of(owner)->keeper, false);
+    struct keeper *keeper = log_of(owner)->keeper;
+
+    set_full(keeper, false);
+    if (log_of(owner) == &keeper->logs[0])
+        intake_on_room(&keeper->home->intake);
 }
 
 static void on_stopped(struct journal_owner *owner)
@@ -302,10 +306,21 @@ static int start(struct actor *self)
     return 0;
 }
 
+/* Killed at the end of its time: a log is still being written, nobody knows how far. */
+static void release(struct actor *self)
+{
+    const struct keeper *keeper = keeper_of(self);
+
+    if (keeper->is_stopping && !all_stopped(keeper))
+        runtime_fail(app_of(keeper)->runtime, KEEPER_EXIT_IO,
+                     "the journal was still being written when the time to stop was over");
+}
+
 const struct actor_type keeper_type = {
     .name = "keeper",
     .start = start,
     .receive = receive,
+    .release = release,
     .mailbox_max = 4096,
 };
 

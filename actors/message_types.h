@@ -10,7 +10,7 @@ enum {
     MSG_INTAKE_DEDUP = MSG_ACTORS, /* struct intake_request *: do its step for your entries */
     MSG_INTAKE_DEDUP_DONE,         /* the answer */
     MSG_INTAKE_ANSWER,             /* to a connection: the request at token is decided */
-    MSG_INTAKE_PEER_DRAINED,       /* a shard has no connection left */
+    MSG_INTAKE_PEER_DRAINED,       /* a shard has no request in flight any more */
     MSG_LOOKUP_FIND,               /* struct lookup_request *: look in your logs */
     MSG_LOOKUP_FOUND,              /* the answer */
     MSG_LOOKUP_ANSWER,             /* to a connection */
