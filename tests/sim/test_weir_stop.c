@@ -268,17 +268,47 @@ Test(weir_stop, ends_clean_at_any_moment_of_the_start)
     }
 }
 
+/* Reads and writes take up to max_ms longer while the server is told to stop. */
+static void get_stuck_and_drain(uint64_t seed, uint64_t max_ms)
+{
+    begin(seed, 20);
+    begin_rogues();
+    run_a_while();
+    weir.server->faults.stuck_ns = (struct sim_range){0, max_ms * 1000000};
+    weir.server->faults.disk_stuck.once_count = 5;
+    load.rest_ns = (struct sim_range){50000000, 1000000000};
+    rogues_must_end = true; /* else they knock a thousand times a second */
+    for (uint32_t i = 0; i < CLIENT_COUNT; i++)
+        load.senders[i].client.http.rest_ns = (struct sim_range){50000000, 500000000};
+    for (uint32_t i = 0; i < ROGUE_COUNT; i++)
+        rogues[i].client.http.rest_ns = (struct sim_range){50000000, 500000000};
+    cr_assert(eq(int, weir_run_for(&weir, rng_below(&weir.world->rng, 3)), SIM_REACHED));
+}
+
 Test(weir_stop, ends_clean_while_the_disk_is_stuck)
 {
     for (uint64_t seed = 1; seed <= SEED_COUNT; seed++) {
-        begin(seed, 20);
-        run_a_while();
-        /* Longer than a request gets, shorter than the whole stop. */
-        weir.server->faults.stuck_ns = (struct sim_range){0, 4000000000};
-        weir.server->faults.disk_stuck.once_count = 3;
-        cr_assert(eq(int, weir_run_for(&weir, rng_below(&weir.world->rng, 3)), SIM_REACHED));
+        get_stuck_and_drain(seed, 2800); /* five in a row are less than the requests get */
         weir_stop(&weir);
         check_journal();
         weir_end(&weir);
     }
+}
+
+Test(weir_stop, says_so_when_the_disk_holds_it_up_for_too_long)
+{
+    uint32_t late_count = 0;
+
+    for (uint64_t seed = 1; seed <= SEED_COUNT; seed++) {
+        int exit_code;
+
+        get_stuck_and_drain(seed, 15000);
+        exit_code = weir_try_stop(&weir);
+        cr_assert(exit_code == 0 || exit_code == 74, "seed %lu: exit code %d", seed, exit_code);
+        late_count += exit_code != 0;
+        check_journal();
+        weir_end(&weir);
+    }
+    cr_expect(gt(u32, late_count, 0));
+    cr_expect(lt(u32, late_count, SEED_COUNT));
 }

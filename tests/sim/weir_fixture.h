@@ -125,6 +125,9 @@ void weir_bury(struct weir *weir);
  */
 void weir_stop(struct weir *weir);
 
+/* The same for a stop that may take too long: the exit code, 0 when all was in order. */
+MUST_USE int weir_try_stop(struct weir *weir);
+
 /* Drives the world until is_reached, or what came in between. */
 MUST_USE enum sim_outcome weir_run_until(struct weir *weir, bool (*is_reached)(void));
 

@@ -22,6 +22,8 @@ void weir_load_init(struct weir_load *load, struct weir *weir, uint32_t sender_c
     load->rest_ns = (struct sim_range){500000, 20000000};
     load->sender_count = sender_count;
     load->event_count = event_count / sender_count * sender_count;
+    for (uint32_t i = 0; i < load->event_count; i++)
+        load->unit_of[i] = i;
     for (uint32_t i = 0; i < sender_count; i++) {
         struct weir_sender *sender = &load->senders[i];
 
