@@ -31,7 +31,7 @@ static bool match_pattern(const char *pattern, struct slice path,
     struct slice pattern_segment, path_segment;
     uint32_t param_count = 0;
 
-    if (slice_equal(pattern_rest, path))
+    if (slice_equal(pattern_rest, path) && memchr(path.data, '{', path.size) == NULL)
         return true;
     while (next_segment(&pattern_rest, &pattern_segment)) {
         if (!next_segment(&path, &path_segment))
@@ -73,13 +73,17 @@ enum route_result router_find(const struct router *router, enum http_method meth
     return result;
 }
 
-static size_t append_method(char *text, size_t text_size, size_t used, enum http_method method)
+/* Adds a method that is not in *seen yet; returns the size of the text. */
+static size_t append_method(char *text, size_t text_size, size_t used, enum http_method method,
+                            uint32_t *seen)
 {
     struct slice name = http_method_name(method);
     size_t separator_size = used > 0 ? 2 : 0;
 
-    if (used + separator_size + name.size > text_size)
+    if ((*seen >> method & 1) != 0)
         return used;
+    *seen |= UINT32_C(1) << method;
+    assert(used + separator_size + name.size <= text_size);
     memcpy(text + used, ", ", separator_size);
     memcpy(text + used + separator_size, name.data, name.size);
     return used + separator_size + name.size;
@@ -89,16 +93,17 @@ size_t router_allowed(const struct router *router, struct slice path, char *text
 {
     struct slice params[ROUTE_PARAM_COUNT_MAX];
     size_t used = 0;
+    uint32_t seen = 0;
 
-    assert(text_size >= 64);
+    assert(text_size >= ROUTER_ALLOWED_SIZE_MAX);
     for (uint32_t i = 0; i < router->count; i++) {
         const struct route *route = &router->routes[i];
 
         if (!match_pattern(route->pattern, path, params))
             continue;
-        used = append_method(text, text_size, used, route->method);
+        used = append_method(text, text_size, used, route->method, &seen);
         if (route->method == HTTP_METHOD_GET)
-            used = append_method(text, text_size, used, HTTP_METHOD_HEAD);
+            used = append_method(text, text_size, used, HTTP_METHOD_HEAD, &seen);
     }
     return used;
 }

@@ -16,6 +16,7 @@ struct message;
 enum {
     ROUTE_PARAM_COUNT_MAX = 2,
     ROUTE_COUNT_MAX = 64,
+    ROUTER_ALLOWED_SIZE_MAX = 64, /* GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS */
 };
 
 /* What a handler answers; anything negative is an errno and ends the connection. */
@@ -35,8 +36,12 @@ struct route {
     int (*on_request)(struct exchange *exchange);
     /* A message came for a pending exchange; borrowed. NULL for routes that never wait. */
     int (*on_reply)(struct exchange *exchange, const struct message *msg);
-    /* The connection ends and the exchange will never be answered: give back what the note holds.
-     * May be NULL. */
+    /*
+     * The handler will never answer: the connection ends, a handler failed, or the
+     * connection itself refused the body (too large, damaged, too slow). Once per
+     * exchange at most, from on_head on; gives back what the note holds, which may
+     * be nothing. May be NULL.
+     */
     void (*on_abandon)(struct exchange *exchange);
 };
 
@@ -61,5 +66,8 @@ MUST_USE enum route_result router_find(const struct router *router, enum http_me
                                        struct slice path, uint32_t *ret_index,
                                        struct slice ret_params[ROUTE_PARAM_COUNT_MAX]);
 
-/* Writes the Allow value for path, for example "GET, HEAD, POST"; returns its size. */
+/*
+ * Writes the Allow value for path, for example "GET, HEAD, POST", into text of at least
+ * ROUTER_ALLOWED_SIZE_MAX bytes; returns its size.
+ */
 size_t router_allowed(const struct router *router, struct slice path, char *text, size_t text_size);
