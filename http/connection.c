@@ -44,47 +44,79 @@ static void connection_check(const struct connection *c)
     assert(c->fd >= 0);
     assert(c->state <= CONNECTION_LINGER);
     assert(c->output != NULL || c->output_next == NULL);
+    assert(c->output_sent <= (c->output != NULL ? c->output->size : 0));
+}
+
+/* Lets the timer fire no later than the earlier of the two deadlines. */
+static void arm_timer(struct connection *c)
+{
+    uint64_t now_ns = c->actor.shard->clock.mono_ns;
+    uint64_t earliest_ns = min_u64(c->deadline_ns, c->write_deadline_ns);
+
+    if (earliest_ns >= c->timer_armed_ns)
+        return;
+    c->timer_armed_ns = earliest_ns;
+    actor_timer_start(&c->actor, &c->timer,
+                      earliest_ns > now_ns ? (earliest_ns - now_ns + 999999) / 1000000 : 0);
+}
+
+static uint64_t deadline_after(const struct connection *c, uint64_t delay_ms)
+{
+    return delay_ms == UINT64_MAX ? UINT64_MAX : c->actor.shard->clock.mono_ns + delay_ms * 1000000;
 }
 
 static void set_deadline(struct connection *c, uint64_t delay_ms)
 {
-    uint64_t now_ns = c->actor.shard->clock.mono_ns;
-
-    c->deadline_ns = delay_ms == UINT64_MAX ? UINT64_MAX : now_ns + delay_ms * 1000000;
-    if (c->deadline_ns >= c->timer_armed_ns)
-        return;
-    c->timer_armed_ns = c->deadline_ns;
-    actor_timer_start(&c->actor, &c->timer, delay_ms);
+    c->deadline_ns = deadline_after(c, delay_ms);
+    arm_timer(c);
 }
 
 static void enter_idle(struct connection *c)
 {
     c->state = CONNECTION_IDLE;
     request_parser_init(&c->parser, c->server->limits.head_size_max);
-    list_remove(&c->idle_link);
-    list_push_back(&c->server->idle, &c->idle_link);
     set_deadline(c, c->server->limits.idle_timeout_ms);
 }
 
-static void leave_idle(struct connection *c)
+/* True when nobody would miss the connection: no request has begun, no answer is under way. */
+static bool has_nothing_to_do(const struct connection *c)
 {
-    list_remove(&c->idle_link);
+    return c->state == CONNECTION_IDLE && c->input == NULL && c->output == NULL;
+}
+
+/* Keeps the server's list of those that may be closed to make room. */
+static void update_idle(struct connection *c)
+{
+    if (!has_nothing_to_do(c))
+        list_remove(&c->idle_link);
+    else if (list_is_empty(&c->idle_link))
+        list_push_back(&c->server->idle, &c->idle_link);
+}
+
+/* True when the next answer is to be the last. */
+static bool must_close(const struct connection *c)
+{
+    return c->server->draining || c->is_stopping || c->is_deaf;
 }
 
 /* Bytes of answers that the peer has not been given yet. */
 static size_t output_size(const struct connection *c)
 {
-    return (c->output != NULL ? c->output->size : 0) +
+    return (c->output != NULL ? c->output->size - c->output_sent : 0) +
            (c->output_next != NULL ? c->output_next->size : 0);
 }
 
 static void send_output(struct connection *c)
 {
+    size_t size;
+
     if (c->output == NULL || io_op_is_armed(&c->send_op))
         return;
-    io_send(c->actor.shard->io, &c->send_op, c->fd, c->output->data, c->output->size);
-    if (c->state == CONNECTION_IDLE || c->close_after_send)
-        set_deadline(c, c->server->limits.write_timeout_ms);
+    size = min_u64(c->output->size - c->output_sent, HTTP_SEND_SIZE_MAX);
+    io_send(c->actor.shard->io, &c->send_op, c->fd, c->output->data + c->output_sent,
+            (uint32_t)size);
+    c->write_deadline_ns = deadline_after(c, c->server->limits.write_timeout_ms);
+    arm_timer(c);
 }
 
 /* The buffer that gathers answers now, with room for size more bytes. 0 or -errno. */
@@ -177,7 +209,7 @@ static void begin_exchange(struct connection *c, struct http_request *request)
     x->route = NULL;
     x->route_index = c->server->router.count;
     x->method = request != NULL ? request->method : HTTP_METHOD_UNKNOWN;
-    x->keep_alive = request != NULL && request->keep_alive;
+    x->keep_alive = request != NULL && request->keep_alive && !must_close(c);
     x->speaks_1_0 = request != NULL && request->version == HTTP_VERSION_1_0;
     x->answered = false;
     x->refusal_closes = false;
@@ -192,19 +224,37 @@ static void end_exchange(struct connection *c)
     c->exchange.request = NULL;
     c->exchange.route = NULL;
     if (c->close_after_send) {
-        leave_idle(c);
+        /* What is sent still has its own deadline, what follows gets one with the FIN. */
         c->state = CONNECTION_LINGER;
+        set_deadline(c, UINT64_MAX);
     } else {
         enter_idle(c);
     }
 }
 
+/* The handler will not get to answer: it gives back what it took. */
+static void abandon_exchange(struct connection *c)
+{
+    struct exchange *x = &c->exchange;
+    const struct route *route = x->route;
+
+    x->route = NULL; /* before the call: it is made once, whatever happens in it */
+    if (route != NULL && !x->answered && route->on_abandon != NULL)
+        route->on_abandon(x);
+}
+
+/*
+ * Refusals by the connection itself, in place of the handler. They end the connection
+ * when something of the request was not read: exchange_respond() knows.
+ */
 MUST_USE static int refuse(struct connection *c, enum problem_code code, const char *detail)
 {
-    struct exchange_problem_options options = {
-        .detail = detail != NULL ? slice_of(detail) : (struct slice){NULL, 0}, .close = true};
-    int r = exchange_problem(&c->exchange, code, &options);
+    struct exchange_problem_options options = {.detail = detail != NULL ? slice_of(detail)
+                                                                        : (struct slice){NULL, 0}};
+    int r;
 
+    abandon_exchange(c);
+    r = exchange_problem(&c->exchange, code, &options);
     if (r < 0)
         return r;
     end_exchange(c);
@@ -213,9 +263,11 @@ MUST_USE static int refuse(struct connection *c, enum problem_code code, const c
 
 MUST_USE static int refuse_size(struct connection *c, enum problem_code code, uint64_t limit)
 {
-    struct exchange_problem_options options = {.has_limit = true, .limit = limit, .close = true};
-    int r = exchange_problem(&c->exchange, code, &options);
+    struct exchange_problem_options options = {.has_limit = true, .limit = limit};
+    int r;
 
+    abandon_exchange(c);
+    r = exchange_problem(&c->exchange, code, &options);
     if (r < 0)
         return r;
     end_exchange(c);
@@ -224,8 +276,10 @@ MUST_USE static int refuse_size(struct connection *c, enum problem_code code, ui
 
 MUST_USE static int refuse_parse_error(struct connection *c, enum http_parse_error error)
 {
-    int r = exchange_parse_error(&c->exchange, error);
+    int r;
 
+    abandon_exchange(c);
+    r = exchange_parse_error(&c->exchange, error);
     if (r < 0)
         return r;
     end_exchange(c);
@@ -236,8 +290,8 @@ MUST_USE static int refuse_parse_error(struct connection *c, enum http_parse_err
 MUST_USE static int find_route(struct connection *c)
 {
     struct exchange *x = &c->exchange;
-    struct exchange_problem_options options = {.close = true};
-    char allowed[128];
+    struct exchange_problem_options options = {0};
+    char allowed[ROUTER_ALLOWED_SIZE_MAX];
     enum problem_code code = PROBLEM_NOT_FOUND;
     int r;
 
@@ -259,8 +313,6 @@ MUST_USE static int find_route(struct connection *c)
         break;
     }
     x->route_index = c->server->router.count;
-    /* Without a body to skip the connection can go on. */
-    options.close = x->request->content_length > 0 || x->request->is_chunked;
     r = exchange_problem(x, code, &options);
     if (r < 0)
         return r;
@@ -273,13 +325,12 @@ MUST_USE static int on_head(struct connection *c, bool body_is_here)
 {
     struct exchange *x = &c->exchange;
     struct http_request *request = x->request;
-    int r = find_route(c);
+    int r;
 
+    x->refusal_closes = !body_is_here;
+    r = find_route(c);
     if (r != 0)
         return r;
-    x->keep_alive = x->keep_alive && !c->server->draining;
-    if (!body_is_here)
-        x->refusal_closes = true;
     r = x->route->on_head(x);
     if (r < 0)
         return r;
@@ -293,38 +344,46 @@ MUST_USE static int on_head(struct connection *c, bool body_is_here)
     return 0;
 }
 
-/* Undoes Content-Encoding into a buffer of its own. 0, PROCESSED_REQUEST when refused, or -errno.
- */
-MUST_USE static int decode_body(struct connection *c, struct slice body, struct buffer **decoded)
+MUST_USE static int refuse_encoding(struct connection *c)
+{
+    struct exchange_problem_options options = {
+        .field = {SLICE_LITERAL("accept-encoding"),
+                  SLICE_LITERAL(CONTENT_DECODER_ACCEPT_ENCODING)}};
+    int r;
+
+    abandon_exchange(c);
+    r = exchange_problem(&c->exchange, PROBLEM_UNSUPPORTED_ENCODING, &options);
+    if (r < 0)
+        return r;
+    end_exchange(c);
+    return PROCESSED_REQUEST;
+}
+
+/* Undoes Content-Encoding into c->decoded. 0, PROCESSED_REQUEST when refused, or -errno. */
+MUST_USE static int decode_body(struct connection *c, struct slice body)
 {
     struct exchange *x = &c->exchange;
     enum content_encoding encoding = content_encoding_parse(x->request->content_encoding);
     struct slice input = body;
+    struct buffer *decoded = NULL;
     int r;
 
-    if (encoding == CONTENT_ENCODING_UNSUPPORTED) {
-        struct exchange_problem_options options = {
-            .field = {SLICE_LITERAL("accept-encoding"),
-                      SLICE_LITERAL(CONTENT_DECODER_ACCEPT_ENCODING)}};
-
-        r = exchange_problem(x, PROBLEM_UNSUPPORTED_ENCODING, &options);
-        if (r < 0)
-            return r;
-        end_exchange(c);
-        return PROCESSED_REQUEST;
-    }
+    if (encoding == CONTENT_ENCODING_UNSUPPORTED)
+        return refuse_encoding(c);
     x->body = body;
     if (encoding == CONTENT_ENCODING_IDENTITY)
         return 0;
     r = buffer_acquire(c->server->buffers, min_u64(body.size * 4 + 4096, x->decoded_size_max + 1),
-                       decoded);
+                       &decoded);
     if (r == -ENOBUFS)
         return refuse(c, PROBLEM_OVERLOADED, "no buffer is free to decompress the body");
     if (r < 0)
         return r;
+    c->has_decoded = true;
+    c->decoded = decoded;
     content_decoder_start(&c->server->decoder, encoding, x->decoded_size_max);
     for (;;) {
-        struct buffer *out = *decoded;
+        struct buffer *out = c->decoded;
         size_t consumed, produced;
         enum content_decoder_result result =
             content_decoder_feed(&c->server->decoder, input, true, out->data + out->size,
@@ -338,7 +397,8 @@ MUST_USE static int decode_body(struct connection *c, struct slice body, struct 
             x->body = (struct slice){out->data, out->size};
             return 0;
         case CONTENT_DECODER_OUTPUT_FULL:
-            r = buffer_grow(decoded, min_u64((uint64_t)out->capacity * 2, x->decoded_size_max + 1));
+            r = buffer_grow(&c->decoded,
+                            min_u64((uint64_t)out->capacity * 2, x->decoded_size_max + 1));
             if (r < 0)
                 return refuse(c, PROBLEM_OVERLOADED, "no buffer is free to decompress the body");
             break;
@@ -353,15 +413,24 @@ MUST_USE static int decode_body(struct connection *c, struct slice body, struct 
     }
 }
 
+static void release_decoded(struct connection *c)
+{
+    if (!c->has_decoded)
+        return;
+    c->has_decoded = false;
+    buffer_unref(&c->decoded);
+}
+
 /* The whole body is at hand: decode it and let the handler answer. */
 MUST_USE static int on_body(struct connection *c, struct slice body)
 {
     struct exchange *x = &c->exchange;
-    struct buffer *decoded = NULL;
-    int r = decode_body(c, body, &decoded);
+    int r;
 
+    x->refusal_closes = false;
+    x->keep_alive = x->keep_alive && !must_close(c);
+    r = decode_body(c, body);
     if (r == 0) {
-        x->refusal_closes = false;
         r = x->route->on_request(x);
         if (r == EXCHANGE_PENDING && !x->answered) {
             x->request = NULL;
@@ -374,7 +443,7 @@ MUST_USE static int on_body(struct connection *c, struct slice body)
             end_exchange(c);
         }
     }
-    buffer_unref(&decoded);
+    release_decoded(c);
     return r < 0 ? r : PROCESSED_REQUEST;
 }
 
@@ -468,6 +537,7 @@ MUST_USE static int process_body(struct connection *c, char *data, size_t *size,
             c->state = CONNECTION_BODY;
             set_deadline(c, c->server->limits.body_timeout_ms);
         }
+        c->exchange.request = NULL; /* scratch of the shard: the next connection writes to it */
         return c->continue_wanted ? write_continue(c) : PROCESSED_NEED_MORE;
     }
     if (!head_is_fresh)
@@ -487,7 +557,6 @@ MUST_USE static int process_head(struct connection *c, char *data, size_t *size,
     switch (request_parser_feed(&c->parser, data, *size, request)) {
     case HTTP_PARSE_NEED_MORE:
         if (c->state == CONNECTION_IDLE) {
-            leave_idle(c);
             c->state = CONNECTION_HEAD;
             set_deadline(c, c->server->limits.header_timeout_ms);
         }
@@ -499,9 +568,8 @@ MUST_USE static int process_head(struct connection *c, char *data, size_t *size,
     case HTTP_PARSE_DONE:
         break;
     }
-    leave_idle(c);
     begin_exchange(c, request);
-    c->head_size = request->head_size;
+    c->head_size = (uint32_t)request->head_size;
     c->body_size = request->content_length;
     c->body_is_chunked = request->is_chunked;
     body_here = *size - request->head_size;
@@ -623,9 +691,10 @@ MUST_USE static int proceed(struct connection *c)
     is_sending = c->output != NULL;
     if (c->peer_closed && !is_sending && c->state != CONNECTION_PENDING)
         return ACTOR_STOP;
-    steer_receiving(c);
-    if (c->state == CONNECTION_IDLE && c->server->draining && !is_sending && c->input == NULL)
+    if (has_nothing_to_do(c) && must_close(c))
         return ACTOR_STOP;
+    steer_receiving(c);
+    update_idle(c);
     if (c->state == CONNECTION_LINGER && !is_sending && !c->fin_sent) {
         c->fin_sent = true;
         memset(&c->shutdown_op, 0, sizeof(c->shutdown_op));
@@ -636,17 +705,25 @@ MUST_USE static int proceed(struct connection *c)
     return ACTOR_OK;
 }
 
-/* No buffer is left for what the peer sends: say so if that is still possible, and end. */
+/*
+ * No buffer is left for what the peer sends: 503 and the end. While an answer is
+ * awaited that answer is the end, and the requests behind it are lost, as they may be
+ * whenever a server closes.
+ */
 MUST_USE static int shed(struct connection *c)
 {
     int r;
 
-    if (c->state == CONNECTION_LINGER || c->state == CONNECTION_PENDING)
-        return ACTOR_STOP;
+    assert(c->state != CONNECTION_LINGER);
+    if (c->state == CONNECTION_PENDING) {
+        c->is_deaf = true;
+        buffer_unref(&c->input);
+        return proceed(c);
+    }
     if (c->state != CONNECTION_BODY)
         begin_exchange(c, NULL);
     r = refuse(c, PROBLEM_OVERLOADED, "no buffer is free for the request");
-    return r < 0 ? ACTOR_STOP : proceed(c);
+    return r < 0 ? r : proceed(c);
 }
 
 MUST_USE static int on_bytes(struct connection *c, char *data, size_t size)
@@ -654,7 +731,7 @@ MUST_USE static int on_bytes(struct connection *c, char *data, size_t size)
     size_t used, left;
     int r;
 
-    if (c->state == CONNECTION_LINGER)
+    if (c->state == CONNECTION_LINGER || c->is_deaf)
         return ACTOR_OK;
     if (c->state == CONNECTION_BODY)
         set_deadline(c, c->server->limits.body_timeout_ms);
@@ -662,17 +739,25 @@ MUST_USE static int on_bytes(struct connection *c, char *data, size_t size)
         r = process(c, data, size, &used, &left);
         if (r < 0)
             return r;
-        data += used;
-        size = left;
-        r = keep_input(c, data, size);
-    } else {
-        r = keep_input(c, data, size);
-        if (r == 0)
-            r = process_input(c);
+        r = keep_input(c, data + used, left);
+        if (r == -ENOBUFS || r == -EMSGSIZE)
+            return shed(c);
+        return r < 0 ? r : proceed(c);
     }
+    r = keep_input(c, data, size);
     if (r == -ENOBUFS || r == -EMSGSIZE)
         return shed(c);
+    if (r == 0)
+        r = process_input(c);
     return r < 0 ? r : proceed(c);
+}
+
+static void release_lent(struct connection *c)
+{
+    if (!c->has_lent)
+        return;
+    c->has_lent = false;
+    io_buffer_release(c->actor.shard->io, c->lent_index);
 }
 
 MUST_USE static int on_received(struct connection *c, const struct io_result *result)
@@ -680,9 +765,13 @@ MUST_USE static int on_received(struct connection *c, const struct io_result *re
     int r;
 
     if (result->value > 0) {
+        /* Noted first: a handler that panics leaves it to release(). */
+        assert(!c->has_lent);
+        c->has_lent = true;
+        c->lent_index = result->buffer_index;
         /* The lent bytes are ours until released, so chunks may be decoded in place. */
         r = on_bytes(c, (char *)(uintptr_t)result->data, (size_t)result->value);
-        io_buffer_release(c->actor.shard->io, result->buffer_index);
+        release_lent(c);
         return r;
     }
     if (result->value == -ECANCELED && !c->is_receiving_wanted)
@@ -701,9 +790,15 @@ MUST_USE static int on_sent(struct connection *c, const struct io_result *result
 
     if (result->value < 0)
         return ACTOR_STOP;
-    buffer_unref(&c->output);
-    c->output = c->output_next;
-    c->output_next = NULL;
+    c->write_deadline_ns = UINT64_MAX;
+    c->output_sent += (uint32_t)result->value;
+    if (c->output_sent == c->output->size) {
+        buffer_unref(&c->output);
+        c->output = c->output_next;
+        c->output_next = NULL;
+        c->output_sent = 0;
+    }
+    send_output(c);
     if (c->state == CONNECTION_IDLE && c->output == NULL)
         set_deadline(c, c->server->limits.idle_timeout_ms);
     r = process_input(c);
@@ -727,11 +822,14 @@ MUST_USE static int on_deadline(struct connection *c)
 
     switch ((enum connection_state)c->state) {
     case CONNECTION_IDLE:
+        if (has_nothing_to_do(c))
+            return ACTOR_STOP;
+        set_deadline(c, UINT64_MAX); /* what is being sent has its own deadline */
+        return ACTOR_OK;
     case CONNECTION_LINGER:
         return ACTOR_STOP;
     case CONNECTION_PENDING:
-        if (c->exchange.route->on_abandon != NULL)
-            c->exchange.route->on_abandon(&c->exchange);
+        c->exchange.keep_alive = false;
         r = refuse(c, PROBLEM_ANSWER_TIMEOUT,
                    "the answer did not come in time; what was asked may "
                    "still happen, and is safe to repeat");
@@ -750,33 +848,25 @@ MUST_USE static int on_deadline(struct connection *c)
 MUST_USE static int on_timer(struct connection *c)
 {
     uint64_t now_ns = c->actor.shard->clock.mono_ns;
-    uint64_t left_ns;
 
     c->timer_armed_ns = UINT64_MAX;
-    if (c->deadline_ns == UINT64_MAX)
-        return ACTOR_OK;
-    if (c->deadline_ns <= now_ns)
-        return on_deadline(c);
-    left_ns = c->deadline_ns - now_ns;
-    c->timer_armed_ns = c->deadline_ns;
-    actor_timer_start(&c->actor, &c->timer, (left_ns + 999999) / 1000000);
+    if (c->write_deadline_ns <= now_ns)
+        return ACTOR_STOP;
+    if (c->deadline_ns <= now_ns) {
+        int r = on_deadline(c);
+
+        if (r != ACTOR_OK)
+            return r;
+    }
+    arm_timer(c);
     return ACTOR_OK;
 }
 
+/* An answer that is begun is finished and the last; proceed() ends what has nothing to do. */
 MUST_USE static int on_stop(struct connection *c)
 {
-    switch ((enum connection_state)c->state) {
-    case CONNECTION_IDLE:
-        return c->output == NULL ? ACTOR_STOP : ACTOR_OK;
-    case CONNECTION_HEAD:
-    case CONNECTION_LINGER:
-        return ACTOR_STOP;
-    case CONNECTION_BODY:
-    case CONNECTION_PENDING:
-        c->exchange.keep_alive = false; /* finish this one, then close */
-        return ACTOR_OK;
-    }
-    return ACTOR_STOP;
+    c->is_stopping = true;
+    return proceed(c);
 }
 
 MUST_USE static int on_reply(struct connection *c, const struct message *msg)
@@ -787,7 +877,7 @@ MUST_USE static int on_reply(struct connection *c, const struct message *msg)
     if (c->state != CONNECTION_PENDING || msg->token != x->token)
         return ACTOR_OK; /* answered without it, when its time was over */
     assert(x->route->on_reply != NULL);
-    x->keep_alive = x->keep_alive && !c->server->draining;
+    x->keep_alive = x->keep_alive && !must_close(c);
     r = x->route->on_reply(x, msg);
     if (r < 0)
         return r;
@@ -799,11 +889,8 @@ MUST_USE static int on_reply(struct connection *c, const struct message *msg)
     return r < 0 ? r : proceed(c);
 }
 
-static int receive(struct actor *self, const struct message *msg)
+MUST_USE static int on_message(struct connection *c, const struct message *msg)
 {
-    struct connection *c = connection_of(self);
-
-    connection_check(c);
     switch (msg->type) {
     case MSG_IO:
         return on_io(c, &msg->as.io);
@@ -816,6 +903,17 @@ static int receive(struct actor *self, const struct message *msg)
     }
 }
 
+static int receive(struct actor *self, const struct message *msg)
+{
+    struct connection *c = connection_of(self);
+    int r;
+
+    connection_check(c);
+    r = on_message(c, msg);
+    /* No buffer for an answer is overload, which ends the connection, not a failure of it. */
+    return r == -ENOBUFS ? ACTOR_STOP : r;
+}
+
 static int start(struct actor *self)
 {
     struct connection *c = connection_of(self);
@@ -824,9 +922,11 @@ static int start(struct actor *self)
     actor_op_init(self, &c->send_op);
     actor_timer_init(self, &c->timer);
     list_init(&c->idle_link);
+    c->write_deadline_ns = UINT64_MAX;
     c->timer_armed_ns = UINT64_MAX;
     c->is_receiving_wanted = true;
     enter_idle(c);
+    update_idle(c);
     io_recv(self->shard->io, &c->recv_op, c->fd);
     return 0;
 }
@@ -834,15 +934,15 @@ static int start(struct actor *self)
 static void release(struct actor *self)
 {
     struct connection *c = connection_of(self);
-    const struct route *route = c->exchange.route;
 
-    if (route != NULL && !c->exchange.answered && route->on_abandon != NULL)
-        route->on_abandon(&c->exchange);
     list_remove(&c->idle_link);
+    release_lent(c);
     buffer_unref(&c->input);
+    release_decoded(c);
     buffer_unref(&c->output);
     buffer_unref(&c->output_next);
     io_close_now(self->shard->io, c->fd);
+    abandon_exchange(c); /* the handler's code comes last: if it panics, all else is done */
 }
 
 static void free_connection(struct actor *self)

@@ -26,6 +26,10 @@ struct connection {
     struct actor actor;
     struct http_server *server;
     int32_t fd;
+    uint32_t lent_index;  /* the receive buffer to be given back, when has_lent */
+    uint32_t head_size;   /* of the request at hand */
+    uint32_t output_sent; /* bytes of output that the peer's kernel has taken */
+    struct request_parser parser;
     uint8_t state; /* enum connection_state */
     bool is_receiving_wanted;
     bool peer_closed;
@@ -33,19 +37,23 @@ struct connection {
     bool fin_sent;
     bool body_is_chunked;
     bool continue_wanted;
+    bool is_stopping; /* asked to stop: this answer is the last */
+    bool is_deaf;     /* pipelined bytes were lost for want of a buffer: likewise */
+    bool has_lent;
+    bool has_decoded; /* while a handler has the body */
     struct io_op recv_op;
     struct io_op send_op;
     struct timer timer;
     uint64_t deadline_ns;       /* what the present state may take at most; UINT64_MAX: no limit */
-    uint64_t timer_armed_ns;    /* when the timer fires; it may be earlier than the deadline */
+    uint64_t write_deadline_ns; /* what the send in flight may; UINT64_MAX: none is */
+    uint64_t timer_armed_ns;    /* when the timer fires; it may be earlier than both */
     struct buffer *input;       /* bytes of requests not answered yet, or NULL */
     struct buffer *output;      /* being sent, or gathered when nothing is in flight */
     struct buffer *output_next; /* gathered while output is in flight */
-    struct request_parser parser;
-    uint64_t head_size;
-    uint64_t body_size; /* content length, or decoded chunk bytes so far */
+    uint64_t body_size;         /* content length, or decoded chunk bytes so far */
     union {
         struct chunked chunked;   /* while a chunked body is read */
+        struct buffer *decoded;   /* when has_decoded: the body without its Content-Encoding */
         struct io_op shutdown_op; /* in CONNECTION_LINGER, from fin_sent on */
     };
     struct list_node idle_link;

@@ -20,6 +20,7 @@ enum {
     HTTP_STATUS_SERIES_COUNT = 32,
     HTTP_CONNECTION_SPARE_COUNT = 64,    /* slots beyond the limit: closing while the next comes */
     HTTP_OUTPUT_PENDING_MAX = 64 * 1024, /* unsent answer bytes that stop pipelining */
+    HTTP_SEND_SIZE_MAX = 256 * 1024,     /* of an answer sent at once, within a write time-out */
     HTTP_INPUT_PIPELINED_MAX = 64 * 1024 /* unparsed bytes that stop receiving */
 };
 
@@ -30,7 +31,7 @@ struct http_limits {
     uint64_t header_timeout_ms; /* from the first byte of a request to its empty line */
     uint64_t body_timeout_ms;   /* without a byte of an announced body */
     uint64_t idle_timeout_ms;   /* between requests */
-    uint64_t write_timeout_ms;  /* without the peer taking an answer */
+    uint64_t write_timeout_ms;  /* for the peer to take HTTP_SEND_SIZE_MAX bytes of answers */
     uint64_t answer_timeout_ms; /* for a handler that answers later; 0: no limit */
     uint64_t linger_timeout_ms; /* after the last answer, for the peer to read it */
 };
@@ -53,7 +54,7 @@ struct http_server {
     const struct http_metrics *metrics;
     struct buffer_pool *buffers; /* borrowed */
     struct pool connections;
-    struct list_node idle;         /* connections between requests, longest idle first */
+    struct list_node idle;         /* connections with nothing to do, longest idle first */
     struct supervisor *supervisor; /* the connections' parent */
     uint32_t connection_count;
     bool draining;
