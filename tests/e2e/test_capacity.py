@@ -1,6 +1,7 @@
 """Many connections, few descriptors, a kernel that says no."""
 import ctypes
 import errno
+import gzip
 import json
 import os
 import resource
@@ -110,6 +111,26 @@ class Connections(Case):
             connection.close()
         wait_until(lambda: len(os.listdir("/proc/%d/fd" % server.pid)) <= count + 1, 20,
                    "the descriptors go back to %d" % count)
+
+
+class StrictAlloc(Case):
+    def test_a_running_server_allocates_nothing(self):
+        """--strict-alloc aborts on the first allocation of a shard: every kind of request."""
+        server = self.server("--strict-alloc", binary=Settings.fast_weir)
+        stored = self.post_ok(server, event())
+        self.assertIsNotNone(self.stored(server, stored["event_id"]))
+        batch = json.dumps({"events": [event() for _ in range(100)]}).encode()
+        for _ in range(3):
+            self.post_ok(server, gzip.compress(batch), "/v1/events/batch",
+                         headers={"content-encoding": "gzip", "idempotency-key": "k"})
+        self.assertEqual(self.post(server, b"{", headers={}).status, 400)
+        self.assertEqual(server.request("GET", "/metrics").status, 200)
+        self.assertEqual(server.admin("GET", "/v1/admin/keys").status, 200)
+        made = server.admin("POST", "/v1/admin/keys", {"org_id": "o", "project_id": "p"})
+        self.assertEqual(made.status, 201)
+        large = event(payload={"fill": "f" * 700000})
+        self.assertIsNotNone(self.stored(server, self.post_ok(server, large)["event_id"]))
+        self.assertEqual(server.stop(), 0, server.log_tail())
 
 
 class SlowLoris(Case):
