@@ -1001,10 +1001,24 @@ bool connection_close_idle(struct http_server *server)
     return true;
 }
 
+bool connection_can_evict(const struct http_server *server)
+{
+    uint64_t now_ns = server->shard->clock.mono_ns;
+    const struct connection *longest;
+    uint64_t idle_since_ns;
+
+    if (list_is_empty(&server->idle))
+        return false;
+    longest = container_of(server->idle.next, struct connection, idle_link);
+    assert(longest->state == CONNECTION_IDLE);
+    idle_since_ns = longest->deadline_ns - server->limits.idle_timeout_ms * 1000000;
+    return idle_since_ns + CONNECTION_EVICT_IDLE_MS * UINT64_C(1000000) <= now_ns;
+}
+
 bool connection_evict(struct http_server *server)
 {
-    if (!connection_close_idle(server))
+    if (!connection_can_evict(server))
         return false;
     metrics_add(&server->shard->metrics, server->metrics->connections_evicted, 1);
-    return true;
+    return connection_close_idle(server);
 }

@@ -11,7 +11,7 @@
 #include "http/exchange.h"
 #include "http/server.h"
 
-enum { CONNECTION_MAGIC = 0x434f4e4e };
+enum { CONNECTION_MAGIC = 0x434f4e4e, CONNECTION_EVICT_IDLE_MS = 50 };
 
 enum connection_state {
     CONNECTION_IDLE,
@@ -74,8 +74,14 @@ MUST_USE int connection_open(struct http_server *server, int fd);
 /* Ends the connection that has been idle longest. False when none is idle. */
 bool connection_close_idle(struct http_server *server);
 
-/* The same, counted: to make room for a new one. */
+/*
+ * The same, counted, to make room for a new one; only of those idle for at least
+ * CONNECTION_EVICT_IDLE_MS, so that who has just come gets to ask.
+ */
 bool connection_evict(struct http_server *server);
+
+/* True when connection_evict() would find one. */
+bool connection_can_evict(const struct http_server *server);
 
 /* For exchange.c: appends head and body of an answer to what is to be sent. 0 or -errno. */
 MUST_USE int connection_write(struct connection *connection, const struct response_head *head,

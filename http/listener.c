@@ -6,11 +6,12 @@
 #include "runtime/shard.h"
 
 /*
- *     ACCEPTING --limit reached, EMFILE, ENFILE, ENOMEM--> PAUSED
- *     PAUSED --retry timer--> ACCEPTING
+ *     ACCEPTING --limit reached and none to evict, EMFILE, ENFILE, ENOMEM--> PAUSED
+ *     PAUSED --retry timer, when there is room or one to evict--> ACCEPTING
  *
  * The multishot accept may hand over connections that were accepted before a
- * pause took effect; the spare slots of the pool are for those.
+ * pause took effect; the spare slots of the pool are for those. The cancelled
+ * accept may also end after the pause: then whichever comes last arms it again.
  */
 
 static struct listener *listener_of(struct actor *self)
@@ -25,39 +26,50 @@ static bool is_at_limit(const struct listener *l)
 
 static void pause_accepting(struct listener *l)
 {
-    if (io_op_is_armed(&l->accept_op))
-        io_cancel(l->actor.shard->io, &l->accept_op);
+    io_cancel(l->actor.shard->io, &l->accept_op);
+    if (l->is_paused)
+        return;
+    l->is_paused = true;
     actor_timer_start(&l->actor, &l->retry_timer, LISTENER_RETRY_MS);
 }
 
 static void resume_accepting(struct listener *l)
 {
-    if (is_at_limit(l) && !connection_evict(l->server)) {
-        actor_timer_start(&l->actor, &l->retry_timer, LISTENER_RETRY_MS);
-        return;
-    }
-    if (!io_op_is_armed(&l->accept_op))
+    l->is_paused = false;
+    if (is_at_limit(l) && !connection_can_evict(l->server))
+        pause_accepting(l);
+    else if (!io_op_is_armed(&l->accept_op))
         io_accept(l->actor.shard->io, &l->accept_op, l->fd);
+}
+
+/* Takes fd. Somebody else makes room for it, if there is somebody. */
+static void serve(struct listener *l, int fd)
+{
+    bool makes_room = !is_at_limit(l) || connection_evict(l->server);
+
+    if (connection_open(l->server, fd) < 0)
+        metrics_add(&l->actor.shard->metrics, l->server->metrics->accept_failures, 1);
+    if (!makes_room || (is_at_limit(l) && !connection_can_evict(l->server)))
+        pause_accepting(l);
 }
 
 static int on_accepted(struct listener *l, const struct io_result *result)
 {
-    int r;
-
     if (result->value >= 0) {
-        r = connection_open(l->server, result->value);
-        if (r < 0)
-            metrics_add(&l->actor.shard->metrics, l->server->metrics->accept_failures, 1);
-        if (is_at_limit(l) && !connection_evict(l->server))
-            pause_accepting(l);
-        else if (!result->more)
-            resume_accepting(l);
+        serve(l, result->value);
         return ACTOR_OK;
     }
     if (l->is_stopping)
         return ACTOR_STOP;
     switch (-result->value) {
-    case ECANCELED: /* paused: the timer resumes */
+    case ECANCELED:
+    case ECONNABORTED:
+    case EINTR:
+    case EAGAIN:
+    case EPROTO:
+    case EPERM:
+        if (!l->is_paused)
+            resume_accepting(l);
         return ACTOR_OK;
     case EMFILE:
     case ENFILE:
@@ -66,13 +78,6 @@ static int on_accepted(struct listener *l, const struct io_result *result)
         metrics_add(&l->actor.shard->metrics, l->server->metrics->accept_failures, 1);
         (void)connection_evict(l->server);
         pause_accepting(l);
-        return ACTOR_OK;
-    case ECONNABORTED:
-    case EINTR:
-    case EAGAIN:
-    case EPROTO:
-    case EPERM:
-        resume_accepting(l);
         return ACTOR_OK;
     default:
         return result->value;
@@ -89,7 +94,8 @@ static int receive(struct actor *self, const struct message *msg)
         assert(msg->as.io.op == &l->accept_op);
         return on_accepted(l, msg->as.io.result);
     case MSG_TIMER:
-        resume_accepting(l);
+        if (!l->is_stopping)
+            resume_accepting(l);
         return ACTOR_OK;
     case MSG_STOP:
         l->is_stopping = true;
@@ -108,6 +114,7 @@ static int start(struct actor *self)
 
     actor_op_init(self, &l->accept_op);
     actor_timer_init(self, &l->retry_timer);
+    l->is_paused = false;
     l->is_stopping = false;
     io_accept(self->shard->io, &l->accept_op, l->fd);
     return 0;

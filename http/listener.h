@@ -2,9 +2,9 @@
  * Listener: accepts connections on one address of one shard.
  *
  * An actor. Every shard listens on the same address (SO_REUSEPORT), the kernel
- * spreads the connections. At the connection limit the longest idle connection
- * is closed to make room; when none is idle, accepting pauses and the backlog
- * waits. Out of descriptors: the same, and accepting is tried again by a timer.
+ * spreads the connections. At the connection limit a new one takes the place of the
+ * one that has been idle longest; when none has been idle for a while, accepting
+ * pauses and the backlog waits. Out of descriptors: the same. A timer tries again.
  */
 #pragma once
 
@@ -23,6 +23,7 @@ struct listener {
     int32_t fd;                 /* a listening socket; stays open over restarts */
     struct io_op accept_op;
     struct timer retry_timer;
+    bool is_paused; /* the timer runs; accept_op may not have ended yet */
     bool is_stopping;
 };
 
