@@ -18,10 +18,11 @@
 
 enum {
     HTTP_STATUS_SERIES_COUNT = 32,
-    HTTP_CONNECTION_SPARE_COUNT = 64,    /* slots beyond the limit: closing while the next comes */
-    HTTP_OUTPUT_PENDING_MAX = 64 * 1024, /* unsent answer bytes that stop pipelining */
-    HTTP_SEND_SIZE_MAX = 256 * 1024,     /* of an answer sent at once, within a write time-out */
-    HTTP_INPUT_PIPELINED_MAX = 64 * 1024 /* unparsed bytes that stop receiving */
+    HTTP_CONNECTION_SPARE_COUNT = 64, /* slots beyond the limit: closing while the next comes */
+    /* Both leave room for one answer, or receive, more in a buffer of 64 KiB. */
+    HTTP_OUTPUT_PENDING_MAX = 56 * 1024,  /* unsent answer bytes that stop pipelining */
+    HTTP_INPUT_PIPELINED_MAX = 32 * 1024, /* unparsed bytes that stop receiving */
+    HTTP_SEND_SIZE_MAX = 256 * 1024,      /* of an answer sent at once, within a write time-out */
 };
 
 /* Times in milliseconds, sizes in bytes; all positive. */
