@@ -203,30 +203,53 @@ static bool parse_address(struct slice text, struct sockaddr_storage *ret_addres
     return false;
 }
 
+/*
+ * The address must be ours alone. The sockets of a process that was just killed are
+ * closed a little after its end, when the kernel has taken its rings apart.
+ */
+MUST_USE static int wait_for_address(struct app *app, const struct sockaddr_storage *address,
+                                     socklen_t size)
+{
+    int r;
+
+    for (uint32_t i = 0; i < START_TRY_COUNT_MAX; i++) {
+        r = io_probe_address(app->shards[0].shard->io, (const struct sockaddr *)address, size);
+        if (r != -EADDRINUSE)
+            return r;
+        clock_sleep_ms(START_TRY_MS);
+    }
+    return r;
+}
+
 /* Every shard listens on the address; a port of 0 is chosen once, by shard 0. */
 static int listen_on(struct app *app, struct slice text, char *reason, int *ret_exit_code)
 {
     struct sockaddr_storage address;
     socklen_t size;
+    int r;
 
     if (!parse_address(text, &address, &size))
         return fail(reason, ret_exit_code, EXIT_CONFIG,
                     "server.listen: \"%.*s\" is not ADDRESS:PORT with a numeric address",
                     (int)text.size, text.data);
+    r = wait_for_address(app, &address, size);
+    if (r < 0)
+        return fail(reason, ret_exit_code, EXIT_UNAVAILABLE, "cannot listen on %.*s: %s%s",
+                    (int)text.size, text.data, strerror(-r),
+                    r == -EADDRINUSE ? " (another process listens there; choose another port with "
+                                       "--listen)"
+                                     : "");
     for (uint32_t i = 0; i < app->shard_count; i++) {
         struct app_shard *home = &app->shards[i];
-        int fd, r;
+        int fd;
 
         if (home->listener_count == SETTINGS_LISTEN_COUNT_MAX)
             return fail(reason, ret_exit_code, EXIT_CONFIG, "server.listen: at most %d addresses",
                         SETTINGS_LISTEN_COUNT_MAX);
         fd = io_listen(home->shard->io, (struct sockaddr *)&address, size, LISTENER_BACKLOG);
         if (fd < 0)
-            return fail(reason, ret_exit_code, EXIT_UNAVAILABLE, "cannot listen on %.*s: %s%s",
-                        (int)text.size, text.data, strerror(-fd),
-                        fd == -EADDRINUSE ? " (another process listens there; choose another "
-                                            "port with --listen)"
-                                          : "");
+            return fail(reason, ret_exit_code, EXIT_UNAVAILABLE, "cannot listen on %.*s: %s",
+                        (int)text.size, text.data, strerror(-fd));
         r = io_local_address(home->shard->io, fd, &address);
         assert(r == 0);
         listener_init(&home->listeners[home->listener_count++], &home->http, fd);

@@ -43,6 +43,8 @@ enum {
     APP_TEXT_SIZE = 1024,
     APP_CHILD_COUNT_MAX = 6 + SETTINGS_LISTEN_COUNT_MAX,
     APP_TOKEN_BYTES = 32,
+    START_TRY_COUNT_MAX = 20, /* for what a process that was just killed still holds */
+    START_TRY_MS = 100,
 };
 
 /* Readiness of the process, as far as recovery and draining go. */

@@ -164,6 +164,10 @@ int bootstrap_open(struct app *app, const struct app_config *config, char *text,
         return r;
     superblock_config.rng = &rng;
     r = superblock_open(&superblock_config, &app->superblock, reason);
+    for (uint32_t i = 1; r == -EWOULDBLOCK && i < START_TRY_COUNT_MAX; i++) {
+        clock_sleep_ms(START_TRY_MS); /* the holder may be a process that is just ending */
+        r = superblock_open(&superblock_config, &app->superblock, reason);
+    }
     if (r < 0)
         return fail(text, ret_exit_code, exit_code_of(r), reason);
     derive_hash_key(app);

@@ -209,6 +209,16 @@ static void tell_connection(struct intake_request *request)
     actor_timer_start(&intake->actor, &intake->retry_timer, OUTBOX_RETRY_MS);
 }
 
+/* What a refusal of the whole request means for an event that was sound itself. */
+static enum event_status refused_status(enum problem_code code)
+{
+    if (code == PROBLEM_DEDUP_FULL)
+        return EVENT_QUOTA;
+    if (code == PROBLEM_IN_FLIGHT || problem_status(code) == 503)
+        return EVENT_RETRY;
+    return EVENT_INVALID;
+}
+
 static void count_outcomes(const struct intake_request *request)
 {
     const struct intake_metrics *series = &app_of(request->home)->metrics.intake;
@@ -218,7 +228,7 @@ static void count_outcomes(const struct intake_request *request)
         enum event_status status = request->entries[i].status;
 
         if (request->code != PROBLEM_NONE && status <= EVENT_DUPLICATE)
-            status = EVENT_RETRY; /* refused as a whole: nothing of it was stored */
+            status = refused_status(request->code);
         metrics_add(metrics, series->outcome[status], 1);
     }
 }

@@ -5,6 +5,7 @@
 #include "actors/message_types.h"
 #include "contracts/json_string.h"
 #include "contracts/json_writer.h"
+#include "http/media_type.h"
 #include "http/url.h"
 
 /*
@@ -209,7 +210,10 @@ int key_create_on_request(struct exchange *x)
     struct key_note *note = EXCHANGE_NOTE(x, struct key_note);
     struct tenant *tenant = &app_shard_of(x)->tenant;
     struct exchange_problem_options retry = {.retry_after_s = 1};
+    struct exchange_problem_options accept = {
+        .field = {SLICE_LITERAL("accept"), SLICE_LITERAL("application/json")}};
     struct record_key record = {0};
+    struct media_type type;
     struct tenant_request *request;
     struct json_reader reader;
     struct json_value document;
@@ -217,6 +221,10 @@ int key_create_on_request(struct exchange *x)
     const char *detail;
     int r;
 
+    if (x->request->content_type.data != NULL &&
+        (media_type_parse(x->request->content_type, &type) != MEDIA_TYPE_OK ||
+         !media_type_is(&type, SLICE_LITERAL("application/json"))))
+        return exchange_problem(x, PROBLEM_UNSUPPORTED_MEDIA_TYPE, &accept);
     if (x->body.size == 0)
         return exchange_problem(x, PROBLEM_EMPTY_BODY, NULL);
     if (json_read_document(x->body, JSON_DEPTH_DEFAULT, &reader, &document) != JSON_OK)

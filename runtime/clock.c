@@ -1,5 +1,6 @@
 #include "runtime/clock.h"
 
+#include <errno.h>
 #include <time.h>
 
 static void read_system(const struct clock_source *source, uint64_t *ret_mono_ns,
@@ -38,4 +39,13 @@ void clock_update(struct clock *clock)
     assert(mono_ns >= clock->mono_ns);
     clock->mono_ns = mono_ns;
     clock->unix_ms = unix_ms;
+}
+
+void clock_sleep_ms(uint64_t delay_ms)
+{
+    struct timespec left = {.tv_sec = (time_t)(delay_ms / 1000),
+                            .tv_nsec = (long)(delay_ms % 1000 * 1000000)};
+
+    while (nanosleep(&left, &left) < 0 && errno == EINTR) {
+    }
 }

@@ -29,5 +29,9 @@ struct clock {
 /* Borrows source for the life of the clock and takes the first reading. */
 void clock_init(struct clock *clock, const struct clock_source *source);
 
+/* Sleeps so long. For the boot thread and tools while they wait for another process; never a shard.
+ */
+void clock_sleep_ms(uint64_t delay_ms);
+
 /* Reads again. Aborts if monotonic time went back: nothing above can be right then. */
 void clock_update(struct clock *clock);

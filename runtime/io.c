@@ -255,6 +255,11 @@ int io_listen(struct io *io, const struct sockaddr *address, socklen_t size, int
     return io->vtable->listen(io, address, size, backlog);
 }
 
+int io_probe_address(struct io *io, const struct sockaddr *address, socklen_t size)
+{
+    return io->vtable->probe_address != NULL ? io->vtable->probe_address(io, address, size) : 0;
+}
+
 int io_socket(struct io *io, int family)
 {
     assert(family == AF_INET || family == AF_INET6);

@@ -141,6 +141,7 @@ struct io_vtable {
     void (*wake)(struct io *io);
     void (*buffer_release)(struct io *io, uint32_t buffer_index);
     int (*listen)(struct io *io, const struct sockaddr *address, socklen_t size, int backlog);
+    int (*probe_address)(struct io *io, const struct sockaddr *address, socklen_t size);
     int (*socket)(struct io *io, int family);
     int (*local_address)(struct io *io, int fd, struct sockaddr_storage *ret_address);
     int (*peer_address)(struct io *io, int fd, struct sockaddr_storage *ret_address);
@@ -242,6 +243,9 @@ void io_wake(struct io *io);
 
 /* A listening TCP socket (SO_REUSEADDR, SO_REUSEPORT, TCP_NODELAY): descriptor or -errno. */
 MUST_USE int io_listen(struct io *io, const struct sockaddr *address, socklen_t size, int backlog);
+
+/* 0 when nobody listens on the address yet, else -errno. io_listen() would share it silently. */
+MUST_USE int io_probe_address(struct io *io, const struct sockaddr *address, socklen_t size);
 
 /* A TCP socket for io_connect() (TCP_NODELAY): descriptor or -errno. */
 MUST_USE int io_socket(struct io *io, int family);

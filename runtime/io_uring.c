@@ -323,6 +323,8 @@ static void finish(struct uring *uring, struct io_op *op, int32_t value)
     struct io_result result = {.value = value};
 
     list_remove(&op->backend_link); /* its cancel request may still wait */
+    if (op->type == IO_RECV)
+        io_uring_watch_forget(&uring->watch, op);
     if (op->type != IO_CLOSE)
         fd_guard_leave(&uring->fds, op->fd);
     io_op_complete(&uring->io, op, &result);
@@ -593,6 +595,12 @@ static void uring_wake(struct io *io)
 
 /* --- Sockets ---------------------------------------------------------------------------------- */
 
+static int uring_probe_address(struct io *io, const struct sockaddr *address, socklen_t size)
+{
+    (void)io;
+    return socket_probe(address, size);
+}
+
 static int uring_listen(struct io *io, const struct sockaddr *address, socklen_t size, int backlog)
 {
     (void)io;
@@ -712,6 +720,7 @@ static const struct io_vtable URING_VTABLE = {
     .wake = uring_wake,
     .buffer_release = uring_buffer_release,
     .listen = uring_listen,
+    .probe_address = uring_probe_address,
     .socket = uring_socket,
     .local_address = uring_local_address,
     .peer_address = uring_peer_address,

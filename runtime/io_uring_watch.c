@@ -4,9 +4,9 @@
 
 /*
  * An operation knows by a flag of its own that it is noted, so that noting a busy
- * connection again is one test. The flag goes with the operation (arming clears
- * it), the note stays; a note whose operation has begun anew is stale by its
- * generation, so at worst a receive is noted once per arming between two looks.
+ * connection again is one test. An operation that ends is forgotten at once, because
+ * its memory may be given back: a search through the notes, once in the life of a
+ * connection and only when it ends soon after a delivery.
  *
  * Why the notes are looked at together, after a while, and not one by one after
  * each delivery: a busy connection delivers thousands of times a second, and only
@@ -41,6 +41,24 @@ bool io_uring_watch_add(struct io_uring_watch *watch, struct io_op *op)
     watch->notes[watch->note_count++] = io_uring_entry_user_data(op);
     op->flags |= IO_URING_RECV_NOTED;
     return true;
+}
+
+void io_uring_watch_forget(struct io_uring_watch *watch, struct io_op *op)
+{
+    uint64_t note = io_uring_entry_user_data(op);
+
+    watch_check(watch);
+    if ((op->flags & IO_URING_RECV_NOTED) == 0)
+        return;
+    op->flags &= ~(uint32_t)IO_URING_RECV_NOTED;
+    for (uint32_t i = 0; i < watch->note_count; i++) {
+        if (watch->notes[i] != note)
+            continue;
+        watch->notes[i] = watch->notes[--watch->note_count];
+        break;
+    }
+    if (watch->note_count == 0)
+        watch->due_ns = 0;
 }
 
 uint64_t io_uring_watch_left_ns(struct io_uring_watch *watch, uint64_t now_ns)

@@ -41,6 +41,9 @@ void io_uring_watch_init(struct io_uring_watch *watch);
 /* Notes an armed receive; one that is noted already is so once. False when no room is left. */
 MUST_USE bool io_uring_watch_add(struct io_uring_watch *watch, struct io_op *op);
 
+/* op has ended or is about to: no note of it stays. op must not have been armed again. */
+void io_uring_watch_forget(struct io_uring_watch *watch, struct io_op *op);
+
 /* True while nothing is noted; then nobody needs to know the time. */
 static inline bool io_uring_watch_is_empty(const struct io_uring_watch *watch)
 {

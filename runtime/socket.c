@@ -53,6 +53,23 @@ int socket_listen(const struct sockaddr *address, socklen_t size, int backlog)
     return fd;
 }
 
+int socket_probe(const struct sockaddr *address, socklen_t size)
+{
+    int fd, r;
+
+    assert(address != NULL);
+    fd = socket_new(address->sa_family);
+    if (fd < 0)
+        return fd;
+    r = set_option(fd, SOL_SOCKET, SO_REUSEADDR);
+    if (r == 0 && address->sa_family == AF_INET6)
+        r = set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY);
+    if (r == 0 && bind(fd, address, size) < 0)
+        r = -errno;
+    close(fd);
+    return r;
+}
+
 int socket_local_address(int fd, struct sockaddr_storage *ret_address)
 {
     struct sockaddr_storage address = {0};

@@ -12,6 +12,12 @@
 #include "runtime/base.h"
 
 /*
+ * 0 when the address is free for us alone, else -errno. A listening socket shares its
+ * address with every other that has SO_REUSEPORT, another process's too: ask first.
+ */
+MUST_USE int socket_probe(const struct sockaddr *address, socklen_t size);
+
+/*
  * A listening socket with SO_REUSEADDR, SO_REUSEPORT and TCP_NODELAY, which the
  * accepted ones inherit; an IPv6 address takes IPv6 only. Descriptor or -errno.
  */

@@ -106,7 +106,7 @@ static char *print(void)
     return text;
 }
 
-TestSuite(config, .init = setup, .fini = teardown, .timeout = 10);
+TestSuite(config, .init = setup, .fini = teardown, .timeout = 60);
 
 Test(config, starts_with_the_defaults)
 {

@@ -244,3 +244,21 @@ Test(io_uring_watch, aborts_when_what_it_shall_note_is_not_armed, .signal = SIGA
     one.op.state = IO_OP_IDLE;
     cr_assert(io_uring_watch_add(&watch, &one.op));
 }
+
+Test(io_uring_watch, does_not_touch_an_operation_that_has_ended)
+{
+    static struct receiver receivers[2];
+    struct io_op *const *ops;
+
+    receiver_open(&receivers[0]);
+    receiver_open(&receivers[1]);
+    add(&receivers[0].op);
+    add(&receivers[1].op);
+    io_uring_watch_forget(&watch, &receivers[0].op);
+    memset(&receivers[0], 0xff, sizeof(receivers[0])); /* its slot belongs to somebody else */
+    close(receivers[1].peer);
+    cr_assert(eq(u32, look(&ops), 1));
+    cr_expect(eq(ptr, ops[0], &receivers[1].op));
+    io_uring_watch_forget(&watch, &receivers[1].op);
+    cr_expect(io_uring_watch_is_empty(&watch));
+}
