@@ -131,12 +131,16 @@ static void apply(struct tenant *tenant, const struct tenant_request *request)
     keeper_try_ready(&tenant->home->keeper);
 }
 
+static void try_copy(struct tenant *tenant);
+
 static void on_durable(struct journal_append *append, enum journal_outcome outcome)
 {
     struct tenant_request *request = container_of(append, struct tenant_request, append);
     struct tenant *writer = writer_of(request->home);
     struct app *app = writer->home->app;
 
+    assert(writer->changing_count > 0);
+    writer->changing_count--;
     if (request->operation == TENANT_CREATE)
         writer->creating_count--;
     if (outcome == JOURNAL_OUTCOME_UNKNOWN) {
@@ -151,6 +155,8 @@ static void on_durable(struct journal_append *append, enum journal_outcome outco
                     MSG_TENANT_APPLY, 0, request);
     if (request->waiting_count == 0)
         finish_change(writer, request);
+    if (writer->copy_waits && writer->changing_count == 0)
+        try_copy(writer);
 }
 
 /* Completes the record of a revocation, and checks what only shard 0 can. */
@@ -192,6 +198,7 @@ static void on_change(struct tenant *writer, struct tenant_request *request)
     r = keeper_append(&writer->home->keeper, &request->append, &request->journal_record, 1,
                       JOURNAL_IMPORTANT);
     if (r == JOURNAL_OK) {
+        writer->changing_count++;
         if (request->operation == TENANT_CREATE)
             writer->creating_count++;
         return;
@@ -202,43 +209,66 @@ static void on_change(struct tenant *writer, struct tenant_request *request)
 
 /* --- copying forward ------------------------------------------------------ */
 
+static bool is_in_segment(const struct keyring_key *key, uint64_t seq)
+{
+    struct journal_location location = {key->location};
+
+    return location.bits != 0 && journal_location_seq(location) == seq;
+}
+
 static void on_copied(struct journal_append *append, enum journal_outcome outcome)
 {
     struct tenant *tenant = container_of(append, struct tenant, copy_append);
-    uint32_t copied = 0;
 
     if (outcome == JOURNAL_OUTCOME_UNKNOWN)
         return; /* the process is ending */
-    for (uint32_t i = 0; i < tenant->keyring.count; i++) {
-        struct journal_location location = {tenant->keyring.keys[i].location};
+    for (uint32_t i = 0; i < tenant->copy_count; i++) {
+        struct keyring_key *key = &tenant->keyring.keys[tenant->copy_slots[i]];
 
-        if (location.bits != 0 && journal_location_seq(location) == tenant->copy_seq) {
-            assert(copied < tenant->copy_count);
-            tenant->keyring.keys[i].location = tenant->copy_records[copied++].location.bits;
-        }
+        assert(is_in_segment(key, tenant->copy_seq)); /* changes after the copy come after it */
+        key->location = tenant->copy_records[i].location.bits;
     }
-    keeper_retire_done(&tenant->home->keeper, TENANT_LOG, tenant->copy_seq);
+    try_copy(tenant);
 }
 
+/* Chooses the next keys to be copied; there may be none left. */
+static void fill_copy(struct tenant *tenant)
+{
+    tenant->copy_count = 0;
+    for (uint32_t i = 0; i < tenant->keyring.count; i++) {
+        struct keyring_key *key = &tenant->keyring.keys[i];
+        uint32_t n = tenant->copy_count;
+
+        if (!is_in_segment(key, tenant->copy_seq))
+            continue;
+        if (n == TENANT_COPY_COUNT_MAX)
+            return;
+        tenant->copy_slots[n] = (uint16_t)i;
+        tenant->copy_parts[n] = (struct slice){(const char *)&key->record, sizeof(key->record)};
+        tenant->copy_records[n] = (struct journal_record){.type = RECORD_KEY,
+                                                          .version = RECORD_VERSION,
+                                                          .parts = &tenant->copy_parts[n],
+                                                          .part_count = 1};
+        tenant->copy_count++;
+    }
+}
+
+/*
+ * A change that is in the journal but not in the keyring yet must not be followed by a
+ * copy of the key as it was: recovery would take that for the last word, and a
+ * revocation would be undone. So the copy waits until the keyring is up to date.
+ */
 static void try_copy(struct tenant *tenant)
 {
     int r;
 
-    tenant->copy_count = 0;
-    for (uint32_t i = 0; i < tenant->keyring.count; i++) {
-        struct keyring_key *key = &tenant->keyring.keys[i];
-        struct journal_location location = {key->location};
-
-        if (location.bits == 0 || journal_location_seq(location) != tenant->copy_seq)
-            continue;
-        tenant->copy_parts[tenant->copy_count] =
-            (struct slice){(const char *)&key->record, sizeof(key->record)};
-        tenant->copy_records[tenant->copy_count] =
-            (struct journal_record){.type = RECORD_KEY,
-                                    .version = RECORD_VERSION,
-                                    .parts = &tenant->copy_parts[tenant->copy_count],
-                                    .part_count = 1};
-        tenant->copy_count++;
+    tenant->copy_waits = tenant->changing_count > 0;
+    if (tenant->copy_waits)
+        return;
+    fill_copy(tenant);
+    if (tenant->copy_count == 0) {
+        keeper_retire_done(&tenant->home->keeper, TENANT_LOG, tenant->copy_seq);
+        return;
     }
     tenant->copy_append.on_durable = on_copied;
     r = keeper_append(&tenant->home->keeper, &tenant->copy_append, tenant->copy_records,
@@ -252,11 +282,8 @@ bool tenant_copy_forward(struct tenant *tenant, uint32_t log, uint64_t seq)
     bool any = false;
 
     assert(log == TENANT_LOG);
-    for (uint32_t i = 0; i < tenant->keyring.count; i++) {
-        struct journal_location location = {tenant->keyring.keys[i].location};
-
-        any |= location.bits != 0 && journal_location_seq(location) == seq;
-    }
+    for (uint32_t i = 0; i < tenant->keyring.count; i++)
+        any |= is_in_segment(&tenant->keyring.keys[i], seq);
     if (!any)
         return false;
     tenant->copy_seq = seq;
@@ -358,17 +385,11 @@ int tenant_init(struct tenant *tenant, struct app_shard *home)
     r = keyring_init(&tenant->keyring, &home->shard->rng);
     if (r < 0)
         return r;
-    tenant->copy_records = calloc(KEYRING_KEY_COUNT_MAX, sizeof(*tenant->copy_records));
-    tenant->copy_parts = calloc(KEYRING_KEY_COUNT_MAX, sizeof(*tenant->copy_parts));
-    if (tenant->copy_records == NULL || tenant->copy_parts == NULL)
-        return -ENOMEM;
     return pool_init(&tenant->requests, "tenant requests", sizeof(struct tenant_request),
                      TENANT_REQUEST_COUNT_MAX);
 }
 
 void tenant_deinit(struct tenant *tenant)
 {
-    free(tenant->copy_records);
-    free(tenant->copy_parts);
     pool_abandon(&tenant->requests);
 }

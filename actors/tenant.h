@@ -18,6 +18,8 @@ enum {
     TENANT_MAGIC = 0x54454e41,
     TENANT_LOG = 0,
     TENANT_REQUEST_COUNT_MAX = 64, /* per shard, in flight */
+    TENANT_COPY_COUNT_MAX =
+        128, /* keys copied forward by one append, so that any segment has room */
     TENANT_SECRET_BYTES = 24,
     TENANT_SECRET_SIZE_MAX = 64,
 };
@@ -56,13 +58,16 @@ struct tenant {
     struct outbox outbox;
     struct pool requests;
     struct keyring keyring;
-    uint32_t creating_count; /* shard 0: appended, not applied yet */
-    /* Copying keys out of a segment that is about to be dropped. */
+    uint32_t changing_count; /* shard 0: changes appended, not applied yet */
+    uint32_t creating_count; /* those of them that add a key */
+    /* Copying keys out of a segment that is about to be dropped, some at a time. */
     struct journal_append copy_append;
-    struct journal_record *copy_records;
-    struct slice *copy_parts;
+    struct journal_record copy_records[TENANT_COPY_COUNT_MAX];
+    struct slice copy_parts[TENANT_COPY_COUNT_MAX];
+    uint16_t copy_slots[TENANT_COPY_COUNT_MAX];
     uint32_t copy_count;
     uint64_t copy_seq;
+    bool copy_waits; /* until the changes in flight are applied */
     struct timer copy_timer;
 };
 
