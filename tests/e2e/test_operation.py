@@ -259,6 +259,22 @@ class Commands(Case):
         self.assertIn(str(port), server.log())
         self.assertRegex(server.log().lower(), r"in use")
 
+    def test_two_servers_do_not_share_a_port(self):
+        """Both would listen with SO_REUSEPORT, and the kernel would let them."""
+        first = self.server()
+        second = self.unstarted(port=first.port).spawn()
+        self.assertEqual(second.wait_exit(), EX_UNAVAILABLE, second.log_tail())
+        self.assertRegex(second.log().lower(), r"in use")
+        self.assertEqual(first.stop(), 0)
+
+    def test_a_start_right_after_kill_9_waits_for_lock_and_port(self):
+        first = self.server()
+        stored = self.post_ok(first, event())
+        first.process.kill()  # and not waited for
+        second = self.server(data=first.data, port=first.port)
+        self.assertIsNotNone(self.stored(second, stored["event_id"]))
+        self.assertEqual(second.stop(), 0)
+
     def test_a_second_process_on_the_same_data_is_refused(self):
         first = self.server()
         second = self.unstarted(data=first.data).spawn()
