@@ -262,7 +262,8 @@ class Commands(Case):
     def test_two_servers_do_not_share_a_port(self):
         """Both would listen with SO_REUSEPORT, and the kernel would let them."""
         first = self.server()
-        second = self.unstarted(port=first.port).spawn()
+        other = os.path.join(self.directory, "other")
+        second = self.unstarted(data=other, port=first.port).spawn()
         self.assertEqual(second.wait_exit(), EX_UNAVAILABLE, second.log_tail())
         self.assertRegex(second.log().lower(), r"in use")
         self.assertEqual(first.stop(), 0)
