@@ -476,23 +476,6 @@ int batch_on_request(struct exchange *x)
 
 /* --- answers -------------------------------------------------------------- */
 
-static struct slice status_name(enum event_status status)
-{
-    switch (status) {
-    case EVENT_ACCEPTED:
-        return SLICE_LITERAL("accepted");
-    case EVENT_DUPLICATE:
-        return SLICE_LITERAL("duplicate");
-    case EVENT_INVALID:
-        return SLICE_LITERAL("invalid");
-    case EVENT_QUOTA:
-        return SLICE_LITERAL("quota");
-    case EVENT_RETRY:
-        return SLICE_LITERAL("retry");
-    }
-    return SLICE_LITERAL("retry");
-}
-
 /* One line of the answer: from the entries, or from the stored first answer. */
 struct answer_line {
     struct slice event_id;
@@ -553,7 +536,7 @@ static void write_results(const struct intake_request *request, struct json_writ
             json_writer_string(writer, line.event_id);
         }
         json_writer_key(writer, SLICE_LITERAL("status"));
-        json_writer_string(writer, status_name(line.status));
+        json_writer_string(writer, record_status_name(line.status));
         if (!line_was_stored(line)) {
             json_writer_key(writer, SLICE_LITERAL("code"));
             json_writer_string(writer, problem_code_name(line.code));

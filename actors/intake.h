@@ -30,15 +30,6 @@ enum {
 struct app_shard;
 struct intake;
 
-/* What became of one event of a request; the words of the wire are in event_routes.c. */
-enum event_status {
-    EVENT_ACCEPTED,
-    EVENT_DUPLICATE,
-    EVENT_INVALID,
-    EVENT_QUOTA,
-    EVENT_RETRY,
-};
-
 /* One event, or the Idempotency-Key, of a request. */
 struct intake_entry {
     struct dedup_key key;

@@ -20,3 +20,21 @@ enum problem_code record_claim_problem(uint8_t number)
     return number > 0 && number < ARRAY_COUNT(CLAIM_CODES) ? CLAIM_CODES[number]
                                                            : PROBLEM_INTERNAL_ERROR;
 }
+
+struct slice record_status_name(uint32_t status)
+{
+    switch (status) {
+    case EVENT_ACCEPTED:
+        return SLICE_LITERAL("accepted");
+    case EVENT_DUPLICATE:
+        return SLICE_LITERAL("duplicate");
+    case EVENT_INVALID:
+        return SLICE_LITERAL("invalid");
+    case EVENT_QUOTA:
+        return SLICE_LITERAL("quota");
+    case EVENT_RETRY:
+        return SLICE_LITERAL("retry");
+    default:
+        return SLICE_LITERAL("unknown");
+    }
+}

@@ -61,6 +61,15 @@ struct record_claim {
     char project[TENANT_NAME_SIZE_MAX];
 };
 
+/* What became of one event of a request. On disk: only ever append. */
+enum event_status {
+    EVENT_ACCEPTED,
+    EVENT_DUPLICATE,
+    EVENT_INVALID,
+    EVENT_QUOTA,
+    EVENT_RETRY,
+};
+
 /* One line of the answer that a repeated request gets again. */
 struct record_claim_event {
     char event_id[UUID_TEXT_SIZE];
@@ -104,3 +113,6 @@ uint8_t record_claim_code(enum problem_code code);
 
 /* Back; PROBLEM_INTERNAL_ERROR for a number that this version does not know. */
 enum problem_code record_claim_problem(uint8_t number);
+
+/* The word for a status in answers and dumps; "unknown" for a number of a later version. */
+struct slice record_status_name(uint32_t status);

@@ -73,24 +73,6 @@ static bool write_event(struct slice payload, struct json_writer *writer)
     return true;
 }
 
-static struct slice status_name(uint8_t status)
-{
-    switch (status) {
-    case EVENT_ACCEPTED:
-        return SLICE_LITERAL("accepted");
-    case EVENT_DUPLICATE:
-        return SLICE_LITERAL("duplicate");
-    case EVENT_INVALID:
-        return SLICE_LITERAL("invalid");
-    case EVENT_QUOTA:
-        return SLICE_LITERAL("quota");
-    case EVENT_RETRY:
-        return SLICE_LITERAL("retry");
-    default:
-        return SLICE_LITERAL("unknown");
-    }
-}
-
 static void write_claim_event(const struct record_claim_event *event, struct json_writer *writer)
 {
     json_writer_begin_object(writer);
@@ -98,7 +80,7 @@ static void write_claim_event(const struct record_claim_event *event, struct jso
     if (event->event_id[0] != '\0')
         write_text(writer, SLICE_LITERAL("event_id"),
                    (struct slice){event->event_id, UUID_TEXT_SIZE});
-    write_text(writer, SLICE_LITERAL("status"), status_name(event->status));
+    write_text(writer, SLICE_LITERAL("status"), record_status_name(event->status));
     if (event->code != 0)
         write_text(writer, SLICE_LITERAL("code"),
                    problem_code_name(record_claim_problem(event->code)));
