@@ -5,7 +5,6 @@
  */
 #include "tools/record_dump.h"
 
-#include "actors/intake.h"
 #include "actors/record.h"
 #include "contracts/json_reader.h"
 
