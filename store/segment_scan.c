@@ -18,6 +18,7 @@
 enum {
     CHUNK_SIZE = 2 << 20,
     STREAM_SIZE = JOURNAL_GROUP_SIZE_MAX + 2 * CHUNK_SIZE,
+    READ_REPEAT_MAX = 8, /* reads that end inside a block, in one call */
 };
 
 static const size_t BLOCK_ENDS_SIZE = SEGMENT_BLOCK_COUNT_MAX * sizeof(uint64_t);
@@ -94,6 +95,9 @@ void segment_scan_begin(struct segment_scan *scan, int fd, uint64_t file_size,
 int64_t segment_scan_read(struct disk *disk, int fd, char *data, uint64_t size, uint64_t offset)
 {
     uint64_t done = 0;
+    uint32_t short_count = 0;
+    uint64_t file_size;
+    int r;
 
     assert(size % SEGMENT_BLOCK_SIZE == 0);
     assert(offset % SEGMENT_BLOCK_SIZE == 0);
@@ -103,8 +107,16 @@ int64_t segment_scan_read(struct disk *disk, int fd, char *data, uint64_t size, 
         if (count < 0)
             return count;
         done += (uint64_t)count / SEGMENT_BLOCK_SIZE * SEGMENT_BLOCK_SIZE;
-        if (count < SEGMENT_BLOCK_SIZE)
-            break; /* the end of the file, or a last block that is not whole */
+        if (count >= SEGMENT_BLOCK_SIZE)
+            continue;
+        /* Not a whole block: the end, or a read that stopped early. That is no end of the log. */
+        r = disk_size(disk, fd, &file_size);
+        if (r < 0)
+            return r;
+        if (offset + done + SEGMENT_BLOCK_SIZE > file_size)
+            break;
+        if (++short_count > READ_REPEAT_MAX)
+            return -EIO;
     }
     return (int64_t)done;
 }

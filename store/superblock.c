@@ -235,16 +235,23 @@ MUST_USE static int create(const struct superblock_config *config, const char *p
 MUST_USE static int load(struct disk *disk, int fd, struct superblock *superblock)
 {
     char *sectors = NULL;
-    int64_t size;
+    uint64_t done = 0;
     int r;
 
     r = memory_map(SUPERBLOCK_SIZE, &sectors);
     if (r < 0)
         return r;
-    size = disk_read(disk, fd, sectors, SUPERBLOCK_SIZE, 0);
-    if (size < 0)
-        r = (int)size;
-    else if (!choose(sectors, superblock))
+    /* A copy that was not read must not count as damaged: another, older one might win. */
+    while (done < SUPERBLOCK_SIZE) {
+        int64_t size = disk_read(disk, fd, sectors + done, SUPERBLOCK_SIZE - done, done);
+
+        if (size < 0)
+            r = (int)size;
+        if (size <= 0)
+            break;
+        done += (uint64_t)size;
+    }
+    if (r == 0 && !choose(sectors, superblock))
         r = -EBADMSG;
     memory_unmap(&sectors, SUPERBLOCK_SIZE);
     return r;

@@ -13,6 +13,17 @@
  * events over four segments than in one that never leaves its first.
  */
 
+/* Keeps the latest error, so that an assertion can say why the process ended. */
+static void on_log_line(struct runtime_hooks *hooks, uint32_t shard_index, const char *data,
+                        size_t size)
+{
+    struct weir *weir = container_of(hooks, struct weir, hooks);
+
+    (void)shard_index;
+    if (memmem(data, size, "\"error\"", 7) != NULL)
+        snprintf(weir->text, sizeof(weir->text), "%.*s", (int)size, data);
+}
+
 static const uint64_t STOP_LIMIT_MS = 60000; /* of simulated time, for an orderly stop */
 static const uint64_t READY_LIMIT_MS = 120000;
 
@@ -46,6 +57,7 @@ void weir_begin(struct weir *weir, uint64_t seed, uint32_t shard_count)
     weir->laptop = sim_host_new(weir->world, "laptop");
     weir->shard_count = shard_count;
     list_init(&weir->clients);
+    weir->hooks.log_out = on_log_line;
     sim_driver_init(&weir->driver, weir->world);
     cr_assert(eq(int, io_sim_new(weir->laptop, &weir->laptop_io), 0));
     sim_driver_add_io(&weir->driver, weir->laptop_io);
@@ -86,6 +98,7 @@ bool weir_try_start(struct weir *weir, int *ret_exit_code)
         .settings = &weir->settings,
         .disk = sim_host_disk(weir->server),
         .clock_source = &weir->world->clock_source,
+        .hooks = &weir->hooks,
         .shard_count = weir->shard_count,
         .log_level = LOG_WARN,
         .simulated = true,
@@ -96,16 +109,16 @@ bool weir_try_start(struct weir *weir, int *ret_exit_code)
         .io_new = sim_driver_io_new,
         .app = &weir->app,
     };
-    char text[APP_TEXT_SIZE] = "";
     int r;
 
     cr_assert(not(weir->is_running));
     memset(&weir->app, 0, sizeof(weir->app));
     sim_driver_name_host(weir->server);
-    r = app_new(&config, text, ret_exit_code);
+    weir->text[0] = '\0';
+    r = app_new(&config, weir->text, ret_exit_code);
     if (r == 0) {
         runtime_freeze_metrics(weir->app.runtime);
-        r = app_recover(&weir->app, text, ret_exit_code);
+        r = app_recover(&weir->app, weir->text, ret_exit_code);
     }
     if (r < 0) {
         clear_failed_start(weir);
@@ -120,8 +133,8 @@ void weir_start(struct weir *weir)
 {
     int exit_code = 0;
 
-    cr_assert(weir_try_start(weir, &exit_code), "seed %lu: the start failed with %d", weir->seed,
-              exit_code);
+    cr_assert(weir_try_start(weir, &exit_code), "seed %lu: the start failed with %d: %s",
+              weir->seed, exit_code, weir->text);
 }
 
 static void forget_process(struct weir *weir)

@@ -50,6 +50,8 @@ struct weir {
     struct sockaddr_in address;
     uint32_t shard_count; /* of the next start */
     bool is_running;
+    char text[APP_TEXT_SIZE]; /* why the latest start failed, or the latest error line */
+    struct runtime_hooks hooks;
     struct sim_goal goal;
     bool (*is_reached)(void);
     struct list_node clients; /* struct weir_client.link */
