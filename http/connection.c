@@ -19,13 +19,21 @@
  * are answered one at a time; pipelined ones wait in the input buffer, and when
  * that is long the connection stops receiving, which closes the TCP window.
  *
- * One timer serves all states. It is armed when a deadline comes sooner than the
- * time it is armed for, and looks at the deadline when it fires, so a busy
- * keep-alive connection hardly ever touches the wheel.
+ * There are two deadlines: that of the state above, and that of the send in flight,
+ * which every state may have and which ends the connection at once. One timer serves
+ * both. It is armed when a deadline comes sooner than the time it is armed for, and
+ * looks at the deadlines when it fires, so a busy keep-alive connection hardly ever
+ * touches the wheel.
  *
  * A refused request (4xx before its body was read) ends the connection gently:
  * the answer and FIN go out first, what the peer still sends is read and thrown
  * away for a bounded time, so that the answer is not lost to a reset.
+ *
+ * Asked to stop, or while the server drains, it finishes the request that has begun,
+ * says Connection: close, and goes; with nothing to do it goes at once.
+ *
+ * Whatever a handler may lose by a panic stands in the struct before the handler is
+ * called, for release() to find: the lent receive buffer and the decoded body.
  */
 
 enum processed {

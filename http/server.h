@@ -12,7 +12,6 @@
 #include "http/response_head.h"
 #include "http/router.h"
 #include "runtime/buffer.h"
-#include "runtime/limits.h"
 #include "runtime/shard.h"
 #include "runtime/supervisor.h"
 
@@ -92,7 +91,3 @@ uint32_t http_status_index(uint32_t status);
 
 /* The Date value of this second. */
 struct slice http_server_date(struct http_server *server);
-
-/* Adds one line per pool to the printed sum of limits. */
-void http_server_limits(const struct http_limits *limits, uint32_t shard_count,
-                        struct limits *lines);

@@ -27,6 +27,7 @@ enum {
 
 struct note {
     bool holds;
+    bool is_settled; /* given back, or abandoned: nothing may come after that */
     uint32_t size;
     char text[FIXTURE_SLOW_SIZE_MAX];
 };
@@ -65,6 +66,7 @@ static void give(struct exchange *x)
 
     assert(note->holds);
     note->holds = false;
+    note->is_settled = true;
     fixture_of(x)->given_count++;
 }
 
@@ -72,11 +74,10 @@ static void on_abandon(struct exchange *x)
 {
     struct note *note = EXCHANGE_NOTE(x, struct note);
 
-    if (note->holds)
-        fixture_of(x)->abandon_count++;
-    else
-        fixture_of(x)->stale_count++;
+    fixture_of(x)->stale_count += note->is_settled;
+    fixture_of(x)->abandon_count += note->holds; /* nothing, when the body was still to come */
     note->holds = false;
+    note->is_settled = true;
 }
 
 /* --- handlers ---------------------------------------------------------------- */
@@ -351,6 +352,8 @@ static void work_off(struct fixture_helper *helper)
 
         if (!is_due || !send_answer(helper, &helper->work[i]))
             helper->work[kept_count++] = helper->work[i];
+        else if (helper->fixture->twice)
+            (void)send_answer(helper, &helper->work[i]);
     }
     helper->work_count = kept_count;
 }
@@ -459,6 +462,15 @@ static void start_shard(struct fixture *f, uint32_t index)
     start_tree(home);
 }
 
+static void on_log(struct runtime_hooks *hooks, uint32_t shard_index, const char *data, size_t size)
+{
+    struct fixture *f = container_of(hooks, struct fixture, hooks);
+
+    assert(shard_index < f->options.shard_count);
+    for (size_t i = 0; i < size; i++)
+        f->log_line_count += data[i] == '\n';
+}
+
 static void start_server(struct fixture *f)
 {
     struct runtime_config config = {
@@ -470,9 +482,11 @@ static void start_server(struct fixture *f)
         .log_level = LOG_ERROR,
         .simulated = true,
         .seed = rng_next(&f->world->rng),
+        .hooks = &f->hooks,
         .io_new = sim_driver_io_new,
     };
 
+    f->hooks.log_out = on_log;
     cr_assert(eq(int, metrics_registry_new(&f->registry), 0));
     http_metrics_register(&f->metrics, f->registry, &router);
     config.registry = f->registry;

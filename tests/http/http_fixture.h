@@ -98,13 +98,17 @@ struct fixture {
     struct fixture_shard *shards;
     struct list_node clients;
 
-    bool held; /* helpers keep their work */
+    bool held;  /* helpers keep their work */
+    bool twice; /* helpers answer everything twice */
     bool has_ended;
     uint32_t request_count; /* handlers called with a whole request */
     uint32_t taken_count;   /* resources that handlers took ... */
     uint32_t given_count;   /* ... gave back themselves ... */
     uint32_t abandon_count; /* ... and gave back by on_abandon */
-    uint32_t stale_count;   /* on_abandon had nothing to give back */
+    uint32_t stale_count;   /* on_abandon came twice, or after the answer */
+
+    uint32_t log_line_count; /* of errors */
+    struct runtime_hooks hooks;
 
     struct sim_goal goal; /* private to http_fixture.c, with the next two */
     struct raw_client *goal_client;

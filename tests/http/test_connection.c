@@ -96,6 +96,29 @@ Test(connection, answers_pipelined_requests_in_their_order_though_some_wait_for_
     }
 }
 
+Test(connection, takes_no_notice_of_an_answer_that_comes_twice)
+{
+    enum { COUNT = 30 };
+
+    for (uint64_t seed = 1; seed <= SEED_COUNT; seed++) {
+        struct fixture *f = begin_cutting(seed);
+        struct raw_client *client = fixture_connect(f);
+        char text[32];
+
+        f->twice = true;
+        for (uint32_t i = 0; i < COUNT; i++)
+            raw_client_post(client, "/slow", "", text, number_text(text, i));
+        fixture_until_answers(f, client, COUNT);
+        for (uint32_t i = 0; i < COUNT; i++) {
+            (void)number_text(text, i);
+            cr_assert(raw_client_next_is(client, 200, text), "seed %lu, answer %u", seed, i);
+        }
+        fixture_run_for(f, 10);
+        cr_assert(eq(sz, raw_client_unread_size(client), 0));
+        fixture_end(&f);
+    }
+}
+
 Test(connection, reads_a_request_that_is_cut_anywhere)
 {
     static const char text[] = "GET /hello HTTP/1.1\r\nHost: weir\r\nX-Field: value\r\n\r\n"

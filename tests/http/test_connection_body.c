@@ -181,11 +181,17 @@ Test(connection_body, does_not_say_100_continue_when_there_is_nothing_to_wait_fo
     raw_client_send_text(client, "POST /echo HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n"
                                  "Content-Length: 4\r\n\r\nbody"
                                  "POST /echo HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n"
-                                 "Content-Length: 0\r\n\r\n");
+                                 "Content-Length: 0\r\n\r\n"
+                                 "POST /echo HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n"
+                                 "Content-Length: 4\r\n\r\nbe"); /* it does not wait */
     f->laptop->faults.split.chance_ppm = 0;
     fixture_until_answers(f, client, 2);
+    fixture_run_for(f, 10);
+    raw_client_send_text(client, "gun");
+    fixture_until_answers(f, client, 3);
     cr_assert(raw_client_next_is(client, 200, "body"));
     cr_assert(raw_client_next_is(client, 200, ""));
+    cr_assert(raw_client_next_is(client, 200, "begu"));
     fixture_end(&f);
 }
 

@@ -160,6 +160,12 @@ Test(connection_end, gives_a_large_answer_as_many_write_time_outs_as_it_is_long)
     fixture_until_answers(f, client, 1);
     cr_assert(next_status_is(client, 200));
     cr_assert(gt(u64, f->world->mono_ns, SIM_START_MONO_NS + 9000000000));
+    /* And is idle as long as others, from the last byte on. */
+    fixture_run_for(f, 5200);
+    cr_assert(not(client->saw_end));
+    f->server->faults.net_latency_ns = (struct sim_range){10000, 200000};
+    fixture_run_for(f, 1500);
+    cr_assert(client->saw_end);
     fixture_end(&f);
 }
 
@@ -399,6 +405,7 @@ Test(connection_end, loses_only_the_connection_whose_handler_fails)
             cr_assert(eq(u32, fixture_lent_count(f), 0), "seed %lu, %u", seed, i);
         }
         cr_assert(eq(u32, f->abandon_count, 12), "seed %lu", seed);
+        cr_assert(gt(u32, f->log_line_count, 0), "seed %lu", seed);
         fixture_run_for(f, 10);
         cr_assert(eq(u32, fixture_connection_count(f), 1), "seed %lu", seed);
         cr_assert(eq(u64, fixture_buffer_used(f), 0), "seed %lu", seed);
@@ -611,6 +618,7 @@ Test(connection_end, closes_without_an_answer_when_there_is_no_buffer_for_one)
         cr_assert(eq(sz, other->in_size, 0), "seed %lu", seed);
         cr_assert(raw_client_next_is(reader, 200, "hello"), "seed %lu", seed);
         cr_assert(eq(u32, f->abandon_count, 1), "seed %lu", seed);
+        cr_assert(eq(u32, f->log_line_count, 0), "seed %lu", seed); /* overload is no failure */
         fixture_end(&f);
     }
 }

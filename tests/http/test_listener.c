@@ -197,6 +197,9 @@ Test(listener, goes_on_after_descriptors_ran_out)
             fixture_until_answers(f, clients[i], 1);
             cr_assert(raw_client_next_is(clients[i], 200, "asked"), "seed %lu, %u", seed, i);
         }
+        /* Idle ones have made room; nobody waited until their time was over. */
+        cr_assert(lt(u64, f->world->mono_ns, SIM_START_MONO_NS + 3000000000), "seed %lu", seed);
+        cr_assert(gt(u64, fixture_metric(f, f->metrics.connections_evicted), 0), "seed %lu", seed);
         fixture_end(&f);
     }
 }
