@@ -26,6 +26,7 @@ static void on_log_line(struct runtime_hooks *hooks, uint32_t shard_index, const
 
 static const uint64_t STOP_LIMIT_MS = 60000; /* of simulated time, for an orderly stop */
 static const uint64_t READY_LIMIT_MS = 120000;
+static const uint64_t ANSWER_LIMIT_MS = 60000;
 
 static void fill_settings(struct weir *weir)
 {
@@ -235,7 +236,14 @@ static void on_done(struct sim_http_request *request)
 {
     struct weir_client *client = container_of(request, struct weir_client, request);
 
-    client->on_answer(client);
+    if (client->on_answer != NULL) {
+        client->on_answer(client);
+        return;
+    }
+    client->is_answered = true;
+    if (!request->lost)
+        memcpy(client->answer, request->body, request->body_size);
+    request->body = client->answer; /* others' answers may come before the caller looks */
 }
 
 void weir_client_init(struct weir_client *client, struct weir *weir, uint32_t index,
@@ -270,6 +278,21 @@ void weir_client_call(struct weir_client *client, const struct weir_call *call, 
     cr_assert(lt(int, size, WEIR_REQUEST_SIZE_MAX));
     client->request.size = (uint32_t)size;
     sim_http_client_submit(&client->http, &client->request);
+}
+
+uint32_t weir_ask(struct weir_client *client, const struct weir_call *call, const char *body)
+{
+    struct weir *weir = client->weir;
+
+    cr_assert(client->on_answer == NULL);
+    client->is_answered = false;
+    weir_client_call(client, call, body);
+    for (uint64_t i = 0; i < ANSWER_LIMIT_MS * 10 && !client->is_answered; i++)
+        cr_assert(eq(int, sim_driver_run_for(&weir->driver, 100000), SIM_REACHED), "seed %lu: %s",
+                  weir->seed, weir->text);
+    cr_assert(client->is_answered, "seed %lu: %s is not answered", weir->seed, call->path);
+    cr_assert(not(client->request.lost), "seed %lu: %s is lost", weir->seed, call->path);
+    return client->request.status;
 }
 
 void weir_write_id(char id[WEIR_ID_SIZE + 1], uint32_t number)

@@ -64,8 +64,10 @@ struct weir_client {
     struct weir *weir;
     struct list_node link;
     uint32_t index;
-    void (*on_answer)(struct weir_client *client); /* reads client->request */
+    bool is_answered;                              /* of weir_ask() */
+    void (*on_answer)(struct weir_client *client); /* reads client->request; or NULL */
     char data[WEIR_REQUEST_SIZE_MAX];
+    char answer[SIM_HTTP_BODY_SIZE_MAX]; /* to weir_ask() */
 };
 
 /* What a request says besides its body. NULL leaves a header out. */
@@ -139,12 +141,19 @@ MUST_USE enum sim_outcome weir_run_for(struct weir *weir, uint64_t duration_ms);
 /* Drives the world until every shard is ready; asserts that it comes to that. */
 void weir_run_until_ready(struct weir *weir);
 
-/* A client of the laptop. */
+/* A client of the laptop. on_answer NULL: for weir_ask() only. */
 void weir_client_init(struct weir_client *client, struct weir *weir, uint32_t index,
                       void (*on_answer)(struct weir_client *client));
 
 /* Sends a request; body may be "". on_answer is called when its fate is known. */
 void weir_client_call(struct weir_client *client, const struct weir_call *call, const char *body);
+
+/*
+ * Sends a request and drives the world until it is answered; asserts that it is. The
+ * answer is in client->request until this client asks again. For clients that were
+ * initialised without an on_answer.
+ */
+uint32_t weir_ask(struct weir_client *client, const struct weir_call *call, const char *body);
 
 /* Writes one raw event with this number; id NULL lets the server choose. Returns its size. */
 uint32_t weir_write_event(char *data, size_t size, uint32_t number, const char *id);
