@@ -109,7 +109,8 @@ static void on_room(struct journal_owner *owner)
 {
     struct keeper *keeper = log_of(owner)->keeper;
 
-    set_full(keeper, false);
+    if (!journal_is_low(log_of(owner)->journal))
+        set_full(keeper, false);
     if (log_of(owner) == &keeper->logs[0])
         intake_on_room(&keeper->home->intake);
 }

@@ -46,8 +46,9 @@ static void on_pool_ready(struct segment_pool_owner *owner)
     journal_flush(journal);
     journal_export_gauges(journal);
     journal_arm_timer(journal);
-    if (journal->room_wanted && !journal->pool.no_space) {
+    if ((journal->room_wanted || journal->space_wanted) && !journal->pool.no_space) {
         journal->room_wanted = false;
+        journal->space_wanted = false;
         if (journal->config.owner->on_room != NULL)
             journal->config.owner->on_room(journal->config.owner);
     }
@@ -285,6 +286,12 @@ void journal_free(struct journal **journal)
     self->magic = 0;
     free(self);
     *journal = NULL;
+}
+
+bool journal_is_low(const struct journal *journal)
+{
+    journal_check(journal);
+    return journal->pool.no_space;
 }
 
 uint64_t journal_durable_lsn(const struct journal *journal)

@@ -223,6 +223,9 @@ bool journal_needs_flush(const struct journal *journal);
  */
 uint64_t journal_tick(struct journal *journal);
 
+/* True while the disk is full but for the reserve: ordinary appends are or will be refused. */
+bool journal_is_low(const struct journal *journal);
+
 /* Everything up to this LSN is durable. */
 uint64_t journal_durable_lsn(const struct journal *journal);
 

@@ -262,7 +262,8 @@ int journal_append(struct journal *journal, struct journal_append *append,
         return -EMSGSIZE;
     result = place(journal, size, flags);
     if (result != JOURNAL_OK) {
-        journal->room_wanted = true;
+        journal->room_wanted |= result == JOURNAL_FULL;
+        journal->space_wanted |= result == JOURNAL_NO_SPACE;
         return result;
     }
     list_init(&append->link);

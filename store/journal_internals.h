@@ -53,7 +53,8 @@ struct journal {
     uint64_t durable_lsn;
     uint64_t vouched_lsn; /* the highest durable LSN that a durable block states */
     bool delivering;
-    bool room_wanted; /* FULL or NO_SPACE was answered */
+    bool room_wanted;  /* JOURNAL_FULL was answered */
+    bool space_wanted; /* JOURNAL_NO_SPACE was answered */
 
     struct segment_pool pool;
     struct segment_pool_owner pool_owner;

@@ -326,8 +326,10 @@ static void advance(struct journal *journal)
         journal->watermark_due_ns = journal->config.clock->mono_ns + JOURNAL_WATERMARK_IDLE_NS;
         journal_arm_timer(journal);
     }
-    if (journal->room_wanted && journal->state == JOURNAL_STATE_OPEN) {
+    if (journal->state == JOURNAL_STATE_OPEN &&
+        (journal->room_wanted || (journal->space_wanted && !journal->pool.no_space))) {
         journal->room_wanted = false;
+        journal->space_wanted &= journal->pool.no_space;
         if (journal->config.owner->on_room != NULL)
             journal->config.owner->on_room(journal->config.owner);
     }
