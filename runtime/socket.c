@@ -5,6 +5,13 @@
 #include <netinet/tcp.h>
 #include <unistd.h>
 
+/*
+ * Plain socket calls, for whichever backend: what is done once per address or once
+ * per connection and never waits. SO_REUSEPORT lets every shard have a listening
+ * socket of its own on one address; its price is that another process may join in
+ * unnoticed, which socket_probe() finds out beforehand.
+ */
+
 static int set_option(int fd, int level, int name)
 {
     int one = 1;
