@@ -88,17 +88,21 @@ static uint32_t fill_buffer_classes(const struct settings *settings, uint32_t sh
     return ARRAY_COUNT(wanted);
 }
 
+/* The bounds of the runtime; the rest of its configuration is left as it is. */
+static void fill_runtime_bounds(const struct settings *settings, uint32_t shard_count,
+                                struct runtime_config *config)
+{
+    config->shard_count = shard_count;
+    config->actor_count_max =
+        per_shard((uint64_t)settings->connections, shard_count) + HTTP_CONNECTION_SPARE_COUNT + 64;
+    config->message_count_max = message_count(settings, shard_count);
+    config->inbox_capacity = shard_count > 16 ? 256 : 1024;
+}
+
 static void fill_runtime_config(const struct app_config *config, struct app *app,
                                 struct runtime_config *ret_config)
 {
-    const struct settings *settings = config->settings;
-
     *ret_config = (struct runtime_config){
-        .shard_count = app->shard_count,
-        .actor_count_max = per_shard((uint64_t)settings->connections, app->shard_count) +
-                           HTTP_CONNECTION_SPARE_COUNT + 64,
-        .message_count_max = message_count(settings, app->shard_count),
-        .inbox_capacity = app->shard_count > 16 ? 256 : 1024,
         .clock_source = config->clock_source,
         .registry = app->registry,
         .log_level = config->log_level,
@@ -109,6 +113,7 @@ static void fill_runtime_config(const struct app_config *config, struct app *app
         .hooks = config->hooks,
         .io_new = config->io_new,
     };
+    fill_runtime_bounds(config->settings, app->shard_count, ret_config);
 }
 
 static void fill_http_limits(const struct settings *settings, uint32_t shard_count,
@@ -134,7 +139,10 @@ void app_limits(const struct settings *settings, uint32_t shard_count, struct li
         "buffers of 4 KiB", "buffers of 16 KiB", "buffers of 64 KiB", "buffers of 256 KiB",
         "buffers of 2 MiB", "buffers of 8 MiB",  "buffers of 32 MiB",
     };
+    struct runtime_config runtime_config = {0};
 
+    fill_runtime_bounds(settings, shard_count, &runtime_config);
+    runtime_add_limits(&runtime_config, lines);
     for (uint32_t i = 0; i < class_count; i++)
         limits_add(lines, names[i], (uint64_t)classes[i].count * shard_count, classes[i].capacity);
     limits_add(lines, "connections",
@@ -145,8 +153,11 @@ void app_limits(const struct settings *settings, uint32_t shard_count, struct li
                sizeof(struct intake_request));
     limits_add(lines, "lookup requests", (uint64_t)LOOKUP_REQUEST_COUNT_MAX * shard_count,
                sizeof(struct lookup_request));
-    limits_add(lines, "messages", (uint64_t)message_count(settings, shard_count) * shard_count,
-               sizeof(struct message));
+    limits_add(lines, "key requests", (uint64_t)TENANT_REQUEST_COUNT_MAX * shard_count,
+               sizeof(struct tenant_request));
+    limits_add(lines, "blocks of numbers for scrapes",
+               (uint64_t)SCRAPE_REQUEST_COUNT_MAX * shard_count * shard_count,
+               sizeof(struct metrics));
     limits_add(lines, "deduplication entries", (uint64_t)settings->dedup_entries, 40);
     limits_add(lines, "event index entries", (uint64_t)settings->event_index_entries, 8);
     limits_add(lines, "journal staging", (uint64_t)JOURNAL_BATCH_COUNT * shard_count,

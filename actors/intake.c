@@ -55,10 +55,6 @@ void intake_metrics_add(struct metrics_registry *registry, struct intake_metrics
         [EVENT_INVALID] = "outcome=\"invalid\"",   [EVENT_QUOTA] = "outcome=\"quota\"",
         [EVENT_RETRY] = "outcome=\"shed\"",
     };
-    static const uint64_t delay_bounds_ns[] = {
-        100000,  250000,   500000,   1000000,   2500000,
-        5000000, 10000000, 50000000, 250000000, 1000000000,
-    };
 
     for (uint32_t i = 0; i < ARRAY_COUNT(labels); i++)
         ret_metrics->outcome[i] =
@@ -69,8 +65,7 @@ void intake_metrics_add(struct metrics_registry *registry, struct intake_metrics
                                                 "Intake requests that wait for their answer.");
     ret_metrics->queue_delay =
         metrics_add_histogram(registry, METRIC_UNIT_SECONDS, "weir_intake_queue_delay_seconds", "",
-                              "From the append of a request to its durability.", delay_bounds_ns,
-                              ARRAY_COUNT(delay_bounds_ns));
+                              "From the append of a request to its durability.", METRICS_FLUSH_NS, METRICS_FLUSH_BOUNDS);
     ret_metrics->dedup_entries =
         metrics_add_series(registry, METRIC_GAUGE, METRIC_UNIT_NONE, "weir_dedup_entries", "",
                            "Ids remembered for deduplication.");

@@ -12,11 +12,6 @@
  * route, so that a scan for paths cannot grow the metrics.
  */
 
-static const uint64_t DURATION_BOUNDS_NS[] = {
-    100000,   250000,   500000,    1000000,   2500000,   5000000,    10000000,
-    25000000, 50000000, 100000000, 250000000, 500000000, 1000000000, 2500000000,
-};
-
 static const uint16_t STATUSES[] = {
     200, 201, 202, 204, 400, 401, 403, 404, 405, 406, 408, 409, 410, 411,
     412, 413, 414, 415, 417, 422, 429, 431, 500, 501, 502, 503, 504, 505,
@@ -59,8 +54,7 @@ void http_metrics_register(struct http_metrics *metrics, struct metrics_registry
             registry, METRIC_UNIT_SECONDS, "weir_http_request_duration_seconds",
             metrics_text(registry, "route=\"%s\",method=\"%s\"", route_pattern(router, i),
                          route_method(router, i)),
-            "From the end of the request head to the answer.", DURATION_BOUNDS_NS,
-            ARRAY_COUNT(DURATION_BOUNDS_NS));
+            "From the end of the request head to the answer.", METRICS_REQUEST_NS, METRICS_REQUEST_BOUNDS);
     metrics->connections = metrics_add_series(registry, METRIC_GAUGE, METRIC_UNIT_NONE,
                                               "weir_http_connections", "", "Connections open now.");
     metrics->connections_accepted =

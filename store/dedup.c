@@ -201,7 +201,8 @@ static void remove_at(struct dedup *dedup, uint32_t slot)
     trim_holes(dedup);
 }
 
-uint32_t dedup_expire(struct dedup *dedup, uint64_t now_unix_ms, uint32_t entry_count_max)
+/* Drops at most entry_count_max entries whose window is over; returns how many. */
+static uint32_t expire(struct dedup *dedup, uint64_t now_unix_ms, uint32_t entry_count_max)
 {
     uint32_t count = 0;
 
@@ -225,7 +226,7 @@ uint32_t dedup_expire(struct dedup *dedup, uint64_t now_unix_ms, uint32_t entry_
  */
 static bool make_room(struct dedup *dedup, uint64_t now_unix_ms)
 {
-    (void)dedup_expire(dedup, now_unix_ms, DEDUP_EXPIRE_STEP_MAX);
+    (void)expire(dedup, now_unix_ms, DEDUP_EXPIRE_STEP_MAX);
     for (uint32_t step = 0; step < DEDUP_EXPIRE_STEP_MAX; step++) {
         struct entry *oldest = &dedup->entries[dedup->head];
 

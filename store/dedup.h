@@ -90,9 +90,6 @@ void dedup_insert_recovered(struct dedup *dedup, struct dedup_key key, uint32_t 
 /* All entries in segments of this log before oldest_seq are gone from now on. */
 void dedup_drop_segments(struct dedup *dedup, uint32_t log, uint64_t oldest_seq);
 
-/* Drops at most entry_count_max entries whose window is over; returns how many. */
-uint32_t dedup_expire(struct dedup *dedup, uint64_t now_unix_ms, uint32_t entry_count_max);
-
 /* The window in force: the configured one, or less when entries had to go early. */
 uint64_t dedup_window_ms_effective(const struct dedup *dedup, uint64_t now_unix_ms);
 

@@ -1,15 +1,6 @@
 #include "store/journal_internals.h"
 
-/*
- * Bounds of the histograms: a flush takes 0.1 ms on a good disk and 10 ms on a bad one, and
- * a batch holds from one record to as many as a megabyte does. The registry is shared by all
- * shards; each adds to its own block of numbers.
- */
-static const uint64_t FLUSH_BOUNDS_NS[] = {100000,   200000,    300000,    500000,    700000,
-                                           1000000,  2000000,   5000000,   10000000,  20000000,
-                                           50000000, 100000000, 250000000, 1000000000};
-static const uint64_t BATCH_BOUNDS[] = {1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096};
-
+/* The registry is shared by all shards; each adds to its own block of numbers. */
 void journal_metrics_add(struct metrics_registry *registry, struct journal_metrics *ret_series)
 {
     static const char *const reasons[JOURNAL_DROP_REASON_COUNT] = {
@@ -23,10 +14,10 @@ void journal_metrics_add(struct metrics_registry *registry, struct journal_metri
     series.flush_duration =
         metrics_add_histogram(registry, METRIC_UNIT_SECONDS, "weir_journal_flush_duration_seconds",
                               "", "Time from handing a write to the disk to its being durable.",
-                              FLUSH_BOUNDS_NS, ARRAY_COUNT(FLUSH_BOUNDS_NS));
+                              METRICS_FLUSH_NS, METRICS_FLUSH_BOUNDS);
     series.batch_records = metrics_add_histogram(
         registry, METRIC_UNIT_NONE, "weir_journal_batch_records", "",
-        "Records made durable by one write.", BATCH_BOUNDS, ARRAY_COUNT(BATCH_BOUNDS));
+        "Records made durable by one write.", METRICS_COUNTS, METRICS_COUNT_BOUNDS);
     series.bytes = metrics_add_series(registry, METRIC_COUNTER, METRIC_UNIT_NONE,
                                       "weir_journal_bytes_total", "", "Bytes written to the log.");
     series.durable_lsn =
