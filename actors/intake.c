@@ -63,9 +63,9 @@ void intake_metrics_add(struct metrics_registry *registry, struct intake_metrics
     ret_metrics->in_flight = metrics_add_series(registry, METRIC_GAUGE, METRIC_UNIT_NONE,
                                                 "weir_intake_requests_in_flight", "",
                                                 "Intake requests that wait for their answer.");
-    ret_metrics->queue_delay =
-        metrics_add_histogram(registry, METRIC_UNIT_SECONDS, "weir_intake_queue_delay_seconds", "",
-                              "From the append of a request to its durability.", METRICS_FLUSH_NS, METRICS_FLUSH_BOUNDS);
+    ret_metrics->queue_delay = metrics_add_histogram(
+        registry, METRIC_UNIT_SECONDS, "weir_intake_queue_delay_seconds", "",
+        "From the append of a request to its durability.", METRICS_FLUSH_NS, METRICS_FLUSH_BOUNDS);
     ret_metrics->dedup_entries =
         metrics_add_series(registry, METRIC_GAUGE, METRIC_UNIT_NONE, "weir_dedup_entries", "",
                            "Ids remembered for deduplication.");

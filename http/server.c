@@ -54,7 +54,8 @@ void http_metrics_register(struct http_metrics *metrics, struct metrics_registry
             registry, METRIC_UNIT_SECONDS, "weir_http_request_duration_seconds",
             metrics_text(registry, "route=\"%s\",method=\"%s\"", route_pattern(router, i),
                          route_method(router, i)),
-            "From the end of the request head to the answer.", METRICS_REQUEST_NS, METRICS_REQUEST_BOUNDS);
+            "From the end of the request head to the answer.", METRICS_REQUEST_NS,
+            METRICS_REQUEST_BOUNDS);
     metrics->connections = metrics_add_series(registry, METRIC_GAUGE, METRIC_UNIT_NONE,
                                               "weir_http_connections", "", "Connections open now.");
     metrics->connections_accepted =
