@@ -12,7 +12,7 @@
 
 /*
  * Nothing of a refused request is stored: validation comes first, for all events,
- * and only then does intake_submit() see the request. With ?partial=true the
+ * and only then does intake_request_submit() see the request. With ?partial=true the
  * invalid events are left out and named in the answer.
  *
  * What makes two sendings of one event_id "the same body" is the hash of what the
@@ -198,8 +198,8 @@ static void identify(struct intake *intake, const struct raw_event *event,
         rng_fill(&intake->actor.shard->rng, random_bytes, sizeof(random_bytes));
         uuid_format_v4(random_bytes, entry->event_id);
     }
-    intake_identify(intake, entry, key_project(key),
-                    (struct slice){entry->event_id, UUID_TEXT_SIZE}, true);
+    intake_request_identify(intake, entry, key_project(key),
+                            (struct slice){entry->event_id, UUID_TEXT_SIZE}, true);
 }
 
 /* Makes an entry of a valid event: id, partition, envelope. 0, or -ENOBUFS, -EMSGSIZE. */
@@ -259,14 +259,14 @@ static void add_claim(struct exchange *x, struct intake_request *request)
         siphash_64(BODY_HASH_KEY, (struct slice){(const char *)parts, sizeof(parts)});
     memcpy(request->claim_header.project, project.data, project.size);
     request->claim_header.project_size = (uint8_t)project.size;
-    intake_identify(request->home, &request->claim, project, name, false);
+    intake_request_identify(request->home, &request->claim, project, name, false);
 }
 
 static struct intake_request *acquire(struct exchange *x)
 {
     struct event_note *note = EXCHANGE_NOTE(x, struct event_note);
 
-    note->request = intake_acquire(&app_shard_of(x)->intake, x);
+    note->request = intake_request_acquire(&app_shard_of(x)->intake, x);
     return note->request;
 }
 
@@ -274,13 +274,13 @@ static struct intake_request *acquire(struct exchange *x)
 static int submit(struct exchange *x, struct intake_request *request)
 {
     add_claim(x, request);
-    intake_submit(request);
+    intake_request_submit(request);
     return EXCHANGE_PENDING;
 }
 
 static int give_up(struct exchange *x)
 {
-    intake_release(&EXCHANGE_NOTE(x, struct event_note)->request);
+    intake_request_release(&EXCHANGE_NOTE(x, struct event_note)->request);
     return refuse_overloaded(x, PROBLEM_OVERLOADED, "no buffer is free for the request");
 }
 
@@ -454,7 +454,7 @@ int batch_on_request(struct exchange *x)
     request->is_partial = is_partial;
     issue_list_init(&issues);
     batch_init(&batch, x->body, note->is_lines ? BATCH_LINES : BATCH_OBJECT, limits);
-    r = intake_make_room(request, limits.event_count_max);
+    r = intake_request_make_room(request, limits.event_count_max);
     if (r == 0)
         r = read_events(x, request, &batch, &issues, &end);
     if (r < 0)
@@ -463,12 +463,12 @@ int batch_on_request(struct exchange *x)
     if (end != BATCH_END || (invalid_count > 0 && !is_partial)) {
         too_large = has_too_large(request);
         count_invalid(x, request->entry_count > 0 ? request->entry_count : 1);
-        intake_release(&note->request);
+        intake_request_release(&note->request);
         return refuse_batch(x, &batch, &issues, end, too_large);
     }
     r = auth_take_quota(x, &note->auth, request->entry_count);
     if (r != EXCHANGE_READ_BODY) {
-        intake_release(&note->request);
+        intake_request_release(&note->request);
         return r;
     }
     return submit(x, request);
@@ -637,14 +637,14 @@ int event_on_reply(struct exchange *x, const struct message *msg)
 
     if (msg->type != MSG_INTAKE_ANSWER || request == NULL)
         return EXCHANGE_PENDING;
-    assert(intake_is_decided(request));
+    assert(intake_request_is_decided(request));
     if (request->code != PROBLEM_NONE)
         r = answer_refusal(x, request);
     else if (request->is_batch)
         r = answer_batch(x, request);
     else
         r = answer_single(x, request);
-    intake_release(&note->request);
+    intake_request_release(&note->request);
     return r;
 }
 
@@ -653,5 +653,5 @@ void event_on_abandon(struct exchange *x)
     struct event_note *note = EXCHANGE_NOTE(x, struct event_note);
 
     if (note->request != NULL)
-        intake_abandon(&note->request);
+        intake_request_abandon(&note->request);
 }

@@ -1,0 +1,640 @@
+#include "actors/intake_request.h"
+
+#include <errno.h>
+
+#include "actors/app.h"
+#include "actors/message_types.h"
+
+/*
+ * The life of a request, after its handler has filled it:
+ *
+ *     RESERVING --all new or duplicate--> APPENDING --durable--> COMMITTING --> DECIDED
+ *         |  \--nothing new to store------------------------------------------> DECIDED
+ *         |--conflict, in flight, table full--> RELEASING --------------------> DECIDED (refused)
+ *         |--Idempotency-Key seen before--> RELEASING --> REPLAYING ----------> DECIDED
+ *     (staging full: PARKED --room--> APPENDING, in order of arrival)
+ *     APPENDING --no space, failed--> RELEASING ------------------------------> DECIDED (refused)
+ *
+ * Each step concerns the shards that own some of the ids. The home shard does its
+ * own entries at once and lends the request to each other owner by message; it
+ * goes on when all have answered. With one shard, or without ids chosen by the
+ * client, no message is sent and a request is in the journal before
+ * intake_request_submit() returns.
+ *
+ * Why the events of a request are appended to the shard that received them and
+ * not to the shard of their partition: a batch must be stored as a whole or not
+ * at all, and only one log can promise that. The record carries its partition;
+ * whoever consumes the logs routes by it.
+ *
+ * A reservation that nobody commits would block its id for ever, so every path
+ * out of RESERVING leads through COMMITTING or RELEASING.
+ */
+
+static struct app *app_of(const struct intake *intake)
+{
+    return intake->home->app;
+}
+
+static void request_check(const struct intake_request *request)
+{
+    assert(request->magic == INTAKE_REQUEST_MAGIC);
+    assert(request->home != NULL);
+    assert(request->phase <= INTAKE_DECIDED);
+    assert(request->entries != NULL);
+}
+
+void intake_key(const uint8_t hash_key[SIPHASH_KEY_SIZE], struct slice project, struct slice name,
+                bool is_event, struct dedup_key *ret_key)
+{
+    char text[2 + TENANT_NAME_SIZE_MAX + IDEMPOTENCY_KEY_SIZE_MAX];
+    uint8_t hash[SIPHASH_128_SIZE];
+
+    assert(project.size <= TENANT_NAME_SIZE_MAX);
+    assert(name.size <= IDEMPOTENCY_KEY_SIZE_MAX);
+    text[0] = is_event ? 'e' : 'i';
+    text[1] = (char)project.size;
+    memcpy(text + 2, project.data, project.size);
+    memcpy(text + 2 + project.size, name.data, name.size);
+    siphash_128(hash_key, (struct slice){text, 2 + project.size + name.size}, hash);
+    memcpy(ret_key->words, hash, sizeof(ret_key->words));
+}
+
+void intake_request_identify(struct intake *intake, struct intake_entry *entry,
+                             struct slice project, struct slice name, bool is_event)
+{
+    struct app *app = app_of(intake);
+    uint8_t id_bytes[UUID_SIZE];
+
+    /* Two spellings of one UUID are one id. */
+    if (is_event && uuid_parse(name, id_bytes))
+        name = (struct slice){(const char *)id_bytes, sizeof(id_bytes)};
+    intake_key(app->hash_key, project, name, is_event, &entry->key);
+    entry->owner = (uint32_t)(entry->key.words[1] % app->shard_count);
+}
+
+struct intake_request *intake_request_acquire(struct intake *intake, struct exchange *exchange)
+{
+    struct intake_request *request = pool_acquire(&intake->requests);
+
+    if (request == NULL)
+        return NULL;
+    memset(request, 0, sizeof(*request));
+    request->magic = INTAKE_REQUEST_MAGIC;
+    request->phase = INTAKE_FILLING;
+    request->code = PROBLEM_NONE;
+    request->home = intake;
+    request->connection = exchange->actor->id;
+    request->token = exchange->token;
+    request->received_ms = intake->actor.shard->clock.unix_ms;
+    request->entries = &request->inline_entry;
+    request->entry_count = 1;
+    request->records = request->inline_records;
+    list_init(&request->queue_link);
+    metrics_set(&intake->actor.shard->metrics, app_of(intake)->metrics.intake.in_flight,
+                pool_used_count(&intake->requests));
+    return request;
+}
+
+int intake_request_make_room(struct intake_request *request, uint32_t count)
+{
+    size_t entries_size = sizeof(struct intake_entry) * (size_t)count;
+    size_t records_size = sizeof(struct journal_record) * ((size_t)count + 1);
+    int r;
+
+    assert(request->phase == INTAKE_FILLING);
+    if (count <= 1)
+        return 0;
+    r = buffer_acquire(request->home->home->buffers, entries_size + records_size, &request->work);
+    if (r < 0)
+        return r;
+    memset(request->work->data, 0, entries_size);
+    request->entries = (struct intake_entry *)(void *)request->work->data;
+    request->records = (struct journal_record *)(void *)(request->work->data + entries_size);
+    return 0;
+}
+
+static void free_request(struct intake_request *request)
+{
+    struct intake *intake = request->home;
+    void *slot = request;
+
+    buffer_unref(&request->work);
+    buffer_unref(&request->envelopes);
+    buffer_unref(&request->claim_lines);
+    list_remove(&request->queue_link);
+    request->magic = 0;
+    pool_release(&intake->requests, &slot);
+    metrics_set(&intake->actor.shard->metrics, app_of(intake)->metrics.intake.in_flight,
+                pool_used_count(&intake->requests));
+}
+
+void intake_request_release(struct intake_request **request)
+{
+    request_check(*request);
+    assert((*request)->phase == INTAKE_DECIDED || (*request)->phase == INTAKE_FILLING);
+    free_request(*request);
+    *request = NULL;
+}
+
+void intake_request_abandon(struct intake_request **request)
+{
+    request_check(*request);
+    if ((*request)->phase == INTAKE_DECIDED || (*request)->phase == INTAKE_FILLING)
+        free_request(*request);
+    else
+        (*request)->abandoned = true;
+    *request = NULL;
+}
+
+/* --- deciding ------------------------------------------------------------- */
+
+void intake_request_tell(struct intake_request *request)
+{
+    struct intake *intake = request->home;
+    struct message *msg = actor_message(&intake->actor, request->connection, MSG_INTAKE_ANSWER);
+
+    if (msg != NULL) {
+        msg->token = request->token;
+        msg->flags |= MESSAGE_DROPPABLE;
+        switch (actor_send(&intake->actor, &msg)) {
+        case SEND_OK:
+            return;
+        case SEND_DEAD: /* its release has abandoned the request, or will */
+            return;
+        case SEND_FULL:
+            actor_message_release(&intake->actor, &msg);
+            break;
+        }
+    }
+    list_push_back(&intake->unanswered, &request->queue_link);
+    actor_timer_start(&intake->actor, &intake->retry_timer, OUTBOX_RETRY_MS);
+}
+
+/* What a refusal of the whole request means for an event that was sound itself. */
+static enum event_status refused_status(enum problem_code code)
+{
+    if (code == PROBLEM_DEDUP_FULL)
+        return EVENT_QUOTA;
+    if (code == PROBLEM_IN_FLIGHT || problem_status(code) == 503)
+        return EVENT_RETRY;
+    return EVENT_INVALID;
+}
+
+static void count_outcomes(const struct intake_request *request)
+{
+    const struct intake_metrics *series = &app_of(request->home)->metrics.intake;
+    struct metrics *metrics = &request->home->actor.shard->metrics;
+
+    for (uint32_t i = 0; i < request->entry_count; i++) {
+        enum event_status status = request->entries[i].status;
+
+        if (request->code != PROBLEM_NONE && status <= EVENT_DUPLICATE)
+            status = refused_status(request->code);
+        metrics_add(metrics, series->outcome[status], 1);
+    }
+}
+
+static void decide(struct intake_request *request)
+{
+    request->phase = INTAKE_DECIDED;
+    count_outcomes(request);
+    if (request->abandoned)
+        free_request(request);
+    else
+        intake_request_tell(request);
+}
+
+/* --- the steps at an owner ------------------------------------------------ */
+
+static void reserve_entry(struct intake *owner, struct intake_entry *entry, uint64_t now_ms)
+{
+    struct dedup_found found = {JOURNAL_LOCATION_NONE, 0};
+
+    entry->verdict = (uint8_t)dedup_reserve(owner->dedup, entry->key, (uint32_t)entry->body_hash,
+                                            now_ms, &found);
+    if (entry->verdict == DEDUP_NEW) {
+        entry->is_reserved = true;
+        return;
+    }
+    entry->location = found.location;
+    entry->received_ms = found.received_unix_ms;
+}
+
+static void settle_entry(struct intake *owner, struct intake_entry *entry, bool commit)
+{
+    if (!entry->is_reserved)
+        return;
+    if (commit)
+        dedup_commit(owner->dedup, entry->key, entry->location);
+    else
+        dedup_release(owner->dedup, entry->key);
+    entry->is_reserved = false;
+}
+
+/* Does the request's present step for the entries that this shard owns. */
+void intake_request_do_step(struct intake *owner, struct intake_request *request)
+{
+    uint32_t self = owner->home->shard->index;
+    uint64_t now_ms = owner->actor.shard->clock.unix_ms;
+
+    for (uint32_t i = 0; i <= request->entry_count; i++) {
+        struct intake_entry *entry =
+            i < request->entry_count ? &request->entries[i] : &request->claim;
+
+        if (!entry->is_claim || entry->owner != self)
+            continue;
+        if (request->phase == INTAKE_RESERVING)
+            reserve_entry(owner, entry, now_ms);
+        else
+            settle_entry(owner, entry, request->phase == INTAKE_COMMITTING);
+    }
+}
+
+/* --- the home shard ------------------------------------------------------- */
+
+/* Which shards own something that the step concerns, as a bit set. */
+static uint64_t concerned_shards(const struct intake_request *request)
+{
+    uint64_t shards = 0;
+
+    for (uint32_t i = 0; i <= request->entry_count; i++) {
+        const struct intake_entry *entry =
+            i < request->entry_count ? &request->entries[i] : &request->claim;
+
+        if (!entry->is_claim)
+            continue;
+        if (request->phase == INTAKE_RESERVING || entry->is_reserved)
+            shards |= (uint64_t)1 << entry->owner;
+    }
+    return shards;
+}
+
+static void start_step(struct intake_request *request, enum intake_phase phase)
+{
+    struct intake *intake = request->home;
+    struct app *app = app_of(intake);
+    uint64_t shards;
+
+    request->phase = (uint8_t)phase;
+    shards = concerned_shards(request);
+    assert(request->waiting_count == 0);
+    for (uint32_t i = 0; i < app->shard_count; i++) {
+        if ((shards >> i & 1) == 0 || i == intake->home->shard->index)
+            continue;
+        request->waiting_count++;
+    }
+    /* Ours comes first: the others may answer only in later turns. */
+    intake_request_do_step(intake, request);
+    for (uint32_t i = 0; i < app->shard_count && request->waiting_count > 0; i++)
+        if ((shards >> i & 1) != 0 && i != intake->home->shard->index)
+            outbox_send(&intake->outbox, &intake->actor, app->shards[i].intake.actor.id,
+                        MSG_INTAKE_DEDUP, 0, request);
+    if (request->waiting_count == 0)
+        intake_request_advance(request);
+}
+
+static void refuse(struct intake_request *request, enum problem_code code)
+{
+    if (request->code == PROBLEM_NONE)
+        request->code = (uint16_t)code;
+}
+
+/* The entry of the same request that has the same id and comes first, or NULL. */
+static const struct intake_entry *earlier_twin(const struct intake_request *request, uint32_t index)
+{
+    const struct intake_entry *entry = &request->entries[index];
+
+    for (uint32_t i = 0; i < index; i++) {
+        const struct intake_entry *other = &request->entries[i];
+
+        if (other->is_claim && other->key.words[0] == entry->key.words[0] &&
+            other->key.words[1] == entry->key.words[1])
+            return other;
+    }
+    return NULL;
+}
+
+static void reject_entry(struct intake_request *request, struct intake_entry *entry,
+                         enum event_status status, enum problem_code code)
+{
+    entry->status = (uint8_t)status;
+    entry->code = (uint8_t)code;
+    if (!request->is_partial)
+        refuse(request, code);
+}
+
+static void judge_entry(struct intake_request *request, uint32_t index)
+{
+    struct intake_entry *entry = &request->entries[index];
+    const struct intake_entry *twin;
+
+    if (entry->status != EVENT_ACCEPTED)
+        return; /* invalid, in a partial batch */
+    if (!entry->is_claim) {
+        request->new_count++;
+        return;
+    }
+    switch ((enum dedup_result)entry->verdict) {
+    case DEDUP_NEW:
+        request->new_count++;
+        return;
+    case DEDUP_DUPLICATE:
+        entry->status = EVENT_DUPLICATE;
+        return;
+    case DEDUP_FULL:
+        reject_entry(request, entry, EVENT_QUOTA, PROBLEM_DEDUP_FULL);
+        return;
+    case DEDUP_CONFLICT:
+    case DEDUP_IN_FLIGHT:
+        break;
+    }
+    twin = earlier_twin(request, index);
+    if (twin != NULL && twin->body_hash == entry->body_hash) {
+        entry->status = EVENT_DUPLICATE;
+        entry->received_ms = request->received_ms;
+    } else if (entry->verdict == DEDUP_CONFLICT) {
+        reject_entry(request, entry, EVENT_INVALID, PROBLEM_EVENT_ID_CONFLICT);
+    } else {
+        reject_entry(request, entry, EVENT_RETRY, PROBLEM_IN_FLIGHT);
+    }
+}
+
+/* The Idempotency-Key's own verdict. True when the first answer is to be given again. */
+static bool judge_claim(struct intake_request *request)
+{
+    if (!request->has_claim)
+        return false;
+    switch ((enum dedup_result)request->claim.verdict) {
+    case DEDUP_NEW:
+        return false;
+    case DEDUP_DUPLICATE:
+        return true;
+    case DEDUP_CONFLICT:
+        refuse(request, PROBLEM_IDEMPOTENCY_CONFLICT);
+        return false;
+    case DEDUP_IN_FLIGHT:
+        refuse(request, PROBLEM_IN_FLIGHT);
+        return false;
+    case DEDUP_FULL:
+        refuse(request, PROBLEM_DEDUP_FULL);
+        return false;
+    }
+    return false;
+}
+
+/* --- appending ------------------------------------------------------------ */
+
+static void on_durable(struct journal_append *append, enum journal_outcome outcome);
+
+/* The lines of the answer, for whoever repeats the request. 0 or -ENOBUFS. */
+MUST_USE static int write_claim_lines(struct intake_request *request)
+{
+    size_t size = sizeof(struct record_claim_event) * (size_t)request->entry_count;
+    struct record_claim_event *lines;
+    int r = buffer_acquire(request->home->home->buffers, size, &request->claim_lines);
+
+    if (r < 0)
+        return r;
+    lines = (struct record_claim_event *)(void *)request->claim_lines->data;
+    memset(lines, 0, size);
+    for (uint32_t i = 0; i < request->entry_count; i++) {
+        memcpy(lines[i].event_id, request->entries[i].event_id, UUID_TEXT_SIZE);
+        lines[i].status = request->entries[i].status;
+        lines[i].code = record_claim_code(request->entries[i].code);
+    }
+    request->claim_lines->size = (uint32_t)size;
+    memcpy(request->claim_header.key, request->claim.key.words, sizeof(request->claim_header.key));
+    request->claim_header.received_ms = request->received_ms;
+    request->claim_header.body_hash = request->claim.body_hash;
+    request->claim_header.event_count = request->entry_count;
+    request->claim_header.key_size = request->idempotency_size;
+    request->claim_header.is_batch = request->is_batch;
+    request->claim_parts[0] =
+        (struct slice){(const char *)&request->claim_header, sizeof(request->claim_header)};
+    request->claim_parts[1] = (struct slice){request->idempotency, request->idempotency_size};
+    request->claim_parts[2] = (struct slice){request->claim_lines->data, size};
+    return 0;
+}
+
+static uint32_t fill_records(struct intake_request *request)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < request->entry_count; i++) {
+        struct intake_entry *entry = &request->entries[i];
+
+        if (entry->status != EVENT_ACCEPTED)
+            continue;
+        memcpy(entry->header.key, entry->key.words, sizeof(entry->header.key));
+        entry->header.received_ms = request->received_ms;
+        entry->header.body_hash = entry->body_hash;
+        entry->header.flags = entry->is_claim ? RECORD_EVENT_CLIENT_ID : 0;
+        entry->parts[0] = (struct slice){(const char *)&entry->header, sizeof(entry->header)};
+        entry->parts[1] =
+            (struct slice){request->envelopes->data + entry->envelope_offset, entry->envelope_size};
+        request->records[count++] = (struct journal_record){.partition = entry->partition,
+                                                            .type = RECORD_EVENT,
+                                                            .version = RECORD_VERSION,
+                                                            .parts = entry->parts,
+                                                            .part_count = 2};
+    }
+    if (request->has_claim)
+        request->records[count++] = (struct journal_record){.type = RECORD_CLAIM,
+                                                            .version = RECORD_VERSION,
+                                                            .parts = request->claim_parts,
+                                                            .part_count = 3};
+    return count;
+}
+
+static void park(struct intake_request *request)
+{
+    request->phase = INTAKE_PARKED;
+    list_push_back(&request->home->parked, &request->queue_link);
+}
+
+/* False when there is still no room and the request is parked at the end of the line. */
+bool intake_request_append(struct intake_request *request)
+{
+    struct intake *intake = request->home;
+    enum problem_code code = PROBLEM_NONE;
+    int r = 0;
+
+    if (request->phase != INTAKE_PARKED && !list_is_empty(&intake->parked)) {
+        park(request); /* behind those that came first */
+        return true;
+    }
+    request->phase = INTAKE_APPENDING;
+    if (request->has_claim && request->claim_lines == NULL)
+        r = write_claim_lines(request);
+    if (r == 0) {
+        uint32_t count = fill_records(request);
+
+        request->append.on_durable = on_durable;
+        request->appended_ns = intake->actor.shard->clock.mono_ns;
+        r = keeper_append(&intake->home->keeper, &request->append, request->records, count, 0);
+    }
+    switch (r) {
+    case JOURNAL_OK:
+        if (intake->appending_count++ == 0)
+            intake->progress_ns = request->appended_ns;
+        return true;
+    case JOURNAL_FULL: /* what is in the journal already will make room and call on_room */
+        park(request);
+        return false;
+    case -ENOBUFS:
+        code = PROBLEM_OVERLOADED;
+        break;
+    case JOURNAL_NO_SPACE:
+        code = PROBLEM_STORAGE_FULL;
+        break;
+    case JOURNAL_STOPPED:
+        code = PROBLEM_STORAGE_FAILED;
+        break;
+    case -EMSGSIZE:
+        code = PROBLEM_PAYLOAD_TOO_LARGE;
+        break;
+    default:
+        code = PROBLEM_STORAGE_FAILED;
+        break;
+    }
+    refuse(request, code);
+    start_step(request, INTAKE_RELEASING);
+    return true;
+}
+
+static void on_durable(struct journal_append *append, enum journal_outcome outcome)
+{
+    struct intake_request *request = container_of(append, struct intake_request, append);
+    struct intake *intake = request->home;
+    uint32_t record = 0;
+
+    request_check(request);
+    assert(request->phase == INTAKE_APPENDING);
+    assert(intake->appending_count > 0);
+    intake->appending_count--;
+    intake->progress_ns = intake->actor.shard->clock.mono_ns;
+    intake_observe_delay(intake, intake->progress_ns - request->appended_ns);
+    if (outcome == JOURNAL_OUTCOME_UNKNOWN) {
+        refuse(request, PROBLEM_STORAGE_FAILED);
+        start_step(request, INTAKE_RELEASING);
+        return;
+    }
+    for (uint32_t i = 0; i < request->entry_count; i++) {
+        struct intake_entry *entry = &request->entries[i];
+
+        if (entry->status != EVENT_ACCEPTED)
+            continue;
+        entry->location = request->records[record++].location;
+        keeper_index(&intake->home->keeper, (uint32_t)entry->key.words[0], entry->location);
+    }
+    if (request->has_claim)
+        request->claim.location = request->records[record].location;
+    start_step(request, INTAKE_COMMITTING);
+}
+
+/* --- the first answer again ----------------------------------------------- */
+
+/* Takes the lines of the CLAIM record that was read. False when it is not what it should be. */
+static bool take_claim(struct intake_request *request, const struct journal_record_view *view)
+{
+    const struct record_claim *claim = (const void *)view->payload.data;
+    size_t lines_size, head_size;
+
+    if (view->type != RECORD_CLAIM || view->payload.size < sizeof(*claim))
+        return false;
+    lines_size = (size_t)claim->event_count * sizeof(struct record_claim_event);
+    head_size = sizeof(*claim) + claim->key_size;
+    if (view->payload.size != head_size + lines_size)
+        return false;
+    if (memcmp(claim->key, request->claim.key.words, sizeof(claim->key)) != 0)
+        return false;
+    request->received_ms = claim->received_ms;
+    request->entry_count = claim->event_count;
+    memmove(request->claim_lines->data, view->payload.data + head_size, lines_size);
+    request->claim_lines->size = (uint32_t)lines_size;
+    return true;
+}
+
+static void on_claim_read(struct journal_read *read, enum journal_read_result result,
+                          const struct journal_record_view *view)
+{
+    struct intake_request *request = container_of(read, struct intake_request, read);
+
+    request_check(request);
+    assert(request->phase == INTAKE_REPLAYING);
+    if (result == JOURNAL_READ_TOO_BIG &&
+        buffer_grow(&request->claim_lines, read->size_needed) == 0) {
+        read->buffer = request->claim_lines->data;
+        read->buffer_size = request->claim_lines->capacity;
+        journal_read_start(request->home->home->keeper.reader, read);
+        return;
+    }
+    if (result != JOURNAL_READ_OK || !take_claim(request, view)) {
+        request->entry_count = 0;
+        refuse(request, PROBLEM_OVERLOADED);
+    }
+    decide(request);
+}
+
+static void replay(struct intake_request *request)
+{
+    request->phase = INTAKE_REPLAYING;
+    buffer_unref(&request->claim_lines);
+    if (buffer_acquire(request->home->home->buffers, JOURNAL_READ_BUFFER_SIZE_MIN,
+                       &request->claim_lines) < 0) {
+        refuse(request, PROBLEM_OVERLOADED);
+        decide(request);
+        return;
+    }
+    request->read.on_done = on_claim_read;
+    request->read.location = request->claim.location;
+    request->read.buffer = request->claim_lines->data;
+    request->read.buffer_size = request->claim_lines->capacity;
+    journal_read_start(request->home->home->keeper.reader, &request->read);
+}
+
+/* All owners have done the present step: the next one. */
+void intake_request_advance(struct intake_request *request)
+{
+    bool is_replay;
+
+    request_check(request);
+    assert(request->waiting_count == 0);
+    switch ((enum intake_phase)request->phase) {
+    case INTAKE_RESERVING:
+        is_replay = judge_claim(request);
+        request->is_replay = is_replay;
+        for (uint32_t i = 0; i < request->entry_count && !is_replay; i++)
+            judge_entry(request, i);
+        if (is_replay || request->code != PROBLEM_NONE)
+            start_step(request, INTAKE_RELEASING);
+        else if (request->new_count > 0 || request->has_claim)
+            (void)intake_request_append(request);
+        else
+            decide(request);
+        return;
+    case INTAKE_COMMITTING:
+        decide(request);
+        return;
+    case INTAKE_RELEASING:
+        if (request->is_replay)
+            replay(request);
+        else
+            decide(request);
+        return;
+    case INTAKE_FILLING:
+    case INTAKE_PARKED:
+    case INTAKE_APPENDING:
+    case INTAKE_REPLAYING:
+    case INTAKE_DECIDED:
+        break;
+    }
+    assert(false && "a phase without a next step");
+}
+
+void intake_request_submit(struct intake_request *request)
+{
+    request_check(request);
+    assert(request->phase == INTAKE_FILLING);
+    start_step(request, INTAKE_RESERVING);
+}
