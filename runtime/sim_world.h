@@ -30,7 +30,7 @@
  *     world->trace.hash                                  (same seed, same number)
  *     sim_world_free(&world);
  *
- * tests/sim/sim_driver.h is that loop, tests/sim/sim_http_client.h a client.
+ * tools/sim/sim_driver.h is that loop, tools/sim/sim_http_client.h a client.
  * Memory comes from the heap and running out of it aborts: the simulator lives
  * in test processes only.
  */

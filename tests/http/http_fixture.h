@@ -25,7 +25,7 @@
 #include "http/listener.h"
 #include "runtime/buffer.h"
 #include "tests/http/raw_client.h"
-#include "tests/sim/sim_driver.h"
+#include "tools/sim/sim_driver.h"
 
 enum {
     FIXTURE_SHARD_COUNT_MAX = 2,

@@ -6,8 +6,8 @@
 #include "runtime/io_sim.h"
 #include "runtime/sim_disk.h"
 #include "tests/sim/ledger.h"
-#include "tests/sim/sim_driver.h"
-#include "tests/sim/sim_http_client.h"
+#include "tools/sim/sim_driver.h"
+#include "tools/sim/sim_http_client.h"
 
 /*
  * A whole server (N shards), its clients and the crash of its machine in one

@@ -60,7 +60,7 @@ static uint64_t crash_in_the_middle(uint64_t seed, uint32_t batch_max, uint32_t 
         cr_assert(eq(int, run_until(until), SIM_REACHED), "seed %lu", seed);
         weir_crash(&weir);
         check_journal();
-        weir.shard_count = 1 + (uint32_t)rng_below(&weir.world->rng, 3); /* may change */
+        weir.process.shard_count = 1 + (uint32_t)rng_below(&weir.world->rng, 3); /* may change */
         weir_start(&weir);
     }
     cr_assert(eq(int, run_until(load.event_count), SIM_REACHED), "seed %lu", seed);

@@ -44,7 +44,7 @@ static void interrupt_at(uint32_t count)
         weir_crash(&weir);
     else
         weir_kill(&weir);
-    weir.shard_count = 1 + (uint32_t)rng_below(&weir.world->rng, 3);
+    weir.process.shard_count = 1 + (uint32_t)rng_below(&weir.world->rng, 3);
     weir_start(&weir);
 }
 
@@ -402,7 +402,7 @@ Test(weir_dedup, refuses_another_body_after_a_restart)
         cr_assert(eq(int, weir_run_for(&weir, 200), SIM_REACHED)); /* the last ones end */
         weir_stop(&weir);
         check_race();
-        weir.shard_count = 1 + (uint32_t)rng_below(&weir.world->rng, 3);
+        weir.process.shard_count = 1 + (uint32_t)rng_below(&weir.world->rng, 3);
         weir_start(&weir);
         weir_run_until_ready(&weir);
         for (uint32_t id = 0; id < RACE_ID_COUNT; id++) {

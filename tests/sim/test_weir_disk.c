@@ -48,8 +48,8 @@ static void on_probe_answer(struct weir_client *client)
 static void begin(uint64_t seed, uint32_t batch_max, uint32_t payload_size)
 {
     weir_begin(&weir, seed, 1 + (uint32_t)(seed % 3));
-    weir.settings.segment_bytes = 256 << 10;
-    weir.settings.reserve_bytes = 256 << 10;
+    weir.process.settings.segment_bytes = 256 << 10;
+    weir.process.settings.reserve_bytes = 256 << 10;
     weir_start(&weir);
     weir_client_init(&prober, &weir, 0, on_probe_answer);
     weir_load_init(&load, &weir, CLIENT_COUNT, EVENT_TOTAL);
@@ -99,7 +99,7 @@ static bool run_into_fault(const struct sim_fault *fault)
     if (outcome == SIM_REACHED)
         return false;
     cr_assert(eq(u32, fault->once_count, 0), "seed %lu: it ended for no reason", weir.seed);
-    cr_assert(eq(int, runtime_exit_code(weir.app.runtime), 74), "seed %lu", weir.seed);
+    cr_assert(eq(int, runtime_exit_code(weir.process.app.runtime), 74), "seed %lu", weir.seed);
     weir_bury(&weir);
     check_journal();
     weir_start(&weir);
@@ -122,7 +122,7 @@ static uint32_t strike_once(size_t fault_offset)
 
         begin(seed, seed % 2 == 0 ? 20 : 1, 300);
         cr_assert(eq(int, run_until(draw_count(EVENT_TOTAL / 2)), SIM_REACHED), "seed %lu: %s",
-                  weir.seed, weir.text);
+                  weir.seed, weir.process.text);
         fault = fault_at(fault_offset);
         fault->skip_count = (uint32_t)rng_below(&weir.world->rng, 20);
         fault->once_count = 1;
@@ -182,14 +182,14 @@ Test(weir_disk, does_not_mind_short_and_interrupted_calls)
         weir.server->faults.write_short.chance_ppm = SIM_PPM / 20;
         weir.server->faults.read_short.chance_ppm = SIM_PPM / 5;
         cr_assert(eq(int, run_until(draw_count(EVENT_TOTAL / 2)), SIM_REACHED), "seed %lu: %s",
-                  weir.seed, weir.text);
+                  weir.seed, weir.process.text);
         weir_crash(&weir);
         weir.server->faults.write_short.chance_ppm = 0;
         weir_start(&weir);
         weir_run_until_ready(&weir);
         weir.server->faults.write_short.chance_ppm = SIM_PPM / 20;
         cr_assert(eq(int, run_until(draw_count(EVENT_TOTAL / 4)), SIM_REACHED), "seed %lu: %s",
-                  weir.seed, weir.text);
+                  weir.seed, weir.process.text);
         finish();
     }
 }
@@ -201,10 +201,10 @@ Test(weir_disk, refuses_while_it_is_full_and_comes_back_by_itself)
 
         begin(seed, 20, 1000);
         cr_assert(eq(int, run_until(draw_count(EVENT_TOTAL / 4)), SIM_REACHED), "seed %lu: %s",
-                  weir.seed, weir.text);
+                  weir.seed, weir.process.text);
         disk = weir.server->disk;
         sim_disk_set_capacity(disk, disk->used + rng_below(&weir.world->rng, 1 << 20));
-        while (!keeper_disk_is_low(&weir.app.shards[0].keeper) &&
+        while (!keeper_disk_is_low(&weir.process.app.shards[0].keeper) &&
                load.acknowledged_count < EVENT_TOTAL)
             cr_assert(eq(int, weir_run_for(&weir, 1), SIM_REACHED), "seed %lu", seed);
         if (load.acknowledged_count < EVENT_TOTAL) {
@@ -235,7 +235,7 @@ Test(weir_disk, sheds_while_it_is_slow_and_recovers)
         begin(seed, 1, 0);
         load.rest_ns = (struct sim_range){20000000, 200000000};
         cr_assert(eq(int, run_until(draw_count(EVENT_TOTAL / 4)), SIM_REACHED), "seed %lu: %s",
-                  weir.seed, weir.text);
+                  weir.seed, weir.process.text);
         weir.server->faults.disk_latency_ns = (struct sim_range){600000000, 900000000};
         cr_assert(eq(int, weir_run_for(&weir, 10000), SIM_REACHED));
         cr_assert(gt(u32, load.status_counts[503], 0), "seed %lu: nothing was shed", seed);
@@ -251,7 +251,7 @@ Test(weir_disk, answers_in_time_although_it_is_stuck)
         begin(seed, 5, 0);
         load.rest_ns = (struct sim_range){20000000, 200000000};
         cr_assert(eq(int, run_until(draw_count(EVENT_TOTAL / 4)), SIM_REACHED), "seed %lu: %s",
-                  weir.seed, weir.text);
+                  weir.seed, weir.process.text);
         weir.server->faults.disk_stuck.once_count = 4;
         cr_assert(eq(int, weir_run_for(&weir, 12000), SIM_REACHED));
         cr_assert(gt(u32, load.unknown_count, 0), "seed %lu: nobody was told", seed);
@@ -274,7 +274,7 @@ Test(weir_disk, recovers_from_a_crash_in_any_call_of_a_recovery)
             begin(call, 4, 200);
         cr_assert(eq(int, run_until(load.acknowledged_count + 1), SIM_REACHED), "call %u", call);
         weir_crash(&weir);
-        weir.shard_count = 1 + (uint32_t)rng_below(&weir.world->rng, 3);
+        weir.process.shard_count = 1 + (uint32_t)rng_below(&weir.world->rng, 3);
         sim_host_crash_after(weir.server, call);
         if (weir_try_start(&weir, &exit_code)) {
             /* The rest of the calls: opening the logs, making spare segments. */
@@ -312,7 +312,7 @@ Test(weir_disk, says_what_is_wrong_when_a_start_fails)
 
         begin(seed, 20, 200);
         cr_assert(eq(int, run_until(draw_count(EVENT_TOTAL / 2)), SIM_REACHED), "seed %lu: %s",
-                  weir.seed, weir.text);
+                  weir.seed, weir.process.text);
         weir_crash(&weir);
         fault = fault_at(offsets[seed % ARRAY_COUNT(offsets)]);
         fault->once_count = 1;

@@ -202,9 +202,9 @@ static void begin(uint64_t seed, bool with_retention)
 {
     weir_begin(&weir, seed, 1 + (uint32_t)(seed % 3));
     if (with_retention) {
-        weir.settings.segment_bytes = 128 << 10;
-        weir.settings.reserve_bytes = 128 << 10;
-        weir.settings.retain_bytes = 512 << 10;
+        weir.process.settings.segment_bytes = 128 << 10;
+        weir.process.settings.reserve_bytes = 128 << 10;
+        weir.process.settings.retain_bytes = 512 << 10;
     }
     weir_start(&weir);
     weir_load_init(&load, &weir, 6, 12000);
@@ -241,7 +241,7 @@ static void change_and_crash(uint64_t seed, bool with_retention)
             weir_crash(&weir);
         else
             weir_kill(&weir);
-        weir.shard_count = 1 + (uint32_t)rng_below(&weir.world->rng, 3);
+        weir.process.shard_count = 1 + (uint32_t)rng_below(&weir.world->rng, 3);
         weir_start(&weir);
         check_keys();
     }
@@ -283,8 +283,9 @@ Test(weir_keys, are_copied_forward_some_at_a_time)
             cr_assert(eq(int, weir_run_for(&weir, 1), SIM_REACHED));
         load.is_paused = true; /* there are not events for ever */
         check_keys();
-        cr_assert(
-            gt(u64, weir_metric(&weir, weir.app.metrics.journal.dropped[JOURNAL_DROP_BYTES]), 4));
+        cr_assert(gt(
+            u64, weir_metric(&weir, weir.process.app.metrics.journal.dropped[JOURNAL_DROP_BYTES]),
+            4));
         weir_crash(&weir);
     }
     weir_end(&weir);

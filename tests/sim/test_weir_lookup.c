@@ -32,7 +32,7 @@ static void run_until(uint32_t acknowledged_count)
 {
     goal_count = (uint32_t)min_u64(acknowledged_count, load.event_count);
     cr_assert(eq(int, weir_run_until(&weir, is_reached), SIM_REACHED), "seed %lu: %s", weir.seed,
-              weir.text);
+              weir.process.text);
 }
 
 static void begin(uint64_t seed, uint32_t event_count)
@@ -50,7 +50,7 @@ static void restart(bool orderly)
         weir_stop(&weir);
     else
         weir_crash(&weir);
-    weir.shard_count = 1 + (uint32_t)rng_below(&weir.world->rng, 3);
+    weir.process.shard_count = 1 + (uint32_t)rng_below(&weir.world->rng, 3);
     weir_start(&weir);
     weir_run_until_ready(&weir);
     /* New connections, some to each shard. */
@@ -156,7 +156,7 @@ Test(weir_lookup, finds_an_event_as_soon_as_it_is_acknowledged)
 
 static uint64_t dropped_count(enum journal_drop_reason reason)
 {
-    return weir_metric(&weir, weir.app.metrics.journal.dropped[reason]);
+    return weir_metric(&weir, weir.process.app.metrics.journal.dropped[reason]);
 }
 
 Test(weir_lookup, forgets_old_events_everywhere_and_keeps_the_disk_bounded)
@@ -168,9 +168,9 @@ Test(weir_lookup, forgets_old_events_everywhere_and_keeps_the_disk_bounded)
         bool stored[4200];
 
         begin(seed, 4200);
-        weir.settings.segment_bytes = SEGMENT;
-        weir.settings.reserve_bytes = SEGMENT;
-        weir.settings.retain_bytes = 8 * SEGMENT;
+        weir.process.settings.segment_bytes = SEGMENT;
+        weir.process.settings.reserve_bytes = SEGMENT;
+        weir.process.settings.retain_bytes = 8 * SEGMENT;
         load.batch_max = 20;
         load.payload_size = 700;
         weir_start(&weir);
@@ -214,9 +214,9 @@ Test(weir_lookup, forgets_old_events_everywhere_and_keeps_the_disk_bounded)
 Test(weir_lookup, drops_segments_by_age)
 {
     begin(3, 300);
-    weir.settings.segment_bytes = 128 << 10;
-    weir.settings.reserve_bytes = 128 << 10;
-    weir.settings.retain_hours = 1;
+    weir.process.settings.segment_bytes = 128 << 10;
+    weir.process.settings.reserve_bytes = 128 << 10;
+    weir.process.settings.retain_hours = 1;
     load.payload_size = 700;
     weir_start(&weir);
     weir_load_start(&load);

@@ -153,7 +153,7 @@ Test(weir_stop, ends_clean_in_the_middle_of_the_load)
             run_a_while();
             weir_stop(&weir);
             check_journal();
-            weir.shard_count = 1 + (uint32_t)rng_below(&weir.world->rng, 3);
+            weir.process.shard_count = 1 + (uint32_t)rng_below(&weir.world->rng, 3);
             weir_start(&weir);
         }
         goal_count = EVENT_TOTAL;
@@ -170,8 +170,8 @@ static uint32_t count_in_flight(void)
 {
     uint32_t count = 0;
 
-    for (uint32_t i = 0; i < weir.app.shard_count; i++)
-        count += pool_used_count(&weir.app.shards[i].intake.requests);
+    for (uint32_t i = 0; i < weir.process.app.shard_count; i++)
+        count += pool_used_count(&weir.process.app.shards[i].intake.requests);
     return count;
 }
 

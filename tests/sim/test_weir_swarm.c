@@ -43,7 +43,7 @@ static uint64_t draw_small(uint64_t max)
 
 static void draw_settings(void)
 {
-    struct settings *s = &weir.settings;
+    struct settings *s = &weir.process.settings;
 
     s->segment_bytes = (uint64_t)(256 << draw(3)) << 10;
     s->reserve_bytes = s->segment_bytes * (1 + draw(3));
@@ -112,7 +112,7 @@ static void start(void)
 {
     int exit_code = 0;
 
-    weir.shard_count = 1 + draw(4);
+    weir.process.shard_count = 1 + draw(4);
     for (uint32_t i = 0; i < 20; i++) {
         if (draw(4) == 0)
             sim_host_crash_after(weir.server, 1 + draw_small(200));
@@ -140,9 +140,9 @@ static void live(void)
     outcome = weir_run_for(&weir, draw_small(20000));
     switch (outcome) {
     case SIM_ENDED:
-        exit_code = runtime_exit_code(weir.app.runtime);
+        exit_code = runtime_exit_code(weir.process.app.runtime);
         cr_assert(exit_code == 73 || exit_code == 74, "seed %lu: %d: %s", weir.seed, exit_code,
-                  weir.text);
+                  weir.process.text);
         end_counts[0]++;
         weir_bury(&weir);
         break;
@@ -177,7 +177,7 @@ static uint64_t run_swarm(uint64_t seed)
     goal_count = load.event_count;
     cr_assert(eq(int, weir_run_until(&weir, is_reached), SIM_REACHED),
               "seed %lu: %u of %u acknowledged: %s", seed, load.acknowledged_count,
-              load.event_count, weir.text);
+              load.event_count, weir.process.text);
     weir_stop(&weir);
     check_journal();
     cr_assert(eq(u32, census.event_count, load.event_count), "seed %lu", seed);

@@ -8,59 +8,23 @@
 #include "runtime/io_sim.h"
 #include "runtime/sim_disk.h"
 
-/*
- * The settings begin with the product's defaults, so that a new one is tested as it
- * is shipped, and are then made small: a crash is worth more in a run of a thousand
- * events over four segments than in one that never leaves its first.
- */
-
-/* Keeps the latest error, so that an assertion can say why the process ended. */
-static void on_log_line(struct runtime_hooks *hooks, uint32_t shard_index, const char *data,
-                        size_t size)
-{
-    struct weir *weir = container_of(hooks, struct weir, hooks);
-
-    (void)shard_index;
-    if (memmem(data, size, "\"error\"", 7) != NULL)
-        snprintf(weir->text, sizeof(weir->text), "%.*s", (int)size, data);
-}
-
 static const uint64_t STOP_LIMIT_MS = 60000; /* of simulated time, for an orderly stop */
 static const uint64_t READY_LIMIT_MS = 120000;
 static const uint64_t ANSWER_LIMIT_MS = 60000;
-
-static void fill_settings(struct weir *weir)
-{
-    struct settings *s = &weir->settings;
-
-    cr_assert(eq(int, config_new(SETTINGS_KEYS, SETTINGS_KEY_COUNT, (char *)s, &weir->config), 0));
-    s->data = "/data";
-    s->listen.items[0] = "127.0.0.1:3000";
-    s->listen.count = 1;
-    s->demo = true;
-    s->connections = 64;
-    s->batch_events = 100;
-    s->requests_in_flight = 256;
-    s->event_index_entries = 65536;
-    s->segment_bytes = 1 << 20;
-    s->reserve_bytes = 1 << 20;
-    s->dedup_entries = 32768;
-}
 
 void weir_begin(struct weir *weir, uint64_t seed, uint32_t shard_count)
 {
     memset(weir, 0, sizeof(*weir));
     weir->seed = seed;
-    weir->address = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(3000)};
+    weir->address = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(SIM_SERVER_PORT)};
     weir->address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    fill_settings(weir);
     weir->world = sim_world_new(seed);
     weir->server = sim_host_new(weir->world, "server");
     weir->laptop = sim_host_new(weir->world, "laptop");
-    weir->shard_count = shard_count;
     list_init(&weir->clients);
-    weir->hooks.log_out = on_log_line;
     sim_driver_init(&weir->driver, weir->world);
+    sim_server_init(&weir->process, &weir->driver, weir->server);
+    weir->process.shard_count = shard_count;
     cr_assert(eq(int, io_sim_new(weir->laptop, &weir->laptop_io), 0));
     sim_driver_add_io(&weir->driver, weir->laptop_io);
 }
@@ -69,66 +33,19 @@ void weir_end(struct weir *weir)
 {
     struct list_node *node;
 
-    if (weir->is_running) {
-        sim_host_kill(weir->server);
-        sim_driver_remove_runtime(&weir->driver, weir->app.runtime);
-        app_abandon(&weir->app);
-        weir->is_running = false;
-    }
+    sim_server_deinit(&weir->process);
     io_free(&weir->laptop_io);
     while ((node = list_pop_front(&weir->clients)) != NULL)
         sim_http_client_deinit(&container_of(node, struct weir_client, link)->http);
     sim_world_free(&weir->world);
-    config_free(&weir->config);
 }
 
 /* --- starting and ending -------------------------------------------------- */
 
-/* What a process whose start failed leaves behind. */
-static void clear_failed_start(struct weir *weir)
-{
-    if (weir->server->state != SIM_HOST_DOWN)
-        weir->server->state == SIM_HOST_DYING ? sim_host_crash(weir->server)
-                                              : sim_host_kill(weir->server);
-    app_abandon(&weir->app);
-    sim_host_start(weir->server);
-}
-
 bool weir_try_start(struct weir *weir, int *ret_exit_code)
 {
-    struct app_config config = {
-        .settings = &weir->settings,
-        .disk = sim_host_disk(weir->server),
-        .clock_source = &weir->world->clock_source,
-        .hooks = &weir->hooks,
-        .shard_count = weir->shard_count,
-        .log_level = LOG_WARN,
-        .simulated = true,
-        .seed = rng_next(&weir->world->rng),
-        .admin_token = SLICE_LITERAL(WEIR_ADMIN_TOKEN_TEXT),
-        .version = "test",
-        .commit = "test",
-        .io_new = sim_driver_io_new,
-        .app = &weir->app,
-    };
-    int r;
-
-    cr_assert(not(weir->is_running));
-    memset(&weir->app, 0, sizeof(weir->app));
-    sim_driver_name_host(weir->server);
-    weir->text[0] = '\0';
-    r = app_new(&config, weir->text, ret_exit_code);
-    if (r == 0) {
-        runtime_freeze_metrics(weir->app.runtime);
-        r = app_recover(&weir->app, weir->text, ret_exit_code);
-    }
-    if (r < 0) {
-        clear_failed_start(weir);
-        return false;
-    }
-    sim_driver_add_runtime(&weir->driver, weir->server, weir->app.runtime);
-    weir->is_running = true;
-    return true;
+    cr_assert(not(weir->process.is_running));
+    return sim_server_try_start(&weir->process, ret_exit_code);
 }
 
 void weir_start(struct weir *weir)
@@ -136,57 +53,33 @@ void weir_start(struct weir *weir)
     int exit_code = 0;
 
     cr_assert(weir_try_start(weir, &exit_code), "seed %lu: the start failed with %d: %s",
-              weir->seed, exit_code, weir->text);
-}
-
-static void forget_process(struct weir *weir)
-{
-    cr_assert(weir->is_running);
-    sim_driver_remove_runtime(&weir->driver, weir->app.runtime);
-    app_abandon(&weir->app);
-    weir->is_running = false;
-    sim_host_start(weir->server);
+              weir->seed, exit_code, weir->process.text);
 }
 
 void weir_crash(struct weir *weir)
 {
-    sim_host_crash(weir->server);
-    forget_process(weir);
+    sim_server_crash(&weir->process);
 }
 
 void weir_kill(struct weir *weir)
 {
-    sim_host_kill(weir->server);
-    forget_process(weir);
+    sim_server_kill(&weir->process);
 }
 
 void weir_bury(struct weir *weir)
 {
-    cr_assert(ne(int, runtime_exit_code(weir->app.runtime), 0), "seed %lu", weir->seed);
-    weir_kill(weir);
+    cr_assert(ne(int, sim_server_bury(&weir->process), 0), "seed %lu", weir->seed);
 }
 
 int weir_try_stop(struct weir *weir)
 {
-    uint64_t begin_ns = weir->world->mono_ns;
-    enum sim_outcome outcome;
-    int exit_code;
+    enum sim_server_stop stop;
+    int exit_code = 0;
 
-    app_drain(&weir->app);
-    outcome = sim_driver_run_for(&weir->driver, STOP_LIMIT_MS * 1000000);
-    cr_assert(eq(int, outcome, SIM_ENDED), "seed %lu: still not stopped after %lu ms", weir->seed,
-              (weir->world->mono_ns - begin_ns) / 1000000);
-    exit_code = runtime_exit_code(weir->app.runtime);
-    if (exit_code != 0) {
-        weir_bury(weir);
-        return exit_code;
-    }
-    sim_driver_remove_runtime(&weir->driver, weir->app.runtime);
-    app_free(&weir->app);
-    weir->is_running = false;
-    sim_host_kill(weir->server);
-    sim_host_start(weir->server);
-    return 0;
+    stop = sim_server_try_stop(&weir->process, STOP_LIMIT_MS, &exit_code);
+    cr_assert(stop == SIM_SERVER_STOPPED || stop == SIM_SERVER_FAILED,
+              "seed %lu: still not stopped after %lu ms", weir->seed, STOP_LIMIT_MS);
+    return exit_code;
 }
 
 void weir_stop(struct weir *weir)
@@ -213,22 +106,14 @@ enum sim_outcome weir_run_for(struct weir *weir, uint64_t duration_ms)
     return sim_driver_run_for(&weir->driver, duration_ms * 1000000);
 }
 
-static bool is_ready(const struct weir *weir)
-{
-    for (uint32_t i = 0; i < weir->app.shard_count; i++)
-        if (weir->app.shards[i].phase != APP_READY)
-            return false;
-    return true;
-}
-
 void weir_run_until_ready(struct weir *weir)
 {
-    for (uint64_t ms = 0; ms < READY_LIMIT_MS && !is_ready(weir); ms++) {
+    for (uint64_t ms = 0; ms < READY_LIMIT_MS && !sim_server_is_ready(&weir->process); ms++) {
         enum sim_outcome outcome = weir_run_for(weir, 1);
 
         cr_assert(eq(int, outcome, SIM_REACHED), "seed %lu", weir->seed);
     }
-    cr_assert(is_ready(weir), "seed %lu", weir->seed);
+    cr_assert(sim_server_is_ready(&weir->process), "seed %lu", weir->seed);
 }
 
 /* --- clients -------------------------------------------------------------- */
@@ -290,7 +175,7 @@ uint32_t weir_ask(struct weir_client *client, const struct weir_call *call, cons
     weir_client_call(client, call, body);
     for (uint64_t i = 0; i < ANSWER_LIMIT_MS * 10 && !client->is_answered; i++)
         cr_assert(eq(int, sim_driver_run_for(&weir->driver, 100000), SIM_REACHED), "seed %lu: %s",
-                  weir->seed, weir->text);
+                  weir->seed, weir->process.text);
     cr_assert(client->is_answered, "seed %lu: %s is not answered", weir->seed, call->path);
     cr_assert(not(client->request.lost), "seed %lu: %s is lost", weir->seed, call->path);
     return client->request.status;
@@ -404,7 +289,7 @@ void weir_census(struct weir *weir, struct weir_census *ret_census)
     char text[RECOVERY_TEXT_SIZE];
     int r;
 
-    cr_assert(not(weir->is_running), "the log of a running server changes");
+    cr_assert(not(weir->process.is_running), "the log of a running server changes");
     memset(ret_census, 0, sizeof(*ret_census));
     r = superblock_read(config.disk, "/data", &superblock);
     if (r == -ENOENT)
@@ -417,11 +302,7 @@ void weir_census(struct weir *weir, struct weir_census *ret_census)
 
 uint64_t weir_metric(struct weir *weir, struct metric metric)
 {
-    uint64_t sum = 0;
-
-    for (uint32_t i = 0; i < weir->app.shard_count; i++)
-        sum += metrics_value(&weir->app.shards[i].shard->metrics, metric);
-    return sum;
+    return sim_server_metric(&weir->process, metric);
 }
 
 uint64_t weir_disk_used(const struct weir *weir)

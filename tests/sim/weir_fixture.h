@@ -22,9 +22,9 @@
 
 #include <netinet/in.h>
 
-#include "actors/app.h"
-#include "tests/sim/sim_driver.h"
-#include "tests/sim/sim_http_client.h"
+#include "tools/sim/sim_driver.h"
+#include "tools/sim/sim_http_client.h"
+#include "tools/sim/sim_server.h"
 
 enum {
     WEIR_EVENT_COUNT_MAX = 16384,
@@ -33,8 +33,8 @@ enum {
     WEIR_STEP_COUNT_MAX = 4000000,
 };
 
-#define WEIR_DEMO_KEY "dev-api-key-12345"
-#define WEIR_ADMIN_TOKEN_TEXT "the-token"
+#define WEIR_DEMO_KEY SIM_SERVER_DEMO_KEY
+#define WEIR_ADMIN_TOKEN_TEXT SIM_SERVER_ADMIN_TOKEN
 
 /* A server with its world. Tests have one, static; fields may be read, settings changed. */
 struct weir {
@@ -44,14 +44,8 @@ struct weir {
     struct sim_host *laptop;
     struct io *laptop_io;
     struct sim_driver driver;
-    struct config *config;    /* owns what settings point to */
-    struct settings settings; /* of the next start; the defaults made small */
-    struct app app;
+    struct sim_server process; /* its settings and shard_count are of the next start */
     struct sockaddr_in address;
-    uint32_t shard_count; /* of the next start */
-    bool is_running;
-    char text[APP_TEXT_SIZE]; /* why the latest start failed, or the latest error line */
-    struct runtime_hooks hooks;
     struct sim_goal goal;
     bool (*is_reached)(void);
     struct list_node clients; /* struct weir_client.link */

@@ -1,4 +1,4 @@
-#include "tests/sim/sim_driver.h"
+#include "tools/sim/sim_driver.h"
 
 #include "runtime/io_sim.h"
 

@@ -1,4 +1,4 @@
-#include "tests/sim/sim_http_client.h"
+#include "tools/sim/sim_http_client.h"
 
 #include <errno.h>
 #include <strings.h>
