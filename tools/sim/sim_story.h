@@ -6,6 +6,9 @@
  * latest ones are kept, so that a failure can print the last facts about the event
  * concerned without a second run. A failure ends the run: it never returns to the
  * code that found it, which may be deep inside callbacks.
+ *
+ * A story may live in memory that two processes share: then the one that waits can
+ * write the report for the one that died (sim_story_note_end).
  */
 #pragma once
 
@@ -14,9 +17,18 @@
 enum {
     SIM_FACT_COUNT_MAX = 8192, /* kept */
     SIM_FACT_SIZE_MAX = 160,
-    SIM_STORY_FAILURE_SIZE_MAX = 16384,
     SIM_STORY_FACTS_SHOWN_MAX = 40,
+    SIM_STORY_WHAT_SIZE_MAX = 512,
+    SIM_STORY_OPTIONS_SIZE_MAX = 256,
+    SIM_STORY_OUTPUT_SHOWN_MAX = 8192,
+    /* Two lists of facts with their times, the output of the process, the words around. */
+    SIM_STORY_FAILURE_SIZE_MAX = 32768,
 };
+
+static_assert(SIM_STORY_FAILURE_SIZE_MAX >=
+                  2 * SIM_STORY_FACTS_SHOWN_MAX * (SIM_FACT_SIZE_MAX + 32) +
+                      SIM_STORY_OUTPUT_SHOWN_MAX + 2 * SIM_STORY_WHAT_SIZE_MAX + 2048,
+              "a report always fits");
 
 /* The number of no event. */
 #define SIM_NO_NUMBER UINT32_MAX
@@ -35,18 +47,27 @@ struct sim_story_judge {
     void (*failed)(struct sim_story_judge *judge, struct sim_story *story);
 };
 
-/* One run's story. Embedded or static: it is large. */
+/* One run's story. Embedded, static or mapped: it is large. Zeroed before its first run. */
 struct sim_story {
     const struct sim_world *world; /* NULL before and after a run */
     struct sim_story_judge *judge;
     FILE *file; /* borrowed, or NULL */
     uint64_t seed;
     uint64_t fact_count; /* told so far */
+    uint64_t fact_ns;    /* when the latest was told */
     struct sim_fact facts[SIM_FACT_COUNT_MAX];
-    char failure[SIM_STORY_FAILURE_SIZE_MAX];
+    char replay_options[SIM_STORY_OPTIONS_SIZE_MAX]; /* of the command that replays the run */
+    char what[SIM_STORY_WHAT_SIZE_MAX];              /* the failure in one sentence, or "" */
+    char failure[SIM_STORY_FAILURE_SIZE_MAX];        /* the whole report, or "" */
 };
 
-/* Begins the story of a run. Borrows all; file may be NULL. */
+/*
+ * Empties the story before the run of seed. replay_options is what stands on the
+ * command line besides `weir sim --seed N --trace FILE`, or "". Copies it.
+ */
+void sim_story_prepare(struct sim_story *story, uint64_t seed, const char *replay_options);
+
+/* Begins the story of a run; keeps the options. Borrows all; file may be NULL. */
 void sim_story_begin(struct sim_story *story, uint64_t seed, const struct sim_world *world,
                      struct sim_story_judge *judge, FILE *file);
 
@@ -57,11 +78,16 @@ void sim_story_tell(struct sim_story *story, uint32_t first, uint32_t count, con
 
 /*
  * Something is wrong with the event number (or SIM_NO_NUMBER): writes the report into
- * story->failure (what, when, the last facts about the event, the last facts of all)
- * and hands it to the judge.
+ * story->failure (what, when, the last facts about the event, the last facts of all,
+ * the command that replays it) and hands it to the judge.
  */
 PRINTF_LIKE(3, 4)
 NORETURN void sim_story_fail(struct sim_story *story, uint32_t number, const char *format, ...);
 
-/* The report for a run that ends by a signal in the midst of it; fills story->failure. */
-void sim_story_note_signal(struct sim_story *story, int signal);
+/*
+ * The report for a run whose process did not live to tell: it died, or hung and was
+ * ended. For the process that waited for it; the story is in memory of both. The
+ * format says how it ended; output is what it wrote to standard error, or "".
+ */
+PRINTF_LIKE(3, 4)
+void sim_story_note_end(struct sim_story *story, const char *output, const char *format, ...);
