@@ -29,8 +29,7 @@ static void unuse(struct sim_disk *sd, struct sim_file *file)
     sd->used -= sim_disk_space_of(file->size);
 }
 
-/* Lets path mean file for readers; what it meant before is let go. */
-static void link_name(struct sim_disk *sd, const char *path, struct sim_file *file)
+void sim_disk_link_name(struct sim_disk *sd, const char *path, struct sim_file *file)
 {
     struct sim_file *old = sim_names_find(&sd->names, path);
 
@@ -108,7 +107,7 @@ static int resolve(const struct sim_disk *sd, const char *path, char ret_normal[
     return is_directory(sd, parent) ? 0 : -ENOENT;
 }
 
-static struct sim_file *make_file(struct sim_disk *sd, const char *directory_path)
+struct sim_file *sim_disk_make_file(struct sim_disk *sd, const char *directory_path)
 {
     struct sim_file *file = sim_file_new(++sd->file_count, directory_path);
 
@@ -127,14 +126,14 @@ struct sim_disk *sim_disk_new(struct sim_host *host)
     list_init(&sd->files);
     sim_names_init(&sd->names);
     sim_names_init(&sd->durable_names);
-    root = make_file(sd, "");
+    root = sim_disk_make_file(sd, "");
     sim_names_set(&sd->durable_names, "", root);
-    link_name(sd, "", root);
+    sim_disk_link_name(sd, "", root);
     sim_file_unref(&root);
     return sd;
 }
 
-static void drop_changes(struct sim_disk *sd)
+void sim_disk_drop_changes(struct sim_disk *sd)
 {
     for (uint32_t i = 0; i < sd->change_count; i++)
         sim_file_unref(&sd->changes[i].file);
@@ -146,7 +145,7 @@ void sim_disk_free(struct sim_disk **sd)
     if (*sd == NULL)
         return;
     sim_disk_check(*sd);
-    drop_changes(*sd);
+    sim_disk_drop_changes(*sd);
     sim_names_clear(&(*sd)->names);
     sim_names_clear(&(*sd)->durable_names);
     assert(list_is_empty(&(*sd)->files));
@@ -216,7 +215,7 @@ static void settle_names(struct sim_disk *sd)
             sd->stats.name_lost_count++;
         }
     }
-    drop_changes(sd);
+    sim_disk_drop_changes(sd);
 }
 
 /* Forgets durable names whose directory did not survive. Depth needs repetition. */
@@ -241,15 +240,8 @@ static void drop_orphans(struct sim_disk *sd)
     }
 }
 
-void sim_disk_crash(struct sim_disk *sd)
+static void settle_files(struct sim_disk *sd, const struct sim_crash *crash)
 {
-    struct rng *rng = &sd->host->world->rng;
-    enum sim_crash_mode mode = SIM_CRASH_MIXED;
-
-    sim_disk_check(sd);
-    if (rng_chance(rng, 1, 5))
-        mode = (enum sim_crash_mode)(SIM_CRASH_KEEP + rng_below(rng, 3));
-    settle_names(sd);
     drop_orphans(sd);
     sim_names_clear(&sd->names);
     sd->used = 0;
@@ -257,24 +249,51 @@ void sim_disk_crash(struct sim_disk *sd)
         struct sim_file *file = container_of(node, struct sim_file, link);
 
         file->in_use_count = 0;
-        sim_file_crash(file, rng, mode, &sd->stats);
+        sim_file_crash(file, crash);
     }
     for (uint32_t i = 0; i < sd->durable_names.count; i++) {
         const struct sim_name *name = &sd->durable_names.entries[i];
 
-        link_name(sd, name->path, name->file);
+        sim_disk_link_name(sd, name->path, name->file);
     }
+}
+
+void sim_disk_crash(struct sim_disk *sd)
+{
+    struct rng *rng = &sd->host->world->rng;
+    struct sim_crash crash = {.mode = SIM_CRASH_MIXED,
+                              .garbage = &sd->host->faults.crash_garbage,
+                              .rng = rng,
+                              .stats = &sd->stats};
+
+    sim_disk_check(sd);
+    if (rng_chance(rng, 1, 5))
+        crash.mode = (enum sim_crash_mode)(SIM_CRASH_KEEP + rng_below(rng, 3));
+    settle_names(sd);
+    settle_files(sd, &crash);
     sim_host_trace(sd->host, "settled", -1, (int64_t)sd->used, sim_disk_hash(sd));
+}
+
+void sim_disk_drop_unsynced(struct sim_disk *sd)
+{
+    struct sim_fault never = {.chance_ppm = 0};
+    struct sim_crash_stats stats = sd->stats;
+    struct sim_crash crash = {
+        .mode = SIM_CRASH_DROP, .garbage = &never, .rng = &sd->host->world->rng, .stats = &stats};
+
+    sim_disk_check(sd);
+    sim_disk_drop_changes(sd);
+    settle_files(sd, &crash);
 }
 
 /* Makes a file that its name holds. */
 static struct sim_file *create(struct sim_disk *sd, const char *path, const char *directory_path)
 {
-    struct sim_file *file = make_file(sd, directory_path);
+    struct sim_file *file = sim_disk_make_file(sd, directory_path);
     struct sim_file *borrowed = file;
 
     assert(sim_names_find(&sd->names, path) == NULL);
-    link_name(sd, path, file);
+    sim_disk_link_name(sd, path, file);
     add_change(sd, NULL, NULL, path, file);
     sim_file_unref(&file);
     return borrowed;
@@ -364,7 +383,7 @@ int sim_disk_rename(struct sim_disk *sd, const char *path, const char *new_path)
     if (is_directory(sd, to))
         return -EISDIR;
     if (strcmp(from, to) != 0) {
-        link_name(sd, to, file);
+        sim_disk_link_name(sd, to, file);
         unlink_name(sd, from);
         add_change(sd, from, file, to, file);
     }
@@ -425,6 +444,8 @@ int sim_disk_sync_directory(struct sim_disk *sd, const char *path)
         return r;
     if (!is_directory(sd, normal))
         return sim_names_find(&sd->names, normal) == NULL ? -ENOENT : -ENOTDIR;
+    if (fate == FATE_GO_ON && sim_damage_sync(sd, -1, sim_names_find(&sd->names, normal)))
+        return 0;
     sim_disk_sync_names(sd, normal);
     return fate == FATE_GO_ON ? 0 : -EIO;
 }

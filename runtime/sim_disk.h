@@ -11,6 +11,7 @@
 #pragma once
 
 #include "runtime/disk.h"
+#include "runtime/sim_damage.h"
 #include "runtime/sim_host.h"
 #include "runtime/sim_names.h"
 
@@ -24,7 +25,7 @@ struct sim_change {
 
 enum { SIM_CHANGE_COUNT_MAX = 1 << 16 };
 
-/* Private to sim_disk.c, but that stats and capacity may be read. */
+/* Private to sim_disk*.c, but that stats, capacity and damages may be read. */
 struct sim_disk {
     struct disk disk;
     struct sim_host *host;
@@ -39,6 +40,8 @@ struct sim_disk {
     uint64_t capacity;       /* bytes */
     uint64_t used;           /* bytes */
     struct sim_crash_stats stats;
+    uint64_t damage_count;                           /* since the disk was made */
+    struct sim_damage damages[SIM_DAMAGE_COUNT_MAX]; /* number n (from 0) at n modulo the size */
 };
 
 /* An empty disk of 1 TiB for host. */
@@ -61,6 +64,28 @@ void sim_disk_crash(struct sim_disk *sd);
 
 /* A hash of all names and bytes that readers see: two disks with the same content have the same. */
 uint64_t sim_disk_hash(const struct sim_disk *sd);
+
+/* The latest damage, or NULL when there was none. */
+const struct sim_damage *sim_disk_last_damage(const struct sim_disk *sd);
+
+/*
+ * What the medium is sure to hold, whatever a crash at this very moment did: bytes
+ * of the file that its durable names call path, without what is not synced. The
+ * count; -ENOENT when no durable name says path, or a directory above it is not
+ * durable; -EISDIR. Nothing strikes, nothing is drawn, traced or counted.
+ */
+MUST_USE int64_t sim_disk_read_medium(const struct sim_disk *sd, const char *path, char *data,
+                                      uint64_t size, uint64_t offset);
+
+/*
+ * Copies the content of a disk onto the empty one of host, which may belong to
+ * another world: what readers see, what is durable, what is not yet; descriptors
+ * and locks are left out. sim_disk_clone_medium() copies only what the medium is
+ * sure to hold: the disk after the worst crash possible now. Neither draws, traces
+ * or changes anything at the source.
+ */
+void sim_disk_clone(const struct sim_disk *sd, struct sim_host *host);
+void sim_disk_clone_medium(const struct sim_disk *sd, struct sim_host *host);
 
 /* open(2) and the others as asynchronous operations do them; same answers as struct disk. */
 MUST_USE int sim_disk_open(struct sim_disk *sd, const char *path, int flags);

@@ -51,6 +51,7 @@ int64_t sim_disk_read(struct sim_disk *sd, int fd, char *data, uint64_t size, ui
 {
     enum fate fate = sim_disk_begin(sd);
     struct sim_file *file;
+    uint64_t count;
     int r;
 
     if (fate != FATE_GO_ON || sim_disk_strikes(sd, &sd->host->faults.read_error))
@@ -61,7 +62,9 @@ int64_t sim_disk_read(struct sim_disk *sd, int fd, char *data, uint64_t size, ui
     check_aligned(&sd->host->fds[fd], data, size, offset);
     if (sim_disk_strikes(sd, &sd->host->faults.read_short))
         size = shorten(sd, size);
-    return (int64_t)sim_file_read(file, data, size, offset);
+    count = sim_file_read(file, data, size, offset);
+    sim_damage_read(sd, fd, file, data, count, offset);
+    return (int64_t)count;
 }
 
 /* How much of a write fits on the medium: size, less in whole blocks, or 0. */
@@ -86,13 +89,12 @@ void sim_disk_resize(struct sim_disk *sd, struct sim_file *file, uint64_t size)
     sim_file_truncate(file, size, ++sd->write_sequence);
 }
 
-static void write_and_account(struct sim_disk *sd, struct sim_file *file, const char *data,
-                              uint64_t size, uint64_t offset, bool durable)
+static void write_and_account(struct sim_disk *sd, const struct sim_write *write)
 {
-    uint64_t before = sim_disk_space_of(file->size);
+    uint64_t before = sim_disk_space_of(write->file->size);
 
-    sim_file_write(file, data, size, offset, ++sd->write_sequence, durable);
-    sd->used += sim_disk_space_of(file->size) - before;
+    sim_damage_write(sd, write);
+    sd->used += sim_disk_space_of(write->file->size) - before;
 }
 
 static void write_torn(struct sim_disk *sd, struct sim_file *file, const char *data, uint64_t size,
@@ -110,6 +112,7 @@ int64_t sim_disk_write(struct sim_disk *sd, int fd, const char *data, uint64_t s
     struct sim_faults *faults = &sd->host->faults;
     enum fate fate = sim_disk_begin(sd);
     struct sim_file *file;
+    int open_flags;
     int r;
 
     if (fate == FATE_DEAD)
@@ -118,7 +121,8 @@ int64_t sim_disk_write(struct sim_disk *sd, int fd, const char *data, uint64_t s
     if (r < 0)
         return r;
     check_aligned(&sd->host->fds[fd], data, size, offset);
-    durable = durable || (sd->host->fds[fd].open_flags & O_DSYNC) != 0;
+    open_flags = sd->host->fds[fd].open_flags;
+    durable = durable || (open_flags & O_DSYNC) != 0;
     if (size == 0)
         return 0;
     if (sim_disk_strikes(sd, &faults->write_no_space))
@@ -132,7 +136,13 @@ int64_t sim_disk_write(struct sim_disk *sd, int fd, const char *data, uint64_t s
         write_torn(sd, file, data, size, offset);
         return -EIO;
     }
-    write_and_account(sd, file, data, size, offset, durable);
+    write_and_account(sd, &(struct sim_write){.file = file,
+                                              .data = data,
+                                              .size = size,
+                                              .offset = offset,
+                                              .durable = durable,
+                                              .direct = durable || (open_flags & O_DIRECT) != 0,
+                                              .fd = fd});
     return (int64_t)size;
 }
 
@@ -163,6 +173,8 @@ int sim_disk_sync(struct sim_disk *sd, int fd, uint64_t sequence)
         sim_file_sync_fail(record->file, rng);
         return -EIO;
     }
+    if (fate == FATE_GO_ON && sim_damage_sync(sd, fd, record->file))
+        return 0;
     if (record->file->directory_path != NULL)
         sim_disk_sync_names(sd, record->file->directory_path);
     else

@@ -62,6 +62,18 @@ static inline uint64_t sim_disk_space_of(uint64_t size)
     return round_up_u64(size, SIM_BLOCK_SIZE);
 }
 
+/* Lets path (normal) mean file for readers; what it meant before is let go. */
+void sim_disk_link_name(struct sim_disk *sd, const char *path, struct sim_file *file);
+
+/* An empty file of this disk with one reference; directory_path as sim_file_new() has it. */
+struct sim_file *sim_disk_make_file(struct sim_disk *sd, const char *directory_path);
+
+/* Forgets the changes of names that the medium does not have. */
+void sim_disk_drop_changes(struct sim_disk *sd);
+
+/* Settles as the worst crash would: all that is not durable is lost. Draws nothing. */
+void sim_disk_drop_unsynced(struct sim_disk *sd);
+
 /* Changes the size of a file in use and the space it takes. For open and truncate. */
 void sim_disk_resize(struct sim_disk *sd, struct sim_file *file, uint64_t size);
 

@@ -1,13 +1,20 @@
 #include "runtime/sim_faults.h"
 
+/* More than nine interruptions of one operation in a row must not happen by chance. */
+enum { INTERRUPTED_PPM_MAX = SIM_PPM / 20 };
+
 void sim_faults_init(struct sim_faults *faults)
 {
     *faults = (struct sim_faults){
         .disk_latency_ns = {50000, 500000},
         .stuck_ns = {30000000000U, 30000000000U},
+        .crash_garbage = {.chance_ppm = SIM_PPM / 8},
+        .starve_ns = {100000, 20000000},
         .split = {.chance_ppm = SIM_PPM / 4},
         .net_latency_ns = {10000, 200000},
         .stall_ns = {1000000000U, 5000000000U},
+        .vanish_ns = {1000000, 100999999},
+        .half_open_ns = {60000000000U, 600000000000U},
         .completion_latency_ns = {0, 5000},
     };
 }
@@ -35,9 +42,25 @@ void sim_faults_draw(struct sim_faults *faults, struct rng *rng, uint32_t chance
     draw_one(&faults->reset, rng, chance_ppm_max);
     draw_one(&faults->stall, rng, chance_ppm_max);
     draw_one(&faults->split, rng, SIM_PPM);
+    draw_one(&faults->op_interrupted, rng, (uint32_t)min_u64(chance_ppm_max, INTERRUPTED_PPM_MAX));
+    draw_one(&faults->crash_garbage, rng, SIM_PPM / 2);
+    draw_one(&faults->ring_full, rng, chance_ppm_max);
+    draw_one(&faults->completions_held, rng, chance_ppm_max);
+    draw_one(&faults->recv_starved, rng, chance_ppm_max);
+    draw_one(&faults->half_open, rng, chance_ppm_max);
 }
 
-bool sim_fault_strikes(struct sim_fault *fault, struct rng *rng)
+void sim_faults_draw_damage(struct sim_faults *faults, struct rng *rng, uint32_t chance_ppm_max)
+{
+    assert(chance_ppm_max <= SIM_PPM);
+    draw_one(&faults->write_lost, rng, chance_ppm_max);
+    draw_one(&faults->write_misdirected, rng, chance_ppm_max);
+    draw_one(&faults->write_flipped, rng, chance_ppm_max);
+    draw_one(&faults->sync_lies, rng, chance_ppm_max);
+    draw_one(&faults->read_flipped, rng, chance_ppm_max);
+}
+
+bool sim_fault_draw(struct sim_fault *fault, struct rng *rng)
 {
     assert(fault->chance_ppm <= SIM_PPM);
     if (fault->always)

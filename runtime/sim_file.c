@@ -1,5 +1,6 @@
 #include "runtime/sim_file.h"
 
+#include "runtime/sim_faults.h"
 #include "runtime/sim_world.h"
 
 /*
@@ -126,13 +127,12 @@ static bool is_zero(const char *data, uint64_t size)
     return data[0] == 0 && memcmp(data, data + 1, size - 1) == 0;
 }
 
-uint64_t sim_file_read(const struct sim_file *file, char *data, uint64_t size, uint64_t offset)
+/* Copies count bytes, which are within the size: of the medium, or as readers see them. */
+static void copy_out(const struct sim_file *file, char *data, uint64_t count, uint64_t offset,
+                     bool from_medium)
 {
-    uint64_t count;
     uint64_t done = 0;
 
-    file_check(file);
-    count = offset >= file->size ? 0 : min_u64(size, file->size - offset);
     while (done < count) {
         const struct sim_block *block = block_at(file, (offset + done) / SIM_BLOCK_SIZE);
         uint64_t from = (offset + done) % SIM_BLOCK_SIZE;
@@ -140,10 +140,31 @@ uint64_t sim_file_read(const struct sim_file *file, char *data, uint64_t size, u
 
         if (block == NULL)
             memset(data + done, 0, part);
+        else if (from_medium && block->base != NULL)
+            memcpy(data + done, block->base + from, part);
         else
             memcpy(data + done, block->data + from, part);
         done += part;
     }
+}
+
+uint64_t sim_file_read(const struct sim_file *file, char *data, uint64_t size, uint64_t offset)
+{
+    uint64_t count = offset >= file->size ? 0 : min_u64(size, file->size - offset);
+
+    file_check(file);
+    copy_out(file, data, count, offset, false);
+    return count;
+}
+
+uint64_t sim_file_read_medium(const struct sim_file *file, char *data, uint64_t size,
+                              uint64_t offset)
+{
+    uint64_t end = file->durable_size;
+    uint64_t count = offset >= end ? 0 : min_u64(size, end - offset);
+
+    file_check(file);
+    copy_out(file, data, count, offset, true);
     return count;
 }
 
@@ -275,19 +296,28 @@ void sim_file_sync_fail(struct sim_file *file, struct rng *rng)
     }
 }
 
-static void tear(struct sim_block *block, struct rng *rng)
+/* Each sector is old, new or, where these two differ, garbage: what was at rest is safe. */
+static void tear(struct sim_block *block, const struct sim_crash *crash)
 {
     for (uint32_t from = 0; from < SIM_BLOCK_SIZE; from += SIM_SECTOR_SIZE) {
-        if (rng_chance(rng, 1, 2))
+        if (memcmp(block->data + from, block->base + from, SIM_SECTOR_SIZE) == 0)
+            continue;
+        if (sim_fault_strikes(crash->garbage, crash->rng)) {
+            rng_fill(crash->rng, block->data + from, SIM_SECTOR_SIZE);
+            crash->stats->garbage_count++;
+        } else if (rng_chance(crash->rng, 1, 2)) {
             memcpy(block->data + from, block->base + from, SIM_SECTOR_SIZE);
+        }
     }
 }
 
-static void settle_block(struct sim_block *block, struct rng *rng, enum sim_crash_mode mode,
-                         struct sim_crash_stats *stats)
+static void settle_block(struct sim_block *block, const struct sim_crash *crash,
+                         enum sim_crash_mode mode)
 {
+    struct sim_crash_stats *stats = crash->stats;
+
     if (mode == SIM_CRASH_MIXED)
-        mode = (enum sim_crash_mode)(SIM_CRASH_KEEP + rng_below(rng, 3));
+        mode = (enum sim_crash_mode)(SIM_CRASH_KEEP + rng_below(crash->rng, 3));
     if (block->sync_failed)
         mode = SIM_CRASH_DROP;
 
@@ -301,7 +331,7 @@ static void settle_block(struct sim_block *block, struct rng *rng, enum sim_cras
         break;
     case SIM_CRASH_TEAR:
         stats->torn_count++;
-        tear(block, rng);
+        tear(block, crash);
         break;
     case SIM_CRASH_MIXED:
         assert(false);
@@ -325,23 +355,22 @@ static uint64_t settle_size(const struct sim_file *file, struct rng *rng, enum s
     return file->durable_size + rng_below(rng, step + 1) * SIM_BLOCK_SIZE;
 }
 
-void sim_file_crash(struct sim_file *file, struct rng *rng, enum sim_crash_mode mode,
-                    struct sim_crash_stats *stats)
+void sim_file_crash(struct sim_file *file, const struct sim_crash *crash)
 {
-    uint64_t size = settle_size(file, rng, mode);
+    uint64_t size = settle_size(file, crash->rng, crash->mode);
 
     file_check(file);
     if (size != file->size)
-        stats->size_lost_count++;
+        crash->stats->size_lost_count++;
     while (!list_is_empty(&file->dirty)) {
         struct sim_block *block = container_of(file->dirty.next, struct sim_block, dirty_link);
         bool was_cut_off = (block->index + 1) * SIM_BLOCK_SIZE > file->size;
 
         /* If a cut is undone, so is what it did to the blocks behind it. */
         if (size > file->size && was_cut_off)
-            settle_block(block, rng, SIM_CRASH_DROP, stats);
+            settle_block(block, crash, SIM_CRASH_DROP);
         else
-            settle_block(block, rng, mode, stats);
+            settle_block(block, crash, crash->mode);
     }
     if (size < file->size) {
         sim_file_truncate(file, size, 0);
@@ -349,6 +378,109 @@ void sim_file_crash(struct sim_file *file, struct rng *rng, enum sim_crash_mode 
     }
     file->size = size;
     file->durable_size = size;
+}
+
+static void copy_block(const struct sim_block *block, struct sim_file *copy)
+{
+    struct sim_block *other = make_block(copy, block->index);
+
+    memcpy(other->data, block->data, SIM_BLOCK_SIZE);
+    if (block->base == NULL)
+        return;
+    make_dirty(copy, other, block->dirty_sequence);
+    memcpy(other->base, block->base, SIM_BLOCK_SIZE);
+    other->sync_failed = block->sync_failed;
+}
+
+void sim_file_copy(const struct sim_file *file, struct sim_file *copy)
+{
+    struct list_node *node = file->dirty.next;
+
+    file_check(file);
+    assert(copy->block_capacity == 0);
+    /* First the dirty ones in their order: a crash settles them in that order. */
+    for (; node != &file->dirty; node = node->next)
+        copy_block(container_of(node, struct sim_block, dirty_link), copy);
+    for (uint64_t i = 0; i < file->block_capacity; i++) {
+        if (file->blocks[i] != NULL && file->blocks[i]->base == NULL)
+            copy_block(file->blocks[i], copy);
+    }
+    copy->size = file->size;
+    copy->durable_size = file->durable_size;
+}
+
+void sim_file_extend(struct sim_file *file, uint64_t size, bool durable)
+{
+    file_check(file);
+    assert(file->directory_path == NULL);
+    file->size = max_u64(file->size, size);
+    if (durable)
+        commit_size(file);
+}
+
+/* Wrong bytes within one block. */
+static void damage_block(struct sim_file *file, const char *data, uint64_t size, uint64_t offset,
+                         bool seen)
+{
+    uint64_t from = offset % SIM_BLOCK_SIZE;
+    struct sim_block *block = block_at(file, offset / SIM_BLOCK_SIZE);
+
+    assert(size > 0);
+    assert(from + size <= SIM_BLOCK_SIZE);
+    if (block == NULL)
+        block = make_block(file, offset / SIM_BLOCK_SIZE);
+    if (seen) {
+        memcpy(block->data + from, data, size);
+    } else if (block->base == NULL) {
+        /* Clean for every sync to come, and yet not the same. */
+        make_dirty(file, block, 0);
+        block->sync_failed = true;
+    }
+    if (block->base != NULL)
+        memcpy(block->base + from, data, size);
+}
+
+void sim_file_damage(struct sim_file *file, const char *data, uint64_t size, uint64_t offset,
+                     bool seen)
+{
+    uint64_t done = 0;
+
+    file_check(file);
+    assert(offset + size <= file->size);
+    while (done < size) {
+        uint64_t part = min_u64(size - done, SIM_BLOCK_SIZE - (offset + done) % SIM_BLOCK_SIZE);
+
+        damage_block(file, data + done, part, offset + done, seen);
+        done += part;
+    }
+}
+
+void sim_file_forget(struct sim_file *file, uint64_t size, uint64_t offset)
+{
+    file_check(file);
+    assert(size > 0);
+    for (uint64_t i = offset / SIM_BLOCK_SIZE; i <= (offset + size - 1) / SIM_BLOCK_SIZE; i++) {
+        struct sim_block *block = block_at(file, i);
+
+        if (block != NULL && block->base != NULL)
+            block->sync_failed = true;
+    }
+}
+
+void sim_file_write_back_flipped(struct sim_file *file, uint64_t offset, uint8_t mask)
+{
+    uint64_t from = offset % SIM_BLOCK_SIZE;
+    struct sim_block *block = block_at(file, offset / SIM_BLOCK_SIZE);
+
+    file_check(file);
+    assert(offset < file->size);
+    assert(mask != 0);
+    if (block == NULL)
+        block = make_block(file, offset / SIM_BLOCK_SIZE);
+    make_dirty(file, block, 0);
+    block->sync_failed = true;
+    memcpy(block->base, block->data, SIM_BLOCK_SIZE);
+    block->base[from] = (char)(block->base[from] ^ (char)mask);
 }
 
 void sim_file_flip(struct sim_file *file, uint64_t offset, uint8_t mask)

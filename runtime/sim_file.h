@@ -22,6 +22,7 @@ struct sim_crash_stats {
     uint64_t kept_count;
     uint64_t dropped_count;
     uint64_t torn_count;
+    uint64_t garbage_count; /* sectors */
     uint64_t size_lost_count;
     uint64_t name_kept_count;
     uint64_t name_lost_count;
@@ -33,6 +34,16 @@ enum sim_crash_mode {
     SIM_CRASH_KEEP,
     SIM_CRASH_DROP,
     SIM_CRASH_TEAR,
+};
+
+struct sim_fault;
+
+/* One crash. Borrowed for the call. */
+struct sim_crash {
+    enum sim_crash_mode mode;
+    struct sim_fault *garbage; /* strikes torn sectors */
+    struct rng *rng;
+    struct sim_crash_stats *stats;
 };
 
 /* Private to sim_file.c. */
@@ -96,8 +107,30 @@ void sim_file_sync(struct sim_file *file, uint64_t sequence);
 void sim_file_sync_fail(struct sim_file *file, struct rng *rng);
 
 /* Settles what was not durable. Readers then see what the medium holds. */
-void sim_file_crash(struct sim_file *file, struct rng *rng, enum sim_crash_mode mode,
-                    struct sim_crash_stats *stats);
+void sim_file_crash(struct sim_file *file, const struct sim_crash *crash);
+
+/* Copies what the medium holds of size bytes at offset; the count. */
+uint64_t sim_file_read_medium(const struct sim_file *file, char *data, uint64_t size,
+                              uint64_t offset);
+
+/* Copies content, sizes and what is not durable into copy, which is empty. */
+void sim_file_copy(const struct sim_file *file, struct sim_file *copy);
+
+/* Makes the file at least size long, as a write does; its bytes stay. */
+void sim_file_extend(struct sim_file *file, uint64_t size, bool durable);
+
+/*
+ * Damage. Wrong bytes on the medium at offset, within the size; seen by readers, or
+ * else only when the page cache has gone. What syncs still have to do stays as it is.
+ */
+void sim_file_damage(struct sim_file *file, const char *data, uint64_t size, uint64_t offset,
+                     bool seen);
+
+/* The kernel believes that it wrote these bytes back, and the medium never saw them. */
+void sim_file_forget(struct sim_file *file, uint64_t size, uint64_t offset);
+
+/* The kernel wrote the block at offset back, but for the bits of mask in the byte there. */
+void sim_file_write_back_flipped(struct sim_file *file, uint64_t offset, uint8_t mask);
 
 /* Flips the bits of mask in the byte at offset, on the medium and for readers. */
 void sim_file_flip(struct sim_file *file, uint64_t offset, uint8_t mask);

@@ -112,7 +112,7 @@ Test(sim_disk, keeps_synced_content_through_every_crash)
     make(1);
 }
 
-/* What became of an overwritten block: bit 0 an old sector was seen, bit 1 a new one. */
+/* What became of an overwritten block: bit 0 an old sector was seen, 1 a new one, 2 neither. */
 static uint32_t mixture(int fd, uint32_t block_index)
 {
     char data[BLOCK];
@@ -120,17 +120,18 @@ static uint32_t mixture(int fd, uint32_t block_index)
 
     cr_assert(eq(i64, disk_read(disk, fd, data, BLOCK, (uint64_t)block_index * BLOCK), BLOCK));
     for (uint32_t i = 0; i < BLOCK; i += SIM_SECTOR_SIZE) {
-        cr_assert(eq(int, memcmp(data + i, data + i + 1, SIM_SECTOR_SIZE - 1), 0),
-                  "a sector is never torn");
-        cr_assert(data[i] == 'o' || data[i] == 'n');
-        seen |= data[i] == 'o' ? 1 : 2;
+        bool is_whole = memcmp(data + i, data + i + 1, SIM_SECTOR_SIZE - 1) == 0;
+
+        cr_assert(data[i] == 'o' || data[i] == 'n' || !is_whole);
+        seen |= is_whole ? (data[i] == 'o' ? 1 : 2) : 4;
     }
     return seen;
 }
 
 Test(sim_disk, keeps_loses_or_tears_what_was_not_synced)
 {
-    uint32_t counts[4] = {0};
+    uint32_t counts[8] = {0};
+    uint32_t garbage_count = 0;
     uint32_t reordered_count = 0;
 
     unmake();
@@ -146,6 +147,7 @@ Test(sim_disk, keeps_loses_or_tears_what_was_not_synced)
         for (uint32_t i = 0; i < 8; i++) {
             seen[i] = mixture(fd, i);
             counts[seen[i]]++;
+            garbage_count += (seen[i] & 4) != 0;
             reordered_count += lost_before && seen[i] == 2;
             lost_before = lost_before || seen[i] == 1;
         }
@@ -153,8 +155,58 @@ Test(sim_disk, keeps_loses_or_tears_what_was_not_synced)
     }
     cr_assert(gt(u32, counts[1], SEED_COUNT), "lost");
     cr_assert(gt(u32, counts[2], SEED_COUNT), "kept");
-    cr_assert(gt(u32, counts[3], SEED_COUNT), "torn");
+    cr_assert(gt(u32, counts[3] + garbage_count, SEED_COUNT), "torn");
+    cr_assert(gt(u32, garbage_count, SEED_COUNT), "neither old nor new");
     cr_assert(gt(u32, reordered_count, SEED_COUNT), "a later write survives an earlier one");
+    make(1);
+}
+
+Test(sim_disk, tears_into_old_and_new_only_when_garbage_is_off)
+{
+    uint32_t torn_count = 0;
+
+    unmake();
+    for (uint64_t seed = 1; seed <= SEED_COUNT; seed++) {
+        int fd;
+
+        make(seed);
+        host->faults.crash_garbage.chance_ppm = 0;
+        write_blocks(durable_file("a", 4), 'n', 4);
+        crash_and_start();
+        fd = disk_open(disk, "a", O_RDONLY, 0);
+        for (uint32_t i = 0; i < 4; i++) {
+            uint32_t seen = mixture(fd, i);
+
+            cr_assert(lt(u32, seen, 4), "seed %lu", seed);
+            torn_count += seen == 3;
+        }
+        cr_assert(eq(u64, host->disk->stats.garbage_count, 0));
+        unmake();
+    }
+    cr_assert(gt(u32, torn_count, SEED_COUNT / 2));
+    make(1);
+}
+
+Test(sim_disk, puts_no_garbage_where_the_sector_was_not_written)
+{
+    unmake();
+    for (uint64_t seed = 1; seed <= SEED_COUNT; seed++) {
+        char data[BLOCK];
+        char sector[SIM_SECTOR_SIZE];
+        int fd;
+
+        make(seed);
+        host->faults.crash_garbage.always = true;
+        fd = durable_file("a", 1);
+        memset(sector, 'n', sizeof(sector));
+        cr_assert(eq(i64, disk_write(disk, fd, sector, sizeof(sector), 1024), SIM_SECTOR_SIZE));
+        crash_and_start();
+        fd = disk_open(disk, "a", O_RDONLY, 0);
+        cr_assert(eq(i64, disk_read(disk, fd, data, BLOCK, 0), BLOCK));
+        for (uint32_t i = 0; i < BLOCK; i++)
+            cr_assert(data[i] == 'o' || i / SIM_SECTOR_SIZE == 2, "seed %lu", seed);
+        unmake();
+    }
     make(1);
 }
 
