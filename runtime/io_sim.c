@@ -12,6 +12,11 @@
  * completion to be reaped. Multishot operations go round that circle; what
  * arrives meanwhile waits in the socket, in order.
  *
+ * As in io_uring.c an operation that finds the submission ring full is deferred, and
+ * with it all that come after it, until io_wait() hands over what has room then. A
+ * client that never waits is served by an event. Completions that a reap holds back
+ * are those for which the completion ring had no room.
+ *
  * Everything is in order before io_op_complete(), which may leave by longjmp().
  * Once the process has died no operation's memory is touched any more.
  */
@@ -29,6 +34,74 @@ static struct io_sim *sim_of(const struct io *io)
     return sim;
 }
 
+/* --- Rings -------------------------------------------------------------------------------- */
+
+static bool has_room(const struct io_sim *sim)
+{
+    return sim->host->ring_size == 0 || sim->submitted_count < sim->host->ring_size;
+}
+
+static bool is_ring_full(struct io_sim *sim)
+{
+    if (!list_is_empty(&sim->deferred) || !has_room(sim))
+        return true;
+    return sim_fault_strikes(&sim->host->faults.ring_full, &sim->host->world->rng);
+}
+
+static void defer(struct io_sim *sim, struct sim_op *sim_op)
+{
+    sim_op->state = SIM_OP_DEFERRED;
+    list_push_back(&sim->deferred, &sim_op->queue_link);
+    sim_host_trace(sim->host, "deferred", sim_op->args.fd, sim_op->args.type, sim->index);
+    if (!sim_event_is_pending(&sim->hand_over))
+        sim_world_schedule(sim->host->world, &sim->hand_over, io_sim_latency_ns(sim));
+}
+
+/* A turn has ended: the ring is empty, and takes what was deferred as far as there is room. */
+static void hand_over(struct io_sim *sim)
+{
+    struct list_node *node;
+
+    sim->submitted_count = 0;
+    while (has_room(sim) && (node = list_pop_front(&sim->deferred)) != NULL) {
+        sim->submitted_count++;
+        sim_act_start(container_of(node, struct sim_op, queue_link));
+    }
+    if (list_is_empty(&sim->deferred))
+        sim_world_unschedule(sim->host->world, &sim->hand_over);
+    else if (!sim_event_is_pending(&sim->hand_over))
+        sim_world_schedule(sim->host->world, &sim->hand_over, io_sim_latency_ns(sim));
+}
+
+static void on_hand_over(struct sim_event *event)
+{
+    struct io_sim *sim = container_of(event, struct io_sim, hand_over);
+
+    assert(!sim->dead);
+    if (sim_host_is_up(sim->host))
+        hand_over(sim);
+}
+
+/* How many completions a reap finds. Those held back are there for the next one. */
+static uint32_t visible_count(struct io_sim *sim)
+{
+    struct sim_host *host = sim->host;
+    uint32_t count = io_sim_ready_count(&sim->io);
+
+    if (count == 0 || sim->was_held ||
+        !sim_fault_strikes(&host->faults.completions_held, &host->world->rng)) {
+        sim->was_held = false;
+        return UINT32_MAX;
+    }
+    sim->was_held = true;
+    sim->io.stats.overflow_count++;
+    count = (uint32_t)rng_below(&host->world->rng, count);
+    sim_host_trace(host, "held", -1, count, sim->index);
+    return count;
+}
+
+/* --- Operations --------------------------------------------------------------------------- */
+
 static void on_submit(struct io *io, struct io_op *op)
 {
     struct io_sim *sim = sim_of(io);
@@ -38,6 +111,12 @@ static void on_submit(struct io *io, struct io_op *op)
     if (sim->dead || !sim_host_is_up(sim->host))
         return;
     sim_op = sim_op_acquire(sim, op);
+    sim_act_enter(sim_op);
+    if (unlikely(is_ring_full(sim))) {
+        defer(sim, sim_op);
+        return;
+    }
+    sim->submitted_count++;
     sim_act_start(sim_op);
 }
 
@@ -51,10 +130,12 @@ static void on_cancel(struct io *io, struct io_op *target)
     sim_op = sim_op_of(target);
     assert(sim_op->op == target);
     sim_op->cancelled = true;
-    if (sim_op->state == SIM_OP_STARVED) {
+    if (sim_op->state == SIM_OP_DEFERRED) {
         list_remove(&sim_op->queue_link);
-        sim_op_park(sim_op);
+        sim_op_complete(sim_op, -ECANCELED, false, 0);
     }
+    if (sim_op->state == SIM_OP_STARVED)
+        sim_op_feed(sim_op);
     if (sim_op->state == SIM_OP_PARKED)
         sim_op_look_again(sim_op);
 }
@@ -64,6 +145,7 @@ static uint32_t on_reap(struct io *io, uint32_t completion_count_max)
     struct io_sim *sim = sim_of(io);
     uint32_t count = 0;
 
+    completion_count_max = (uint32_t)min_u64(completion_count_max, visible_count(sim));
     for (; count < completion_count_max && io_sim_ready_count(io) > 0; count++) {
         struct io_result result;
         struct io_op *op = sim_op_take(sim, &result);
@@ -82,6 +164,8 @@ static int on_wait(struct io *io, uint64_t timeout_ns)
         timeout_ns < UINT64_MAX - world->mono_ns ? world->mono_ns + timeout_ns : UINT64_MAX;
 
     io->stats.enter_count++;
+    if (!sim->dead && sim_host_is_up(sim->host))
+        hand_over(sim);
     if (!sim->host->wait_drives_world)
         return 0;
     for (uint32_t i = 0; i < WAIT_STEP_COUNT_MAX && sim->ready_count == 0; i++) {
@@ -116,11 +200,11 @@ static void on_buffer_release(struct io *io, uint32_t buffer_index)
     sim->free_buffers[sim->free_buffer_count++] = buffer_index;
     if (sim->dead)
         return;
-    node = list_pop_front(&sim->starved);
-    if (node != NULL) {
+    node = sim->starved.next;
+    if (node != &sim->starved) {
         struct sim_op *sim_op = container_of(node, struct sim_op, queue_link);
 
-        sim_op_park(sim_op);
+        sim_op_feed(sim_op);
         sim_op_look_again(sim_op);
     }
 }
@@ -185,7 +269,7 @@ static void on_close_now(struct io *io, int fd)
 {
     struct io_sim *sim = sim_of(io);
 
-    if (!sim->dead && sim_op_fd(sim, fd) != NULL)
+    if (!sim->dead && sim_host_is_up(sim->host) && sim_op_fd(sim, fd) != NULL)
         sim_host_fd_close(sim->host, fd);
 }
 
@@ -203,6 +287,8 @@ void io_sim_die(struct io_sim *sim)
     while (!list_is_empty(&sim->armed))
         sim_act_abandon(container_of(sim->armed.next, struct sim_op, link));
     sim->ready_count = 0;
+    sim_world_unschedule(sim->host->world, &sim->hand_over);
+    assert(list_is_empty(&sim->deferred));
     assert(list_is_empty(&sim->ready));
     assert(list_is_empty(&sim->starved));
 }
@@ -267,8 +353,10 @@ int io_sim_new(struct sim_host *host, struct io **ret_io)
     sim->index = host->io_count++;
     list_init(&sim->link);
     list_init(&sim->armed);
+    list_init(&sim->deferred);
     list_init(&sim->ready);
     list_init(&sim->starved);
+    sim->hand_over.on_due = on_hand_over;
     list_init(&sim->free_ops);
     list_push_back(&host->ios, &sim->link);
     sim->buffer_count = host->receive_buffer_count;

@@ -19,12 +19,16 @@ struct io_sim {
     struct list_node link; /* host->ios; unlinked when dead */
     struct sim_host *host;
     uint32_t index;
-    struct list_node armed;    /* every operation in flight */
-    struct list_node ready;    /* completions to be reaped, in order */
-    struct list_node starved;  /* receives that wait for a buffer */
-    struct list_node free_ops; /* records to be used again */
+    struct list_node armed;     /* every operation in flight */
+    struct list_node deferred;  /* operations that the ring had no room for, in order */
+    struct sim_event hand_over; /* comes while there are any */
+    struct list_node ready;     /* completions to be reaped, in order */
+    struct list_node starved;   /* receives that wait for a buffer */
+    struct list_node free_ops;  /* records to be used again */
     uint32_t op_count;
     uint32_t ready_count;
+    uint32_t submitted_count; /* handed over since the last turn of the process */
+    bool was_held;            /* the reap before held completions back */
     char *buffers;
     uint32_t *free_buffers; /* indexes of those not lent */
     uint32_t free_buffer_count;

@@ -112,6 +112,8 @@ static void do_accept(struct sim_op *sim_op)
 static void do_recv(struct sim_op *sim_op)
 {
     struct io_sim *sim = sim_op->io;
+    struct sim_host *host = sim->host;
+    uint64_t retry_ns = 0;
     uint32_t index;
     char *data;
     int64_t r;
@@ -120,14 +122,17 @@ static void do_recv(struct sim_op *sim_op)
         sim_op_park(sim_op);
         return;
     }
-    if (sim->free_buffer_count == 0 && sim_op->cancelled) {
+    if (sim->free_buffer_count == 0)
+        retry_ns = UINT64_MAX;
+    else if (sim_fault_strikes(&host->faults.recv_starved, &host->world->rng))
+        retry_ns = sim_range_draw(&host->faults.starve_ns, &host->world->rng);
+    if (retry_ns > 0 && sim_op->cancelled) {
         sim_op_complete(sim_op, -ECANCELED, false, 0);
         return;
     }
-    if (sim->free_buffer_count == 0) {
-        sim_op->state = SIM_OP_STARVED;
-        list_push_back(&sim->starved, &sim_op->queue_link);
-        sim->io.stats.starved_count++;
+    if (retry_ns > 0) {
+        sim_host_trace(host, "starved", sim_op->args.fd, (int64_t)sim->free_buffer_count, 0);
+        sim_op_starve(sim_op, retry_ns);
         return;
     }
     index = sim->free_buffers[sim->free_buffer_count - 1];
@@ -208,6 +213,26 @@ static void do_close(struct sim_op *sim_op)
     sim_op_complete(sim_op, 0, false, 0);
 }
 
+/* True when a signal, or the kernel's mood, ends the operation before it has done its work. */
+static bool is_interrupted(struct sim_op *sim_op)
+{
+    static const int32_t errors[] = {-EINTR, -EAGAIN, -ECANCELED};
+    struct sim_host *host = sim_op->io->host;
+    const struct io_op *op = &sim_op->args;
+    enum io_op_type type = sim_op_type(sim_op);
+
+    if (type != IO_READ && type != IO_WRITE && type != IO_FSYNC)
+        return false;
+    if (!sim_fault_strikes(&host->faults.op_interrupted, &host->world->rng))
+        return false;
+    if (type == IO_WRITE && sim_world_coin(host->world))
+        sim_disk_abandon_write(host->disk, op->fd, op->as.rw.data, op->as.rw.size,
+                               op->as.rw.offset);
+    sim_op_complete(sim_op, errors[rng_below(&host->world->rng, ARRAY_COUNT(errors))], false,
+                    op->as.rw.offset);
+    return true;
+}
+
 static void do_disk(struct sim_op *sim_op)
 {
     struct sim_disk *sd = sim_op->io->host->disk;
@@ -215,6 +240,8 @@ static void do_disk(struct sim_op *sim_op)
     uint64_t detail = 0;
     int64_t r = 0;
 
+    if (is_interrupted(sim_op))
+        return;
     switch (sim_op_type(sim_op)) {
     case IO_READ:
         r = sim_disk_read(sd, op->fd, op->as.rw.data, op->as.rw.size, op->as.rw.offset);
@@ -333,8 +360,6 @@ static bool attach(struct sim_op *sim_op)
 
 static void begin(struct sim_op *sim_op)
 {
-    const struct io_op *op = &sim_op->args;
-
     switch (sim_op_type(sim_op)) {
     case IO_ACCEPT:
     case IO_RECV:
@@ -342,9 +367,6 @@ static void begin(struct sim_op *sim_op)
         sim_op_look_again(sim_op);
         break;
     case IO_SEND:
-        sim_op->data_hash = sim_hash(op->as.rw.data, op->as.rw.size);
-        sim_op_pend(sim_op, sim_socket_latency_ns(sim_op->socket));
-        break;
     case IO_CONNECT:
         sim_op_pend(sim_op, sim_socket_latency_ns(sim_op->socket));
         break;
@@ -352,15 +374,12 @@ static void begin(struct sim_op *sim_op)
     case IO_CLOSE:
         sim_op_pend(sim_op, io_sim_latency_ns(sim_op->io));
         break;
-    case IO_WRITE:
-        sim_op->data_hash = sim_hash(op->as.rw.data, op->as.rw.size);
-        sim_op_pend(sim_op, disk_latency_ns(sim_op));
-        break;
     case IO_FSYNC:
         sim_op->sequence = sim_op->io->host->disk->write_sequence;
         sim_op_pend(sim_op, disk_latency_ns(sim_op));
         break;
     case IO_READ:
+    case IO_WRITE:
     case IO_OPEN:
     case IO_RENAME:
     case IO_UNLINK:
@@ -373,21 +392,31 @@ static void begin(struct sim_op *sim_op)
     }
 }
 
-void sim_act_start(struct sim_op *sim_op)
+void sim_act_enter(struct sim_op *sim_op)
 {
-    struct io_sim *sim = sim_op->io;
+    const struct io_op *op = &sim_op->args;
     enum io_op_type type = sim_op_type(sim_op);
-    struct sim_fd *record = sim_op_fd(sim, sim_op->args.fd);
+    struct sim_fd *record = sim_op_fd(sim_op->io, op->fd);
 
-    if (record == NULL && sim_op->args.fd >= 0) {
-        sim_op_complete(sim_op, -EBADF, false, 0);
-        return;
-    }
     if (record != NULL && type == IO_CLOSE)
         assert(record->armed_count == 0);
     sim_op->counted = record != NULL && type != IO_CLOSE;
     if (sim_op->counted)
         record->armed_count++;
+    if (type == IO_WRITE || type == IO_SEND)
+        sim_op->data_hash = sim_hash(op->as.rw.data, op->as.rw.size);
+}
+
+void sim_act_start(struct sim_op *sim_op)
+{
+    enum io_op_type type = sim_op_type(sim_op);
+
+    sim_op_park(sim_op);
+    /* A descriptor that was none when the operation was armed stays none for it. */
+    if (sim_op->args.fd >= 0 && type != IO_CLOSE && !sim_op->counted) {
+        sim_op_complete(sim_op, -EBADF, false, 0);
+        return;
+    }
     if (is_on_disk(type) || type == IO_CLOSE || attach(sim_op))
         begin(sim_op);
     else

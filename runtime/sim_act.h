@@ -7,7 +7,11 @@
 
 #include "runtime/sim_op.h"
 
-/* Begins a freshly armed operation: it parks, pends, or completes with an error. */
+/* The process arms the operation: from now on its descriptor may not be closed, nor its bytes
+ * change. */
+void sim_act_enter(struct sim_op *sim_op);
+
+/* Begins an operation that was entered: it parks, pends, or completes with an error. */
 void sim_act_start(struct sim_op *sim_op);
 
 /* True when a parked operation could do something now. */

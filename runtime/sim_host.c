@@ -124,6 +124,15 @@ void sim_host_crash_after(struct sim_host *host, uint64_t call_count)
     host->dying_call = call_count == 0 ? 0 : host->disk_call_count + call_count;
 }
 
+void sim_host_die(struct sim_host *host)
+{
+    host_check(host);
+    if (host->state != SIM_HOST_UP)
+        return;
+    host->state = SIM_HOST_DYING;
+    sim_host_trace(host, "dying", -1, 0, 0);
+}
+
 int sim_host_enter_disk(struct sim_host *host)
 {
     host_check(host);
@@ -132,8 +141,7 @@ int sim_host_enter_disk(struct sim_host *host)
     host->disk_call_count++;
     if (host->dying_call == 0 || host->disk_call_count < host->dying_call)
         return 0;
-    host->state = SIM_HOST_DYING;
-    sim_host_trace(host, "dying", -1, 0, 0);
+    sim_host_die(host);
     return 1;
 }
 

@@ -1,7 +1,7 @@
 /*
  * Sim host: one machine of a simulated world, running at most one process.
  *
- *            sim_host_start()                    sim_host_crash_after() is over
+ *            sim_host_start()       sim_host_die(), or sim_host_crash_after() is over
  *     DOWN ------------------> UP ------------------------------> DYING
  *      ^                        |                                   |
  *      +--- sim_host_crash() or sim_host_kill() --------------------+
@@ -55,7 +55,9 @@ struct sim_host {
     uint32_t socket_buffer_size;   /* bytes that wait in one direction of a connection */
     uint32_t receive_buffer_size;  /* of backends made after the change */
     uint32_t receive_buffer_count; /* likewise */
-    bool wait_drives_world;        /* io_wait() steps the world until something completes */
+    /* Operations that a backend hands over in one turn, up to its io_wait(); 0: any number. */
+    uint32_t ring_size;
+    bool wait_drives_world; /* io_wait() steps the world until something completes */
     /* Several sends on one socket mix their segments; else, as io.h says, they are a bug. */
     bool sends_may_overlap;
 
@@ -113,6 +115,13 @@ static inline bool sim_host_is_up(const struct sim_host *host)
  * all and every later one answers -EIO. 0 takes it back.
  */
 void sim_host_crash_after(struct sim_host *host, uint64_t call_count);
+
+/*
+ * The process ends at this very place in its code: the host is DYING from now on, and
+ * what the code still does has no effect. Whoever drives the world then calls
+ * sim_host_kill() or sim_host_crash(). A host that is not UP stays as it is.
+ */
+void sim_host_die(struct sim_host *host);
 
 /*
  * Counts one disk call: 0 to go on, 1 when the host dies in it, -EIO when it is

@@ -30,11 +30,17 @@ static void on_due(struct sim_event *event)
 {
     struct sim_op *sim_op = container_of(event, struct sim_op, event);
 
-    assert(sim_op->state == SIM_OP_PENDING);
+    assert(sim_op->state == SIM_OP_PENDING || sim_op->state == SIM_OP_STARVED);
     assert(!sim_op->io->dead);
     /* A dying process hears of nothing any more. */
-    if (sim_host_is_up(sim_op->io->host))
+    if (!sim_host_is_up(sim_op->io->host))
+        return;
+    if (sim_op->state == SIM_OP_STARVED) {
+        sim_op_feed(sim_op);
+        sim_op_look_again(sim_op);
+    } else {
         sim_act(sim_op);
+    }
 }
 
 struct sim_op *sim_op_acquire(struct io_sim *sim, struct io_op *op)
@@ -112,6 +118,26 @@ void sim_op_pend(struct sim_op *sim_op, uint64_t delay_ns)
 void sim_op_park(struct sim_op *sim_op)
 {
     sim_op->state = SIM_OP_PARKED;
+}
+
+void sim_op_starve(struct sim_op *sim_op, uint64_t retry_ns)
+{
+    struct io_sim *sim = sim_op->io;
+
+    assert(sim_op_type(sim_op) == IO_RECV);
+    sim_op->state = SIM_OP_STARVED;
+    list_push_back(&sim->starved, &sim_op->queue_link);
+    sim->io.stats.starved_count++;
+    if (retry_ns != UINT64_MAX)
+        sim_world_schedule(sim->host->world, &sim_op->event, retry_ns);
+}
+
+void sim_op_feed(struct sim_op *sim_op)
+{
+    assert(sim_op->state == SIM_OP_STARVED);
+    sim_world_unschedule(sim_op->io->host->world, &sim_op->event);
+    list_remove(&sim_op->queue_link);
+    sim_op_park(sim_op);
 }
 
 static void trace(const struct sim_op *sim_op, int64_t value, uint64_t detail)

@@ -1,11 +1,15 @@
 /*
  * Sim op: what the simulator keeps about one armed operation.
  *
- *              condition holds             event is due          reaped
+ *     DEFERRED: no room in the submission ring
+ *         | handed over
+ *         v     condition holds             event is due          reaped
  *     PARKED -------------------> PENDING --------------> READY ---------> gone
  *      ^   ^                        | no buffer             |
  *      |   +-- STARVED <------------+                       | more
  *      +----------------------------------------------------+
+ *
+ * STARVED ends when a buffer is released or, if a fault was the cause, by the event.
  *
  * Sockets hold borrowed pointers to the operations that wait on them and tell
  * them when something changed. For runtime/sim_*.c and io_sim.c.
@@ -19,16 +23,17 @@ struct io_sim;
 struct sim_socket;
 
 enum sim_op_state {
-    SIM_OP_PARKED,  /* its condition does not hold: no data, no room */
-    SIM_OP_PENDING, /* its event is in the queue */
-    SIM_OP_STARVED, /* data, but no receive buffer */
-    SIM_OP_READY,   /* result waits to be reaped */
+    SIM_OP_DEFERRED, /* armed, and not yet handed over */
+    SIM_OP_PARKED,   /* its condition does not hold: no data, no room */
+    SIM_OP_PENDING,  /* its event is in the queue */
+    SIM_OP_STARVED,  /* data, but no receive buffer */
+    SIM_OP_READY,    /* result waits to be reaped */
 };
 
 /* Private to io_sim.c. */
 struct sim_op {
     struct list_node link;       /* io->armed, or io->free_ops */
-    struct list_node queue_link; /* io->ready or io->starved */
+    struct list_node queue_link; /* io->deferred, io->ready or io->starved */
     struct list_node op_link;    /* a ring of two with op->backend_link: leads from op to here */
     struct sim_event event;
     struct io_sim *io;
@@ -69,6 +74,13 @@ void sim_op_uncount(struct sim_op *sim_op);
 /* To PENDING: its event comes delay_ns from now. To PARKED. */
 void sim_op_pend(struct sim_op *sim_op, uint64_t delay_ns);
 void sim_op_park(struct sim_op *sim_op);
+
+/*
+ * To STARVED, behind those that are; retried by itself after retry_ns, unless that is
+ * UINT64_MAX. And from there to PARKED.
+ */
+void sim_op_starve(struct sim_op *sim_op, uint64_t retry_ns);
+void sim_op_feed(struct sim_op *sim_op);
 
 /* To READY with this result; detail goes into the trace only. */
 void sim_op_complete(struct sim_op *sim_op, int64_t value, bool more, uint64_t detail);

@@ -123,7 +123,13 @@ void sim_socket_close(struct sim_socket **socket)
 /* A dead machine's peers learn of it when it answers again, or somebody gives up for it. */
 static uint64_t vanish_delay_ns(struct sim_socket *socket)
 {
-    return 1000000 + rng_below(&socket->host->world->rng, 100000000);
+    struct sim_faults *faults = &socket->host->faults;
+    struct rng *rng = &socket->host->world->rng;
+
+    if (!sim_fault_strikes(&faults->half_open, rng))
+        return sim_range_draw(&faults->vanish_ns, rng);
+    sim_host_trace(socket->host, "half open", -1, 0, 0);
+    return sim_range_draw(&faults->half_open_ns, rng);
 }
 
 void sim_socket_vanish(struct sim_socket *socket)
