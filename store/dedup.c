@@ -21,6 +21,7 @@
 #include <errno.h>
 
 #include "runtime/memory.h"
+#include "runtime/sim_point.h"
 
 /* 32 bytes. location 0: reserved. A hole has key 0 0 and the hole flag in location. */
 struct entry {
@@ -132,6 +133,8 @@ static bool is_over(const struct dedup *dedup, const struct entry *entry, uint64
 
     if (is_reserved(entry))
         return false;
+    if (MUTANT("dedup_window_too_short") && age_ms(entry, now_unix_ms) >= dedup->window_ms / 2)
+        return true;
     return age_ms(entry, now_unix_ms) >= dedup->window_ms ||
            journal_location_seq(location) < dedup->oldest_seq[journal_location_log(location)];
 }
@@ -168,7 +171,7 @@ static void clear_slot(struct dedup *dedup, uint32_t slot)
     uint32_t next = (slot + 1) & dedup->slot_mask;
 
     assert(dedup->slots[slot] != 0);
-    while (dedup->slots[next] != 0) {
+    while (dedup->slots[next] != 0 && !MUTANT("dedup_gap_left_open")) {
         uint32_t home = home_slot(dedup, entry_in(dedup, next)->key);
 
         /* A member may move back to the gap only if its home is not after the gap. */
@@ -212,6 +215,7 @@ static uint32_t expire(struct dedup *dedup, uint64_t now_unix_ms, uint32_t entry
 
         if (!is_over(dedup, oldest, now_unix_ms))
             break;
+        SOMETIMES("a deduplication entry expires");
         remove_at(dedup, find_slot(dedup, oldest->key));
         dedup->expired_count++;
         count++;
@@ -233,13 +237,17 @@ static bool make_room(struct dedup *dedup, uint64_t now_unix_ms)
         if (dedup->used < dedup->entry_count_max)
             return true;
         if (is_reserved(oldest)) {
+            SOMETIMES("a full table turns past an entry in flight");
             dedup->head = (dedup->head + 1) & (dedup->entry_count_max - 1);
             trim_holes(dedup);
             continue;
         }
-        if (dedup->strict && !is_over(dedup, oldest, now_unix_ms))
+        if (dedup->strict && !is_over(dedup, oldest, now_unix_ms)) {
+            SOMETIMES("a strict table is full");
             return false;
+        }
         if (!is_over(dedup, oldest, now_unix_ms)) {
+            SOMETIMES("an entry must go before its window is over");
             dedup->evicted_early_count++;
             dedup->early_unix_ms = now_unix_ms;
             dedup->early_age_ms = age_ms(oldest, now_unix_ms);
@@ -274,9 +282,11 @@ static enum dedup_result judge(const struct entry *entry, uint32_t body_hash, ui
 {
     ret_found->location = entry->location;
     ret_found->received_unix_ms = received_unix_ms(entry, now_unix_ms);
-    if (entry->body_hash != body_hash)
+    if (entry->body_hash != body_hash && !MUTANT("body_not_compared"))
         return DEDUP_CONFLICT;
-    return is_reserved(entry) ? DEDUP_IN_FLIGHT : DEDUP_DUPLICATE;
+    if (is_reserved(entry) && !MUTANT("dedup_claim_before_durable"))
+        return DEDUP_IN_FLIGHT;
+    return DEDUP_DUPLICATE;
 }
 
 enum dedup_result dedup_find(const struct dedup *dedup, struct dedup_key key, uint32_t body_hash,
@@ -299,10 +309,12 @@ enum dedup_result dedup_reserve(struct dedup *dedup, struct dedup_key key, uint3
     if (dedup->slots[slot] != 0) {
         if (!is_over(dedup, entry_in(dedup, slot), now_unix_ms))
             return judge(entry_in(dedup, slot), body_hash, now_unix_ms, ret_found);
+        SOMETIMES("an id is used again after its window");
         remove_at(dedup, slot);
         dedup->expired_count++;
     }
-    if (!make_room(dedup, now_unix_ms))
+    if ((dedup->strict && FAILPOINT("the deduplication table is full")) ||
+        !make_room(dedup, now_unix_ms))
         return DEDUP_FULL;
     add(dedup,
         &(struct entry){.key = key, .body_hash = body_hash, .received_ms = (uint32_t)now_unix_ms});
@@ -339,8 +351,10 @@ void dedup_insert_recovered(struct dedup *dedup, struct dedup_key key, uint32_t 
 
     dedup_check(dedup);
     assert(location.bits != 0 && location.bits != HOLE);
-    if (dedup->slots[slot] != 0)
+    if (dedup->slots[slot] != 0) {
+        SOMETIMES("recovery finds an id twice");
         remove_at(dedup, slot);
+    }
     /* What was accepted before is not refused now: the oldest go, as when not strict. */
     dedup->strict = false;
     room = make_room(dedup, received_unix_ms);

@@ -16,6 +16,7 @@
 #include <errno.h>
 
 #include "runtime/memory.h"
+#include "runtime/sim_point.h"
 
 enum { RETENTION_CHECK_MS = 60000, SPARE_DEFAULT = 2 };
 
@@ -37,6 +38,7 @@ static void on_pool_ready(struct segment_pool_owner *owner)
     struct journal *journal = container_of(owner, struct journal, pool_owner);
 
     if (journal->state == JOURNAL_STATE_STOPPING) {
+        SOMETIMES("a segment file is ready when its journal stops");
         journal_flush(journal);
         journal_go_on_stopping(journal);
         return;
@@ -47,6 +49,10 @@ static void on_pool_ready(struct segment_pool_owner *owner)
     journal_export_gauges(journal);
     journal_arm_timer(journal);
     if ((journal->room_wanted || journal->space_wanted) && !journal->pool.no_space) {
+        if (journal->space_wanted)
+            SOMETIMES("space has come back");
+        else
+            SOMETIMES("a new segment file makes room");
         journal->room_wanted = false;
         journal->space_wanted = false;
         if (journal->config.owner->on_room != NULL)
@@ -67,6 +73,7 @@ static void tick_watermark(struct journal *journal, uint64_t now_ns)
     if (journal->watermark_due_ns == 0)
         return;
     if (!journal_is_idle(journal) || journal->vouched_lsn == journal->durable_lsn) {
+        SOMETIMES("a busy log needs no watermark");
         journal->watermark_due_ns = 0;
     } else if (journal->watermark_due_ns <= now_ns) {
         journal->watermark_due_ns = 0;
@@ -82,6 +89,7 @@ uint64_t journal_tick(struct journal *journal)
     if (journal->state != JOURNAL_STATE_OPEN && journal->state != JOURNAL_STATE_STOPPING)
         return UINT64_MAX;
     if (journal->write_retry_ns != 0 && journal->write_retry_ns <= now_ns) {
+        SOMETIMES("a write is tried again on a full disk");
         journal->write_retry_ns = 0;
         journal_flush(journal);
     }

@@ -13,6 +13,7 @@
 
 #include <errno.h>
 
+#include "runtime/sim_point.h"
 #include "store/crc32c.h"
 
 /* Ends the present segment and goes on in the next one. */
@@ -22,6 +23,7 @@ static void roll(struct journal *journal)
     uint64_t previous_seq = journal->write_seq;
 
     assert(journal->write_seq == journal->file_seq);
+    SOMETIMES("a log rolls over to its next segment");
     if (filling != NULL)
         journal_seal(journal, filling);
     journal_segment_at(journal, journal->segment_count - 1)->last_lsn = journal->next_lsn - 1;
@@ -49,6 +51,9 @@ static void prepare_header(struct journal *journal)
     struct journal_emission *emission = &journal->emission;
     const struct journal_append *append = emission->append;
     const struct journal_record *record = &append->records[emission->record];
+    bool alone = MUTANT("batch_split");
+    bool is_first = alone || emission->record == 0;
+    bool is_last = alone || emission->record == append->record_count - 1;
     uint64_t payload_size = 0;
     uint32_t crc;
 
@@ -58,9 +63,8 @@ static void prepare_header(struct journal *journal)
         .payload_size = (uint32_t)payload_size,
         .type = record->type,
         .version = record->version,
-        .flags = (uint16_t)((emission->record == 0 ? SEGMENT_RECORD_GROUP_FIRST : 0) |
-                            (emission->record == append->record_count - 1 ? SEGMENT_RECORD_GROUP_END
-                                                                          : 0)),
+        .flags = (uint16_t)((is_first ? SEGMENT_RECORD_GROUP_FIRST : 0) |
+                            (is_last ? SEGMENT_RECORD_GROUP_END : 0)),
         .lsn = append->lsn_first + emission->record,
         .mailbox = segment_mailbox_pack(record->partition, record->mailbox),
     };
@@ -215,7 +219,7 @@ static bool must_spare_reserve(const struct journal *journal, bool rolls)
     uint32_t ready = segment_pool_ready_count(&journal->pool);
     uint32_t reserve = journal->pool.config.reserve_count;
 
-    if (!journal->pool.no_space)
+    if (!journal->pool.no_space || MUTANT("no_space_ignores_reserve"))
         return false;
     return journal->write_retry_ns != 0 || ready < reserve || (rolls && ready <= reserve);
 }
@@ -228,19 +232,33 @@ static int place(struct journal *journal, uint64_t size, uint32_t flags)
     uint64_t free_count = STAGING_BATCH_COUNT - journal->staging.count;
     uint64_t room = free_count * staging_batch_capacity(&journal->staging);
 
-    if ((flags & JOURNAL_IMPORTANT) == 0 && must_spare_reserve(journal, rolls))
-        return JOURNAL_NO_SPACE;
-    if (journal->emission.append != NULL)
+    if (must_spare_reserve(journal, rolls)) {
+        if ((flags & JOURNAL_IMPORTANT) == 0) {
+            SOMETIMES("the reserve is spared: no space");
+            return JOURNAL_NO_SPACE;
+        }
+        SOMETIMES("an important append takes from the reserve");
+    }
+    if (journal->emission.append != NULL) {
+        SOMETIMES("an append waits until a large group is copied");
+        return JOURNAL_FULL;
+    }
+    /* Only while something is in hand, whose end makes room. */
+    if (journal->staging.count > 0 && FAILPOINT("staging is full"))
         return JOURNAL_FULL;
     if (rolls && (journal->write_seq != journal->file_seq || free_count == 0 ||
-                  journal->segment_count == JOURNAL_SEGMENT_COUNT_MAX))
+                  journal->segment_count == JOURNAL_SEGMENT_COUNT_MAX)) {
+        SOMETIMES("an append waits for the switch of segments");
         return JOURNAL_FULL;
+    }
     if (!rolls && filling != NULL)
         room += staging_room(&journal->staging, filling);
     else if (room > 0 && (rolls || journal->write_block == 0))
         room -= SEGMENT_PAYLOAD_SIZE; /* the segment's header */
-    if (room == 0 || (size <= journal_group_copy_max(journal) && size > room))
+    if (room == 0 || (size <= journal_group_copy_max(journal) && size > room)) {
+        SOMETIMES("an append finds no room in the staging");
         return JOURNAL_FULL;
+    }
     if (rolls)
         roll(journal);
     return JOURNAL_OK;
@@ -255,11 +273,15 @@ int journal_append(struct journal *journal, struct journal_append *append,
     journal_check(journal);
     assert(count > 0);
     assert(append->on_durable != NULL);
-    if (journal->state != JOURNAL_STATE_OPEN || journal->config.sealed)
+    if (journal->state != JOURNAL_STATE_OPEN || journal->config.sealed) {
+        SOMETIMES("an append comes when its journal takes nothing more");
         return JOURNAL_STOPPED;
+    }
     size = measure(journal, records, count);
-    if (size == 0)
+    if (size == 0) {
+        SOMETIMES("a group is too large for a segment");
         return -EMSGSIZE;
+    }
     result = place(journal, size, flags);
     if (result != JOURNAL_OK) {
         journal->room_wanted |= result == JOURNAL_FULL;
@@ -274,7 +296,9 @@ int journal_append(struct journal *journal, struct journal_append *append,
     journal->next_lsn += count;
     list_push_back(&journal->appends, &append->link);
     journal->emission = (struct journal_emission){.append = append};
-    if (!journal_emit(journal))
+    if (!journal_emit(journal)) {
+        SOMETIMES("a group is larger than what is free and is borrowed");
         assert(size > journal_group_copy_max(journal));
+    }
     return JOURNAL_OK;
 }

@@ -20,6 +20,7 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#include "runtime/sim_point.h"
 #include "store/crc32c.h"
 #include "store/segment_pool.h"
 
@@ -129,8 +130,10 @@ static struct assembly assemble(char *buffer, uint64_t block_count,
         assembly.result =
             check_block(block, location, first.block_lsn + i, first.boot_generation, &trailer);
         if (assembly.result != JOURNAL_READ_OK) {
-            if (i == 0 && is_reused(block, location))
+            if (i == 0 && is_reused(block, location)) {
+                SOMETIMES("a read meets a file that was recycled");
                 assembly.result = JOURNAL_READ_GONE;
+            }
             return assembly;
         }
         if (trailer.payload_size <= skip)
@@ -266,8 +269,10 @@ static struct file *find_place(struct journal_reader *reader)
             (oldest == NULL || file->used_at < oldest->used_at))
             oldest = file;
     }
-    if (oldest != NULL)
+    if (oldest != NULL) {
+        SOMETIMES("an open file gives its place to another");
         close_file(oldest);
+    }
     return NULL;
 }
 
@@ -344,6 +349,10 @@ static void fail_waiting(struct journal_reader *reader, const struct file *file,
     while ((node = list_pop_front(&failed)) != NULL) {
         struct journal_read *read = container_of(node, struct journal_read, link);
 
+        if (error == -ENOENT)
+            SOMETIMES("a read finds that its segment is gone");
+        else
+            SOMETIMES("a segment cannot be opened for reading");
         read->error = error;
         finish(read, error == -ENOENT ? JOURNAL_READ_GONE : JOURNAL_READ_ERROR, NULL);
     }
@@ -359,8 +368,10 @@ static void on_file_done(struct io_op *op, const struct io_result *result)
     } else if (result->value >= 0) {
         file->fd = result->value;
         file->state = FILE_OPEN;
-        if (file->retired)
+        if (file->retired) {
+            SOMETIMES("a segment is dropped while its file is being opened");
             close_file(file);
+        }
     } else {
         file->state = FILE_FREE;
         fail_waiting(reader, file, result->value);
@@ -377,6 +388,8 @@ static void on_read_done(struct io_op *op, const struct io_result *result)
     uint64_t offset = journal_location_offset(read->location) % SEGMENT_BLOCK_SIZE;
     uint64_t block_count;
 
+    if (result->value < 0)
+        SOMETIMES("reading a record fails");
     read->error = result->value < 0 ? result->value : -EIO;
     if (result->value >= 0) {
         block_count = (uint64_t)result->value / SEGMENT_BLOCK_SIZE;
@@ -389,6 +402,7 @@ static void on_read_done(struct io_op *op, const struct io_result *result)
         uint64_t needed = extraction.block_count * SEGMENT_BLOCK_SIZE;
 
         if (needed <= read->buffer_size && needed > read->read_size) {
+            SOMETIMES("a record is read in two steps");
             start_reading(read, file, (uint32_t)needed);
             return;
         }
@@ -399,8 +413,10 @@ static void on_read_done(struct io_op *op, const struct io_result *result)
     assert(file->user_count > 0);
     file->user_count--;
     reader->reading_count--;
-    if (file->retired && file->user_count == 0)
+    if (file->retired && file->user_count == 0) {
+        SOMETIMES("a segment is dropped while it is read");
         close_file(file);
+    }
     finish(read, extraction.result, extraction.result == JOURNAL_READ_OK ? &extraction.view : NULL);
     serve(reader);
 }

@@ -7,6 +7,8 @@
  */
 #include "store/journal_internals.h"
 
+#include "runtime/sim_point.h"
+
 struct journal_segment *journal_segment_at(const struct journal *journal, uint32_t n)
 {
     assert(n < journal->segment_count);
@@ -66,6 +68,24 @@ static enum journal_drop_reason drop_reason(const struct journal *journal)
     return JOURNAL_DROP_REASON_COUNT;
 }
 
+static void note_reason(enum journal_drop_reason reason)
+{
+    switch (reason) {
+    case JOURNAL_DROP_BYTES:
+        SOMETIMES("a segment is dropped: too many bytes");
+        break;
+    case JOURNAL_DROP_AGE:
+        SOMETIMES("a segment is dropped: too old");
+        break;
+    case JOURNAL_DROP_ENTRIES:
+        SOMETIMES("a segment is dropped: the event index is full");
+        break;
+    case JOURNAL_DROP_COUNT:
+    case JOURNAL_DROP_REASON_COUNT:
+        break;
+    }
+}
+
 bool journal_retire_oldest(struct journal *journal, enum journal_drop_reason reason)
 {
     const struct journal_segment *oldest;
@@ -77,8 +97,11 @@ bool journal_retire_oldest(struct journal *journal, enum journal_drop_reason rea
         return false;
     oldest = journal_segment_at(journal, 0);
     /* A later segment must carry the log's position on, or the next start would begin anew. */
-    if (oldest->seq >= journal->started_seq)
+    if (oldest->seq >= journal->started_seq && !MUTANT("last_position_dropped")) {
+        SOMETIMES("the oldest segment stays until a later one has begun");
         return false;
+    }
+    note_reason(reason);
     journal->retiring_seq = oldest->seq;
     journal->retiring_reason = reason;
     copy = *oldest;
@@ -109,6 +132,7 @@ void journal_on_pool_retired(struct segment_pool_owner *owner, uint64_t seq)
 {
     struct journal *journal = container_of(owner, struct journal, pool_owner);
 
+    SOMETIMES("a dropped segment is gone");
     assert(seq == journal->retiring_seq);
     assert(journal_segment_at(journal, 0)->seq == seq);
     journal->segment_bytes_total -= journal_segment_at(journal, 0)->size;

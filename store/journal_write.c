@@ -21,7 +21,10 @@
 
 #include <errno.h>
 
+#include "runtime/sim_point.h"
+
 static void advance(struct journal *journal);
+static void acknowledge(struct journal *journal, uint64_t lsn);
 
 void journal_seal(struct journal *journal, struct staging_batch *batch)
 {
@@ -42,6 +45,8 @@ static void drop_appends(struct journal *journal)
 {
     struct list_node *node;
 
+    if (!list_is_empty(&journal->appends))
+        SOMETIMES("the outcome of appends is unknown");
     journal->emission.append = NULL;
     while ((node = list_pop_front(&journal->appends)) != NULL) {
         struct journal_append *append = container_of(node, struct journal_append, link);
@@ -55,6 +60,7 @@ void journal_fail(struct journal *journal, int error, const char *text)
     assert(error < 0);
     if (journal->state == JOURNAL_STATE_FAILED || journal->state == JOURNAL_STATE_STOPPED)
         return;
+    SOMETIMES("a journal fails");
     journal->state = JOURNAL_STATE_FAILED;
     segment_pool_stop(&journal->pool);
     if (journal->config.timers != NULL)
@@ -74,8 +80,11 @@ void journal_write_watermark(struct journal *journal)
     struct staging_batch *batch;
 
     assert(journal_is_idle(journal));
-    if (journal->write_block >= journal->segment_blocks)
+    if (journal->write_block >= journal->segment_blocks) {
+        SOMETIMES("a full segment has no block for a watermark");
         return;
+    }
+    SOMETIMES("a watermark is written");
     batch = staging_begin(&journal->staging, journal->write_seq, journal->write_block,
                           journal->write_block_lsn);
     assert(batch != NULL);
@@ -92,12 +101,15 @@ void journal_go_on_stopping(struct journal *journal)
         return;
     if (journal->vouched_lsn < journal->durable_lsn &&
         journal->write_block < journal->segment_blocks) {
+        SOMETIMES("the last write of a life is vouched for");
         journal_write_watermark(journal);
         return;
     }
     segment_pool_stop(&journal->pool);
-    if (!segment_pool_is_idle(&journal->pool))
+    if (!segment_pool_is_idle(&journal->pool)) {
+        SOMETIMES("a journal stops while a segment file is being made");
         return;
+    }
     journal->state = JOURNAL_STATE_STOPPED;
     if (journal->config.timers != NULL)
         timer_stop(journal->config.timers, &journal->timer);
@@ -109,6 +121,8 @@ void journal_stop(struct journal *journal)
     journal_check(journal);
     if (journal->state != JOURNAL_STATE_OPEN)
         return;
+    if (journal->writing_count > 0)
+        SOMETIMES("a journal stops with writes in flight");
     journal->state = JOURNAL_STATE_STOPPING;
     journal_flush(journal);
     journal_go_on_stopping(journal);
@@ -124,13 +138,18 @@ static int descriptor(struct journal *journal, const struct staging_batch *batch
     if (batch->seq < journal->file_seq) {
         assert(batch->seq == journal->file_seq - 1);
         assert(journal->old_fd >= 0);
+        SOMETIMES("a write goes to the segment before");
         return journal->old_fd;
     }
-    if (journal->old_fd >= 0)
+    if (journal->old_fd >= 0) {
+        SOMETIMES("a switch of segments waits for the switch before");
         return -EAGAIN;
+    }
     fd = segment_pool_take(&journal->pool, batch->seq);
-    if (fd < 0)
+    if (fd < 0) {
+        SOMETIMES("a write waits for the file of its segment");
         return fd;
+    }
     /* Writes to the segment before may still run, or be repeated. */
     journal->old_fd = journal->file_fd;
     journal->old_writing_count = journal->writing_count;
@@ -139,6 +158,8 @@ static int descriptor(struct journal *journal, const struct staging_batch *batch
     if (journal->old_writing_count == 0) {
         segment_pool_put(&journal->pool, journal->old_fd);
         journal->old_fd = -1;
+    } else {
+        SOMETIMES("the journal switches segments with a write in flight");
     }
     journal_arm_timer(journal);
     return fd;
@@ -149,7 +170,7 @@ static void write_batch(struct journal *journal, struct staging_batch *batch, in
     batch->state = STAGING_WRITING;
     io_write(journal->config.io, &batch->op, fd, batch->data,
              batch->block_count * SEGMENT_BLOCK_SIZE, batch->block_index * SEGMENT_BLOCK_SIZE,
-             IO_WRITE_DURABLE);
+             MUTANT("write_not_durable") ? 0 : IO_WRITE_DURABLE);
 }
 
 /* The oldest batch that waits to be written, sealing the one being filled if need be; or NULL. */
@@ -191,6 +212,8 @@ void journal_flush(struct journal *journal)
         if (batch->seq < journal->file_seq)
             journal->old_writing_count++;
         write_batch(journal, batch, fd);
+        if (MUTANT("ack_before_flush"))
+            acknowledge(journal, batch->lsn_complete);
     }
 }
 
@@ -220,10 +243,22 @@ static void end_write(struct journal *journal, const struct staging_batch *batch
         return;
     assert(journal->old_writing_count > 0);
     journal->old_writing_count--;
-    if (journal->old_writing_count == 0 && !is_old_file_needed(journal)) {
-        segment_pool_put(&journal->pool, journal->old_fd);
-        journal->old_fd = -1;
+    if (journal->old_writing_count > 0)
+        return;
+    if (is_old_file_needed(journal)) {
+        SOMETIMES("a full disk keeps the segment before open");
+        return;
     }
+    segment_pool_put(&journal->pool, journal->old_fd);
+    journal->old_fd = -1;
+}
+
+/* True when all of the batch was written. */
+static bool is_whole(const struct staging_batch *batch, int32_t value)
+{
+    return value == (int32_t)(batch->block_count * SEGMENT_BLOCK_SIZE) ||
+           (value > 0 && MUTANT("short_write_accepted")) ||
+           (value == -EIO && MUTANT("write_error_ignored"));
 }
 
 void journal_on_write_done(struct io_op *op, const struct io_result *result)
@@ -233,11 +268,18 @@ void journal_on_write_done(struct io_op *op, const struct io_result *result)
     int32_t value = result->value;
 
     assert(batch->state == STAGING_WRITING);
-    if (journal->state == JOURNAL_STATE_FAILED)
+    if (journal->state == JOURNAL_STATE_FAILED) {
+        SOMETIMES("a write ends after its journal has failed");
         return;
-    if (value == (int32_t)(batch->block_count * SEGMENT_BLOCK_SIZE)) {
+    }
+    if (is_whole(batch, value)) {
         batch->state = STAGING_WRITTEN;
+        if (batch != staging_at(&journal->staging, 0))
+            SOMETIMES("a later write ends before an earlier one");
+        if (MUTANT("ack_all_in_flight"))
+            acknowledge(journal, batch->lsn_complete);
         if (journal->write_no_space) {
+            SOMETIMES("a write that met a full disk goes through");
             journal->write_no_space = false;
             journal->pool.no_space = false;
         }
@@ -245,15 +287,21 @@ void journal_on_write_done(struct io_op *op, const struct io_result *result)
         advance(journal);
     } else if (value >= 0 || value == -EINTR || value == -EAGAIN || value == -ECANCELED) {
         if (++batch->rewrite_count > JOURNAL_REWRITE_MAX) {
+            SOMETIMES("a write stays short");
             journal_fail(journal, -EIO, "a journal write stays short");
             return;
         }
+        if (value >= 0)
+            SOMETIMES("a write is repeated after a short one");
+        else
+            SOMETIMES("a write is repeated after an interrupted one");
         journal->stats.rewrite_count++;
         if (journal->config.series != NULL && journal->config.metrics != NULL)
             metrics_add(journal->config.metrics, journal->config.series->rewrites, 1);
         write_batch(journal, batch,
                     batch->seq == journal->file_seq ? journal->file_fd : journal->old_fd);
     } else if (value == -ENOSPC || value == -EDQUOT) {
+        SOMETIMES("a write meets a full disk");
         batch->state = STAGING_SEALED;
         end_write(journal, batch);
         journal->pool.no_space = true;
@@ -282,6 +330,13 @@ static void deliver(struct journal *journal)
         append->on_durable(append, JOURNAL_DURABLE);
     }
     journal->delivering = false;
+}
+
+/* What only a mutant does: takes for durable what advance() has not come to. */
+static void acknowledge(struct journal *journal, uint64_t lsn)
+{
+    journal->durable_lsn = max_u64(journal->durable_lsn, lsn);
+    deliver(journal);
 }
 
 static void observe_flush(struct journal *journal, const struct staging_batch *batch)

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 
 #include "runtime/memory.h"
+#include "runtime/sim_point.h"
 #include "store/segment_scan.h"
 
 /*
@@ -108,6 +109,8 @@ MUST_USE static int load_all(struct log_files *files, const uint8_t *uuid, bool 
 
     for (uint32_t i = 0; r == 0 && i < files->count; i++) {
         r = load_file(files, &files->files[i], uuid, sync, block);
+        if (r == -EPROTO)
+            SOMETIMES("damage: a file of another log or directory is refused");
         if (r < 0)
             snprintf(text, LOG_FILES_TEXT_SIZE,
                      r == -EPROTO ? "%.300s/%016llx.seg: of another format version, data "
@@ -174,6 +177,8 @@ uint32_t log_files_after(const struct log_files *files, uint32_t index)
 
         if (!file->begun || file->header.previous_seq != files->files[index].seq)
             continue;
+        if (best != LOG_FILES_NONE)
+            SOMETIMES("damage: two segments continue the same one");
         if (best == LOG_FILES_NONE ||
             file->header.boot_generation >= files->files[best].header.boot_generation)
             best = i;

@@ -57,6 +57,7 @@
 #include <fcntl.h>
 #include <stdarg.h>
 
+#include "runtime/sim_point.h"
 #include "store/log_files.h"
 #include "store/segment_scan.h"
 
@@ -145,6 +146,8 @@ static uint32_t chain_start(const struct log_files *files)
 {
     uint32_t first = log_files_first(files);
 
+    if (first != 0 && first != LOG_FILES_NONE)
+        SOMETIMES("damage: the header of the oldest segment is bad");
     return first == 0 ? 0 : LOG_FILES_NONE;
 }
 
@@ -260,7 +263,31 @@ MUST_USE static int write_torn(struct recovery *recovery, const struct log_files
     disk_close(disk, torn_fd);
     if (r == 0)
         r = disk_sync_directory(disk, files->directory);
+    if (r == 0)
+        SOMETIMES("what is cut off is kept as a copy");
     return r;
+}
+
+/* The rows of the table that tell what lies beyond the end of a log. */
+static void note_remains(const struct log_state *state, const struct log_file *file,
+                         const struct segment_remains *remains)
+{
+    bool is_last =
+        state->last != LOG_FILES_NONE && file->seq == state->files.files[state->last].seq;
+    bool is_vouched = remains->durable_lsn > state->lsn_next - 1;
+
+    if (is_vouched && is_last)
+        SOMETIMES("damage: acknowledged records are missing before blocks of the same file");
+    else if (is_vouched)
+        SOMETIMES("damage: acknowledged records are missing before a later file");
+    else if (remains->used_count > 0 && is_last)
+        SOMETIMES("a torn tail is cut");
+    else if (remains->used_count > 0 && state->last == LOG_FILES_NONE)
+        SOMETIMES("the only header of a log is torn");
+    else if (remains->used_count > 0)
+        SOMETIMES("a file beyond the end is discarded");
+    else if (!is_last)
+        SOMETIMES("a file was named but never begun");
 }
 
 /* Looks beyond the end in one file: refuses when vouched, else keeps a copy of what was torn. */
@@ -277,6 +304,8 @@ MUST_USE static int judge_file(struct recovery *recovery, struct log_state *stat
         return fd;
     r = segment_scan_remains(&recovery->scan, fd, file->size, state->files.log, file->seq, block,
                              &remains);
+    if (r == 0)
+        note_remains(state, file, &remains);
     if (r == 0 && remains.durable_lsn > lsn) {
         const struct log_file *last =
             &state->files.files[state->last == LOG_FILES_NONE ? 0 : state->last];
@@ -318,8 +347,10 @@ MUST_USE static int truncate_last(struct recovery *recovery, struct log_state *s
     if (r == 0)
         r = disk_sync(disk, fd);
     disk_close(disk, fd);
-    if (r == 0)
+    if (r == 0) {
+        SOMETIMES("the last segment is cut to its valid blocks");
         file->size = size;
+    }
     return r;
 }
 
@@ -341,6 +372,7 @@ MUST_USE static int put_leftovers_aside(struct recovery *recovery, struct log_st
         log_files_path(&state->files, new_path, state->files.files[i].seq, "spare");
         r = disk_rename(disk, path, new_path);
         changed = true;
+        SOMETIMES("recovery puts a leftover aside");
     }
     if (r == 0 && changed)
         r = disk_sync_directory(disk, state->files.directory);
@@ -384,6 +416,29 @@ MUST_USE static int conclude(struct log_state *state)
     return 0;
 }
 
+/* The rows of the table that tell how a log ends. has_next: a later segment continues it. */
+static void note_end(const struct segment_scan *scan, bool has_next)
+{
+    if (scan->group_cut)
+        SOMETIMES("a group without its end is discarded");
+    if (has_next)
+        SOMETIMES("a segment is too short for its successor");
+    switch (scan->why) {
+    case SEGMENT_SCAN_FILE_END:
+        SOMETIMES("a log ends where its file ends");
+        break;
+    case SEGMENT_SCAN_UNWRITTEN:
+        SOMETIMES("a log ends in blocks that were not written");
+        break;
+    case SEGMENT_SCAN_BAD_BLOCK:
+        SOMETIMES("a log ends at a bad block");
+        break;
+    case SEGMENT_SCAN_BOUND:
+    case SEGMENT_SCAN_BAD_RECORD:
+        break;
+    }
+}
+
 /* The log has been read up to its first gap: judges what lies beyond and sets things right. */
 MUST_USE static int end_log(struct recovery *recovery, struct log_state *state)
 {
@@ -392,6 +447,8 @@ MUST_USE static int end_log(struct recovery *recovery, struct log_state *state)
 
     assert(!state->ended);
     state->ended = true;
+    if (state->files.count == 0)
+        SOMETIMES("a log has no file yet");
     for (uint32_t i = 0; r == 0 && i < state->files.count; i++) {
         if (i == state->last)
             r = judge_file(recovery, state, &state->files.files[i], state->end_block);
@@ -437,9 +494,12 @@ MUST_USE static int visit_stop(struct recovery *recovery, const struct stop *sto
     state->lsn_next = scan->lsn_next;
     state->end_block = scan->block;
     if (after != LOG_FILES_NONE &&
-        (state->files.files[after].header.flags & SEGMENT_HEADER_GAP) != 0)
+        (state->files.files[after].header.flags & SEGMENT_HEADER_GAP) != 0) {
+        SOMETIMES("damage: a log goes on behind a salvaged gap");
         return 0;
+    }
     if (scan->why == SEGMENT_SCAN_BAD_RECORD) {
+        SOMETIMES("damage: an intact block holds a damaged record");
         say(recovery,
             "log-%02u/%016llx.seg: offset %llu: an intact block holds a damaged record after "
             "LSN %llu",
@@ -447,8 +507,12 @@ MUST_USE static int visit_stop(struct recovery *recovery, const struct stop *sto
             (unsigned long long)(scan->lsn_next - 1));
         return -EBADMSG;
     }
-    if (after != LOG_FILES_NONE && state->lsn_next == lsn_end)
+    if (after != LOG_FILES_NONE && state->lsn_next == lsn_end) {
+        if (state->files.files[after].header.boot_generation > file->header.boot_generation)
+            SOMETIMES("a log goes on in the segment of a later start");
         return 0;
+    }
+    note_end(scan, after != LOG_FILES_NONE);
     return end_log(recovery, state);
 }
 
@@ -470,6 +534,8 @@ MUST_USE static int run(struct recovery *recovery)
     }
     if (r < 0 && recovery->text[0] == 0)
         say(recovery, "cannot read the logs: error %d", -r);
+    if (r == -EIO)
+        SOMETIMES("recovery meets a disk that cannot read");
     return r;
 }
 

@@ -70,6 +70,7 @@
 
 #include <errno.h>
 
+#include "runtime/sim_point.h"
 #include "store/crc32c.h"
 
 static const uint64_t SEGMENT_MAGIC = 0x31676f6c72696577; /* "weirlog1" */
@@ -117,7 +118,8 @@ static bool is_zero(const char *block)
 static bool is_intact(const char *block, struct segment_trailer *ret_trailer)
 {
     memcpy(ret_trailer, block + SEGMENT_PAYLOAD_SIZE, sizeof(*ret_trailer));
-    if (ret_trailer->crc != crc32c(0, block, CRC_OFFSET))
+    if (ret_trailer->crc != crc32c(0, block, CRC_OFFSET) && !MUTANT("skip_block_crc") &&
+        !MUTANT("skip_all_crcs"))
         return false;
     return ret_trailer->payload_size <= SEGMENT_PAYLOAD_SIZE &&
            ret_trailer->payload_size % SEGMENT_RECORD_ALIGNMENT == 0 &&
@@ -139,7 +141,9 @@ enum segment_block_kind segment_block_check(const char *block,
                                               trailer.boot_generation != place->boot_generation))
         return SEGMENT_BLOCK_BAD;
     *ret_trailer = trailer;
-    return trailer.segment_seq == place->seq ? SEGMENT_BLOCK_GOOD : SEGMENT_BLOCK_STALE;
+    if (trailer.segment_seq != place->seq && !MUTANT("recycled_segment_accepted"))
+        return SEGMENT_BLOCK_STALE;
+    return SEGMENT_BLOCK_GOOD;
 }
 
 void segment_header_seal(char *block, const struct segment_header *header, uint64_t durable_lsn)
@@ -203,7 +207,9 @@ int segment_header_parse(const char *block, uint32_t log, uint64_t seq, const ui
 
 bool segment_record_header_check(const struct segment_record_header *header)
 {
-    if (header->header_crc != crc32c(0, header, offsetof(struct segment_record_header, header_crc)))
+    if (header->header_crc !=
+            crc32c(0, header, offsetof(struct segment_record_header, header_crc)) &&
+        !MUTANT("skip_all_crcs"))
         return false;
     return header->payload_size <= JOURNAL_GROUP_SIZE_MAX && header->type != 0 &&
            (header->flags & ~RECORD_FLAGS_ALL) == 0;

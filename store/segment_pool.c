@@ -28,6 +28,7 @@
 #include <fcntl.h>
 
 #include "runtime/memory.h"
+#include "runtime/sim_point.h"
 
 enum { DIRECTORY_MODE = 0700, FILE_MODE = 0600 };
 
@@ -135,6 +136,7 @@ static void maker_start(struct segment_pool *pool)
         pool->maker.retry_ns > pool->config.clock->mono_ns)
         return;
     if (!has_room(pool)) {
+        SOMETIMES("there is no room for a spare");
         pool->no_space = true;
         pool->maker.retry_ns = retry_time(pool);
         return;
@@ -186,12 +188,15 @@ static void maker_step(struct segment_pool *pool)
 static void maker_failed(struct segment_pool *pool, int error)
 {
     if (!is_passing(error)) {
+        SOMETIMES("making a spare fails");
         fail(pool, error, "cannot prepare a segment file");
         pool->maker.step = POOL_IDLE;
         return;
     }
-    if (is_no_space(error))
+    if (is_no_space(error)) {
+        SOMETIMES("making a spare meets a full disk");
         pool->no_space = true;
+    }
     pool->maker.retry_ns = retry_time(pool);
     if (pool->maker.step == POOL_OPEN || pool->maker.step == POOL_DISCARD ||
         pool->maker.step == POOL_SYNC_DIRECTORY) {
@@ -203,6 +208,7 @@ static void maker_failed(struct segment_pool *pool, int error)
         pool->owner->on_ready(pool->owner);
         return;
     }
+    SOMETIMES("a spare that is half made is removed");
     segment_pool_put(pool, pool->maker.fd);
     pool->maker.fd = -1;
     pool->maker.step = POOL_DISCARD;
@@ -211,6 +217,7 @@ static void maker_failed(struct segment_pool *pool, int error)
 
 static void maker_finished(struct segment_pool *pool)
 {
+    SOMETIMES("a spare is made");
     add_spare(pool, (struct segment_spare){pool->maker.fd, pool->maker.number});
     pool->maker.fd = -1;
     pool->maker.step = POOL_IDLE;
@@ -224,6 +231,7 @@ static void on_maker_done(struct io_op *op, const struct io_result *result)
     struct segment_pool *pool = container_of(op, struct segment_pool, maker.op);
 
     if (pool->stopped) {
+        SOMETIMES("a spare stays half made at the end");
         if (pool->maker.step == POOL_OPEN && result->value >= 0)
             pool->maker.fd = result->value;
         pool->maker.step = POOL_IDLE;
@@ -244,6 +252,8 @@ static void on_maker_done(struct io_op *op, const struct io_result *result)
             maker_failed(pool, -EIO);
             return;
         }
+        if (result->value % SEGMENT_BLOCK_SIZE != 0)
+            SOMETIMES("a spare is zeroed in part of a block");
         /* Only whole blocks count: O_DIRECT wants the rest from an aligned offset. */
         pool->maker.offset += (uint64_t)result->value / SEGMENT_BLOCK_SIZE * SEGMENT_BLOCK_SIZE;
         if (pool->maker.offset == pool->config.segment_bytes)
@@ -329,6 +339,7 @@ static void namer_step(struct segment_pool *pool)
 static void namer_failed(struct segment_pool *pool, int error)
 {
     if (!is_passing(error) || pool->namer.step == POOL_SYNC_DIRECTORY) {
+        SOMETIMES("naming a segment fails");
         fail(pool, error, "cannot rename or remove a segment file");
         if (pool->namer.spare.fd >= 0)
             segment_pool_put(pool, pool->namer.spare.fd);
@@ -352,14 +363,17 @@ static void namer_finished(struct segment_pool *pool)
     pool->namer.step = POOL_IDLE;
     switch (job) {
     case POOL_JOB_NEXT:
+        SOMETIMES("the next segment has its name");
         pool->next_fd = pool->namer.spare.fd;
         break;
     case POOL_JOB_RECYCLE:
+        SOMETIMES("a segment is recycled");
         add_spare(pool, pool->namer.spare);
         pool->no_space = false;
         pool->retire_seq = 0;
         break;
     case POOL_JOB_REMOVE:
+        SOMETIMES("a segment is removed");
         pool->retire_seq = 0;
         pool->maker.retry_ns = 0; /* there is room now */
         break;
@@ -376,6 +390,7 @@ static void on_namer_done(struct io_op *op, const struct io_result *result)
     struct segment_pool *pool = container_of(op, struct segment_pool, namer.op);
 
     if (pool->stopped) {
+        SOMETIMES("a file stays half named at the end");
         if (pool->namer.step == POOL_OPEN && result->value >= 0)
             pool->namer.spare.fd = result->value;
         pool->namer.step = POOL_IDLE;
@@ -393,8 +408,12 @@ static void on_namer_done(struct io_op *op, const struct io_result *result)
         break;
     case POOL_RENAME:
     case POOL_UNLINK:
+        SOMETIMES("a name is changed and not yet durable");
         pool->namer.step = POOL_SYNC_DIRECTORY;
-        break;
+        if (!MUTANT("lost_rename_sync"))
+            break;
+        namer_finished(pool);
+        return;
     case POOL_SYNC_DIRECTORY:
         namer_finished(pool);
         return;
@@ -537,9 +556,11 @@ MUST_USE static int adopt(struct segment_pool *pool, uint64_t number)
         return r;
     }
     if (size != pool->config.segment_bytes) {
+        SOMETIMES("a spare of another size is removed");
         disk_close(disk, fd);
         return disk_unlink(disk, pool->maker.path);
     }
+    SOMETIMES("a spare of an earlier start is adopted");
     add_spare(pool, (struct segment_spare){fd, number});
     return 0;
 }
@@ -550,6 +571,10 @@ MUST_USE static int adopt_all(struct segment_pool *pool)
     int r = disk_list(pool->config.disk, pool->directory, &scan.visitor);
 
     for (uint32_t i = 0; r == 0 && i < scan.surplus_count; i++) {
+        if (scan.surplus_is_tmp[i])
+            SOMETIMES("a half made spare of an earlier start is removed");
+        else
+            SOMETIMES("a surplus spare is removed");
         file_path(pool, pool->maker.path, scan.surplus[i],
                   scan.surplus_is_tmp[i] ? "tmp" : "spare");
         r = disk_unlink(pool->config.disk, pool->maker.path);
@@ -610,8 +635,10 @@ MUST_USE static int name_first(struct segment_pool *pool, uint64_t seq, int *ret
     file_path(pool, pool->maker.path, spare.number, "spare");
     file_path(pool, pool->maker.new_path, seq, "seg");
     r = disk_rename(disk, pool->maker.path, pool->maker.new_path);
-    if (r == 0)
+    if (r == 0) {
+        SOMETIMES("the first segment of a start has its name, not yet durable");
         r = disk_sync_directory(disk, pool->directory);
+    }
     if (r < 0) {
         disk_close(disk, spare.fd);
         return r;
@@ -673,6 +700,7 @@ int segment_pool_open(struct segment_pool *pool, const struct segment_pool_confi
     if (r == 0 && !config->sealed)
         r = name_first(pool, first_seq, &fd);
     if (r < 0) {
+        SOMETIMES("a log cannot be opened for writing");
         segment_pool_close(pool);
         return r;
     }

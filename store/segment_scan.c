@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "runtime/memory.h"
+#include "runtime/sim_point.h"
 #include "store/crc32c.h"
 
 /*
@@ -115,6 +116,7 @@ int64_t segment_scan_read(struct disk *disk, int fd, char *data, uint64_t size, 
             return r;
         if (offset + done + SEGMENT_BLOCK_SIZE > file_size)
             break;
+        SOMETIMES("a read of a log stops early");
         if (++short_count > READ_REPEAT_MAX)
             return -EIO;
     }
@@ -183,11 +185,18 @@ MUST_USE static int take_block(struct segment_scan *scan)
     switch (segment_block_check(block, &place, &trailer)) {
     case SEGMENT_BLOCK_GOOD:
         break;
-    case SEGMENT_BLOCK_ZERO:
     case SEGMENT_BLOCK_STALE:
+        SOMETIMES("the blocks of an earlier use end a log");
+        stop(scan, SEGMENT_SCAN_UNWRITTEN);
+        return 0;
+    case SEGMENT_BLOCK_ZERO:
         stop(scan, SEGMENT_SCAN_UNWRITTEN);
         return 0;
     case SEGMENT_BLOCK_BAD:
+        if (MUTANT("torn_tail_accepts_later_blocks")) {
+            scan->block_ends[scan->block++] = scan->stream_end;
+            return 0;
+        }
         stop(scan, SEGMENT_SCAN_BAD_BLOCK);
         return 0;
     }
@@ -265,7 +274,8 @@ static enum record_result read_record(struct segment_scan *scan, uint64_t *posit
         return *error < 0 ? RECORD_ERROR : RECORD_CUT;
     payload = scan->stream + (*position - scan->stream_start) + sizeof(header);
     if (header.payload_crc !=
-        crc32c(segment_record_crc_begin(&header), payload, header.payload_size))
+            crc32c(segment_record_crc_begin(&header), payload, header.payload_size) &&
+        !MUTANT("skip_all_crcs"))
         return RECORD_BAD;
     *view = (struct journal_record_view){
         .lsn = header.lsn,
@@ -313,6 +323,8 @@ int segment_scan_next(struct segment_scan *scan, const struct journal_record_vie
         } while (result == RECORD_WHOLE &&
                  (scan->views[scan->view_count - 1].flags & SEGMENT_RECORD_GROUP_END) == 0);
     }
+    if (result == RECORD_CUT && scan->view_count > 0 && MUTANT("skip_group_end"))
+        result = RECORD_WHOLE;
     switch (result) {
     case RECORD_WHOLE:
         place_payloads(scan);
@@ -352,6 +364,8 @@ static void judge_remains(const char *block, uint32_t log, uint64_t seq, uint64_
     kind = segment_block_check(block, &place, &trailer);
     if (kind == SEGMENT_BLOCK_ZERO || kind == SEGMENT_BLOCK_STALE)
         return;
+    if (kind == SEGMENT_BLOCK_GOOD)
+        SOMETIMES("an intact block lies beyond the end of its log");
     remains->used_end = index + 1;
     remains->used_count++;
     if (kind == SEGMENT_BLOCK_GOOD && trailer.durable_lsn > remains->durable_lsn) {

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "runtime/memory.h"
+#include "runtime/sim_point.h"
 
 /*
  * position is lazy: after the last byte of a payload area it stays there and is
@@ -161,6 +162,7 @@ void staging_seal(struct staging *staging, struct staging_batch *batch,
 {
     uint32_t used = batch->position % SEGMENT_BLOCK_SIZE;
     uint32_t first = batch->block_index == 0 ? 1 : 0;
+    uint64_t durable_lsn = MUTANT("durable_lsn_not_vouched") ? 0 : seal->durable_lsn;
 
     batch_check(batch);
     assert(batch == staging_filling(staging));
@@ -169,7 +171,7 @@ void staging_seal(struct staging *staging, struct staging_batch *batch,
     batch->durable_lsn = seal->durable_lsn;
     assert(batch->block_count > first);
     if (first == 1)
-        segment_header_seal(batch->data, seal->header, seal->durable_lsn);
+        segment_header_seal(batch->data, seal->header, durable_lsn);
     for (uint32_t i = first; i < batch->block_count; i++) {
         bool last = i == batch->block_count - 1;
         uint32_t flags = (i == 0 ? (uint32_t)SEGMENT_BLOCK_FLUSH_FIRST : 0) |
@@ -177,7 +179,7 @@ void staging_seal(struct staging *staging, struct staging_batch *batch,
         struct segment_trailer trailer = {
             .segment_seq = batch->seq,
             .block_lsn = batch->block_lsn + i,
-            .durable_lsn = seal->durable_lsn,
+            .durable_lsn = durable_lsn,
             .boot_generation = seal->boot_generation,
             .payload_size = (uint16_t)(last ? used : SEGMENT_PAYLOAD_SIZE),
             .first_record = batch->first_record[i],

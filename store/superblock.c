@@ -27,6 +27,7 @@
 #include <stdarg.h>
 
 #include "runtime/memory.h"
+#include "runtime/sim_point.h"
 #include "store/crc32c.h"
 
 static const uint64_t SUPERBLOCK_MAGIC = 0x7270757372696577; /* "weirsupr" */
@@ -116,6 +117,21 @@ static bool agree(const struct copy *a, const struct copy *b)
            a->boot_generation == b->boot_generation;
 }
 
+/* What was found beside the copies that count. best is NULL when none do. */
+static void note_copies(const struct copy *copies, const bool *valid, const struct copy *best)
+{
+    for (uint32_t i = 0; i < SUPERBLOCK_COPY_COUNT; i++) {
+        if (best == NULL)
+            SOMETIMES("damage: no two copies of the superblock agree");
+        else if (!valid[i])
+            SOMETIMES("a bad copy of the superblock is survived");
+        else if (copies[i].version > best->version)
+            SOMETIMES("a superblock that is there once does not count");
+        else if (copies[i].version < best->version)
+            SOMETIMES("an older pair of superblock copies is left behind");
+    }
+}
+
 /* The highest version that two copies hold; false when no version is there twice. */
 static bool choose(const char *sectors, struct superblock *superblock)
 {
@@ -133,6 +149,7 @@ static bool choose(const char *sectors, struct superblock *superblock)
         if (agree_count >= COPY_AGREE_COUNT && (best == NULL || copies[i].version > best->version))
             best = &copies[i];
     }
+    note_copies(copies, valid, best);
     if (best == NULL)
         return false;
     superblock->version = best->version;
@@ -160,7 +177,7 @@ MUST_USE static int write_pair(struct disk *disk, int fd, const struct superbloc
         if (size != (int64_t)sizeof(sector))
             return -EIO;
     }
-    return disk_sync(disk, fd);
+    return MUTANT("superblock_no_sync") ? 0 : disk_sync(disk, fd);
 }
 
 MUST_USE static int write_all(struct disk *disk, int fd, const struct superblock *superblock)
@@ -169,6 +186,7 @@ MUST_USE static int write_all(struct disk *disk, int fd, const struct superblock
 
     if (r < 0)
         return r;
+    SOMETIMES("the first pair of superblock copies is written");
     return write_pair(disk, fd, superblock, 2);
 }
 
@@ -203,6 +221,7 @@ MUST_USE static int create(const struct superblock_config *config, const char *p
         return r;
     }
     if (finder.found) {
+        SOMETIMES("damage: there are logs but no superblock");
         say(text, "%s is missing, but there are logs beside it", path);
         return -EBADMSG;
     }
@@ -272,6 +291,7 @@ MUST_USE static int start(const struct superblock_config *config, struct superbl
         r = create(config, path, superblock, text);
         if (r < 0)
             return r;
+        SOMETIMES("a data directory gets its superblock");
         fd = disk_open(disk, path, O_RDWR, 0);
     }
     if (fd < 0) {
@@ -289,9 +309,14 @@ MUST_USE static int start(const struct superblock_config *config, struct superbl
     if (r == 0) {
         superblock->version++;
         superblock->boot_generation++;
-        superblock->log_count = (uint32_t)max_u64(superblock->log_count, config->log_count);
+        if (superblock->log_count > config->log_count && !MUTANT("larger_start_forgotten"))
+            SOMETIMES("a log of an earlier, larger start is kept");
+        else
+            superblock->log_count = config->log_count;
         r = write_all(disk, fd, superblock);
     }
+    if (r < 0)
+        SOMETIMES("a superblock that cannot be read or written ends a start");
     if (r < 0 && text[0] == 0)
         say(text, "cannot read or write %s: error %d", path, -r);
     disk_close(disk, fd);
