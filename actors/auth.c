@@ -3,6 +3,7 @@
 #include "actors/app.h"
 #include "contracts/sha256.h"
 #include "http/headers.h"
+#include "runtime/sim_point.h"
 #include "runtime/token_bucket.h"
 
 /*
@@ -59,13 +60,17 @@ int auth_check(struct exchange *exchange, uint32_t scope, struct auth *ret_auth)
                        ? EXCHANGE_READ_BODY
                        : exchange_problem(exchange, PROBLEM_FORBIDDEN_SCOPE, NULL);
         }
-        if (home->phase == APP_RECOVERING) /* its key may not have been read back yet */
+        if (home->phase == APP_RECOVERING) { /* its key may not have been read back yet */
+            SOMETIMES("a request comes before its key was read back");
             return exchange_problem(exchange, PROBLEM_RECOVERING, &retry);
+        }
         return exchange_problem(exchange, PROBLEM_INVALID_API_KEY, NULL);
     }
     key = &home->tenant.keyring.keys[slot].record;
-    if (key->revoked_ms != 0)
+    if (key->revoked_ms != 0) {
+        SOMETIMES("a revoked key is refused");
         return exchange_problem(exchange, PROBLEM_REVOKED_API_KEY, NULL);
+    }
     if ((key->scopes & scope) == 0)
         return exchange_problem(exchange, PROBLEM_FORBIDDEN_SCOPE, NULL);
     *ret_auth = (struct auth){key, slot};
@@ -91,6 +96,7 @@ int auth_take_quota(struct exchange *exchange, const struct auth *auth, uint32_t
     if (token_bucket_take(&home->app->buckets[auth->slot], home->shard->clock.mono_ns,
                           (uint32_t)min_u64(count, burst_max), rate, burst_max, &wait_ns))
         return EXCHANGE_READ_BODY;
+    SOMETIMES("the rate of a key is used up");
     metrics_add(&home->shard->metrics, home->app->metrics.intake.outcome[EVENT_QUOTA], count);
     options.retry_after_s = (uint32_t)((wait_ns + 999999999) / 1000000000);
     if (options.retry_after_s == 0)

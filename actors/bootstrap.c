@@ -4,6 +4,7 @@
 #include <fcntl.h>
 
 #include "actors/message_types.h"
+#include "runtime/sim_point.h"
 
 /*
  * Recovery meets three kinds of records. An EVENT goes into the index of its log
@@ -197,7 +198,11 @@ struct app_recovery {
 
 static struct intake *owner_of(struct app *app, struct dedup_key key)
 {
-    return &app->shards[key.words[1] % app->shard_count].intake;
+    uint64_t owner = key.words[1];
+
+    if (MUTANT("dedup_wrong_owner"))
+        owner %= app->superblock.log_count;
+    return &app->shards[owner % app->shard_count].intake;
 }
 
 MUST_USE static int recover_event(struct app_recovery *recovery,
@@ -214,9 +219,11 @@ MUST_USE static int recover_event(struct app_recovery *recovery,
     memcpy(key.words, header->key, sizeof(key.words));
     recovery->event_count++;
     if (event_index_add(keeper_find_log(keeper, log)->index, (uint32_t)key.words[0],
-                        record->location) != EVENT_INDEX_ADDED)
+                        record->location) != EVENT_INDEX_ADDED) {
+        SOMETIMES("recovery finds the event index full");
         recovery->unindexed_count++;
-    if ((header->flags & RECORD_EVENT_CLIENT_ID) != 0)
+    }
+    if ((header->flags & RECORD_EVENT_CLIENT_ID) != 0 && !MUTANT("dedup_claim_lost_on_recovery"))
         intake_recover_claim(owner_of(app, key), key, header->body_hash, record->location,
                              header->received_ms);
     return 0;
@@ -231,8 +238,10 @@ MUST_USE static int recover_claim(struct app_recovery *recovery,
     if (record->payload.size < sizeof(*header))
         return -EBADMSG;
     memcpy(key.words, header->key, sizeof(key.words));
-    intake_recover_claim(owner_of(recovery->app, key), key, header->body_hash, record->location,
-                         header->received_ms);
+    SOMETIMES("recovery finds an idempotent request");
+    if (!MUTANT("idempotency_claim_not_recovered"))
+        intake_recover_claim(owner_of(recovery->app, key), key, header->body_hash, record->location,
+                             header->received_ms);
     return 0;
 }
 
@@ -249,6 +258,10 @@ MUST_USE static int recover_key(struct app_recovery *recovery,
     if (key.org_size > TENANT_NAME_SIZE_MAX || key.project_size > TENANT_NAME_SIZE_MAX ||
         key.prefix_size > sizeof(key.prefix))
         return -EBADMSG;
+    if (key.revoked_ms != 0)
+        SOMETIMES("recovery finds a revoked key");
+    if (MUTANT("revoked_key_forgotten_on_recovery"))
+        key.revoked_ms = 0;
     for (uint32_t i = 0; i < app->shard_count && r == 0; i++)
         r = keyring_apply(&app->shards[i].tenant.keyring, &key, record->location.bits);
     return r;
@@ -310,9 +323,11 @@ int app_recover(struct app *app, char *text, int *ret_exit_code)
     char reason[RECOVERY_TEXT_SIZE];
     int r = recovery_run(&config, &app->recovered, reason);
 
-    if (r < 0)
+    if (r < 0) {
+        SOMETIMES("a start ends because a log cannot be read");
         return fail(text, ret_exit_code, EXIT_IO,
                     reason[0] != '\0' ? reason : "the journal could not be read back");
+    }
     app->recovered_event_count = recovery.event_count;
     for (uint32_t i = 0; i < app->shard_count; i++) {
         uint64_t lent = (uint64_t)(uintptr_t)app->recovered;

@@ -9,6 +9,7 @@
 #include "contracts/siphash.h"
 #include "http/media_type.h"
 #include "http/url.h"
+#include "runtime/sim_point.h"
 
 /*
  * Nothing of a refused request is stored: validation comes first, for all events,
@@ -280,6 +281,7 @@ static int submit(struct exchange *x, struct intake_request *request)
 
 static int give_up(struct exchange *x)
 {
+    SOMETIMES("no buffer is left for a request");
     intake_request_release(&EXCHANGE_NOTE(x, struct event_note)->request);
     return refuse_overloaded(x, PROBLEM_OVERLOADED, "no buffer is free for the request");
 }
@@ -460,7 +462,10 @@ int batch_on_request(struct exchange *x)
     if (r < 0)
         return give_up(x);
     invalid_count = count_status(request, EVENT_INVALID);
+    if (invalid_count > 0 && is_partial)
+        SOMETIMES("a batch leaves its invalid events out");
     if (end != BATCH_END || (invalid_count > 0 && !is_partial)) {
+        SOMETIMES("a batch is refused as a whole");
         too_large = has_too_large(request);
         count_invalid(x, request->entry_count > 0 ? request->entry_count : 1);
         intake_request_release(&note->request);
@@ -589,8 +594,10 @@ static int answer_batch(struct exchange *x, struct intake_request *request)
     }
     r = buffer_acquire(app_shard_of(x)->buffers,
                        ANSWER_SIZE_MAX + (size_t)request->entry_count * BATCH_LINE_SIZE_MAX, &body);
-    if (r < 0)
+    if (r < 0) {
+        SOMETIMES("no buffer is left for the answer to a batch");
         return r;
+    }
     json_writer_init(&writer, body->data, body->capacity);
     write_batch(request, stored_count, with_results, &writer);
     fits = json_writer_finish(&writer, &response.body);

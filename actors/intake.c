@@ -4,6 +4,7 @@
 
 #include "actors/app.h"
 #include "actors/message_types.h"
+#include "runtime/sim_point.h"
 
 /*
  * The actor around the requests: it carries the steps between shards, wakes those that
@@ -58,11 +59,14 @@ void intake_observe_delay(struct intake *intake, uint64_t delay_ns)
 
     metrics_observe(&intake->actor.shard->metrics, app->metrics.intake.queue_delay, delay_ns);
     if (delay_ns < app->settings->queue_delay_ms * 1000000) {
+        if (intake->is_shedding)
+            SOMETIMES("intake sheds no longer");
         intake->slow_since_ns = 0;
         intake->is_shedding = false;
     } else if (intake->slow_since_ns == 0) {
         intake->slow_since_ns = now_ns;
     } else if (now_ns - intake->slow_since_ns > (uint64_t)INTAKE_DELAY_INTERVAL_MS * 1000000) {
+        SOMETIMES("intake sheds: the journal is slow");
         intake->is_shedding = true;
     }
 }
@@ -76,10 +80,13 @@ void intake_on_room(struct intake *intake)
     list_init(&waiting);
     while ((node = list_pop_front(&intake->parked)) != NULL)
         list_push_back(&waiting, node);
+    if (!list_is_empty(&waiting))
+        SOMETIMES("a sender waits for room and is resumed");
     while (has_room && (node = list_pop_front(&waiting)) != NULL)
         has_room = intake_request_append(container_of(node, struct intake_request, queue_link));
     while ((node = list_pop_front(&waiting)) != NULL)
-        list_push_back(&intake->parked, node);
+        if (!MUTANT("parked_request_forgotten"))
+            list_push_back(&intake->parked, node);
 }
 
 enum problem_code intake_admit(struct intake *intake)
@@ -91,8 +98,10 @@ enum problem_code intake_admit(struct intake *intake)
     if (intake->appending_count == 0)
         return PROBLEM_NONE;
     if (intake->is_shedding || intake->actor.shard->clock.mono_ns - intake->progress_ns >
-                                   app_of(intake)->settings->queue_delay_ms * 1000000)
+                                   app_of(intake)->settings->queue_delay_ms * 1000000) {
+        SOMETIMES("a request is shed");
         return PROBLEM_OVERLOADED;
+    }
     return PROBLEM_NONE;
 }
 
@@ -148,7 +157,8 @@ static void try_drained(struct intake *intake)
     assert(intake->is_stopping);
     if (intake->is_drained)
         return;
-    if (is_busy(intake)) {
+    if (is_busy(intake) && !MUTANT("drain_loses_in_flight")) {
+        SOMETIMES("a shard stops with requests in flight");
         actor_timer_start(&intake->actor, &intake->retry_timer, OUTBOX_RETRY_MS);
         return;
     }
@@ -186,6 +196,8 @@ static int receive(struct actor *self, const struct message *msg)
             intake_request_advance(request);
         return ACTOR_OK;
     case MSG_INTAKE_PEER_DRAINED:
+        if (!intake->is_drained)
+            SOMETIMES("a peer is drained first");
         intake->drained_count++;
         return stop_if_all_drained(intake);
     case MSG_TIMER:
@@ -209,9 +221,11 @@ static void release(struct actor *self)
 {
     const struct intake *intake = intake_of(self);
 
-    if (intake->is_stopping && !intake->is_drained)
+    if (intake->is_stopping && !intake->is_drained) {
+        SOMETIMES("the time to stop is over with requests in flight");
         runtime_fail(app_of(intake)->runtime, KEEPER_EXIT_IO,
                      "requests still waited for the disk when the time to stop was over");
+    }
 }
 
 const struct actor_type intake_type = {

@@ -4,6 +4,7 @@
 
 #include "actors/app.h"
 #include "actors/message_types.h"
+#include "runtime/sim_point.h"
 
 /*
  * The life of a request, after its handler has filled it:
@@ -52,6 +53,8 @@ void intake_key(const uint8_t hash_key[SIPHASH_KEY_SIZE], struct slice project, 
     assert(project.size <= TENANT_NAME_SIZE_MAX);
     assert(name.size <= IDEMPOTENCY_KEY_SIZE_MAX);
     text[0] = is_event ? 'e' : 'i';
+    if (MUTANT("lookup_ignores_tenant"))
+        project.size = 0;
     text[1] = (char)project.size;
     memcpy(text + 2, project.data, project.size);
     memcpy(text + 2 + project.size, name.data, name.size);
@@ -74,10 +77,13 @@ void intake_request_identify(struct intake *intake, struct intake_entry *entry,
 
 struct intake_request *intake_request_acquire(struct intake *intake, struct exchange *exchange)
 {
-    struct intake_request *request = pool_acquire(&intake->requests);
+    struct intake_request *request =
+        FAILPOINT("no intake request is free") ? NULL : pool_acquire(&intake->requests);
 
-    if (request == NULL)
+    if (request == NULL) {
+        SOMETIMES("too many requests are in flight");
         return NULL;
+    }
     memset(request, 0, sizeof(*request));
     request->magic = INTAKE_REQUEST_MAGIC;
     request->phase = INTAKE_FILLING;
@@ -139,10 +145,13 @@ void intake_request_release(struct intake_request **request)
 void intake_request_abandon(struct intake_request **request)
 {
     request_check(*request);
-    if ((*request)->phase == INTAKE_DECIDED || (*request)->phase == INTAKE_FILLING)
+    if ((*request)->phase == INTAKE_DECIDED || (*request)->phase == INTAKE_FILLING) {
+        SOMETIMES("a request's connection went when it was decided");
         free_request(*request);
-    else
+    } else {
+        SOMETIMES("a request's connection went before it was decided");
         (*request)->abandoned = true;
+    }
     *request = NULL;
 }
 
@@ -151,8 +160,10 @@ void intake_request_abandon(struct intake_request **request)
 void intake_request_tell(struct intake_request *request)
 {
     struct intake *intake = request->home;
-    struct message *msg = actor_message(&intake->actor, request->connection, MSG_INTAKE_ANSWER);
+    struct message *msg = NULL;
 
+    if (!FAILPOINT("no message is free for an answer"))
+        msg = actor_message(&intake->actor, request->connection, MSG_INTAKE_ANSWER);
     if (msg != NULL) {
         msg->token = request->token;
         msg->flags |= MESSAGE_DROPPABLE;
@@ -160,12 +171,14 @@ void intake_request_tell(struct intake_request *request)
         case SEND_OK:
             return;
         case SEND_DEAD: /* its release has abandoned the request, or will */
+            SOMETIMES("an answer finds its connection gone");
             return;
         case SEND_FULL:
             actor_message_release(&intake->actor, &msg);
             break;
         }
     }
+    SOMETIMES("an answer cannot be sent now and waits");
     list_push_back(&intake->unanswered, &request->queue_link);
     actor_timer_start(&intake->actor, &intake->retry_timer, OUTBOX_RETRY_MS);
 }
@@ -198,10 +211,10 @@ static void decide(struct intake_request *request)
 {
     request->phase = INTAKE_DECIDED;
     count_outcomes(request);
-    if (request->abandoned)
-        free_request(request);
-    else
+    if (!request->abandoned)
         intake_request_tell(request);
+    else if (!MUTANT("request_leak"))
+        free_request(request);
 }
 
 /* --- the steps at an owner ------------------------------------------------ */
@@ -226,7 +239,7 @@ static void settle_entry(struct intake *owner, struct intake_entry *entry, bool 
         return;
     if (commit)
         dedup_commit(owner->dedup, entry->key, entry->location);
-    else
+    else if (!MUTANT("reservation_never_released"))
         dedup_release(owner->dedup, entry->key);
     entry->is_reserved = false;
 }
@@ -283,6 +296,8 @@ static void start_step(struct intake_request *request, enum intake_phase phase)
             continue;
         request->waiting_count++;
     }
+    if (request->waiting_count > 0)
+        SOMETIMES("a request concerns ids of another shard");
     /* Ours comes first: the others may answer only in later turns. */
     intake_request_do_step(intake, request);
     for (uint32_t i = 0; i < app->shard_count && request->waiting_count > 0; i++)
@@ -339,22 +354,31 @@ static void judge_entry(struct intake_request *request, uint32_t index)
         request->new_count++;
         return;
     case DEDUP_DUPLICATE:
+        SOMETIMES("a duplicate is recognised");
         entry->status = EVENT_DUPLICATE;
         return;
     case DEDUP_FULL:
+        SOMETIMES("an event is refused: the strict table is full");
         reject_entry(request, entry, EVENT_QUOTA, PROBLEM_DEDUP_FULL);
         return;
     case DEDUP_CONFLICT:
     case DEDUP_IN_FLIGHT:
         break;
     }
+    if (entry->verdict == DEDUP_CONFLICT && MUTANT("conflict_is_stored")) {
+        request->new_count++;
+        return;
+    }
     twin = earlier_twin(request, index);
     if (twin != NULL && twin->body_hash == entry->body_hash) {
+        SOMETIMES("a batch brings an event twice");
         entry->status = EVENT_DUPLICATE;
         entry->received_ms = request->received_ms;
     } else if (entry->verdict == DEDUP_CONFLICT) {
+        SOMETIMES("the same id with another body is refused");
         reject_entry(request, entry, EVENT_INVALID, PROBLEM_EVENT_ID_CONFLICT);
     } else {
+        SOMETIMES("a duplicate is answered while the first is in flight");
         reject_entry(request, entry, EVENT_RETRY, PROBLEM_IN_FLIGHT);
     }
 }
@@ -368,11 +392,14 @@ static bool judge_claim(struct intake_request *request)
     case DEDUP_NEW:
         return false;
     case DEDUP_DUPLICATE:
+        SOMETIMES("an idempotent request is replayed");
         return true;
     case DEDUP_CONFLICT:
+        SOMETIMES("an idempotency key with another request is refused");
         refuse(request, PROBLEM_IDEMPOTENCY_CONFLICT);
         return false;
     case DEDUP_IN_FLIGHT:
+        SOMETIMES("an idempotent request comes again while in flight");
         refuse(request, PROBLEM_IN_FLIGHT);
         return false;
     case DEDUP_FULL:
@@ -423,7 +450,7 @@ static uint32_t fill_records(struct intake_request *request)
     for (uint32_t i = 0; i < request->entry_count; i++) {
         struct intake_entry *entry = &request->entries[i];
 
-        if (entry->status != EVENT_ACCEPTED)
+        if (entry->status != EVENT_ACCEPTED && !MUTANT("refused_is_stored"))
             continue;
         memcpy(entry->header.key, entry->key.words, sizeof(entry->header.key));
         entry->header.received_ms = request->received_ms;
@@ -448,6 +475,7 @@ static uint32_t fill_records(struct intake_request *request)
 
 static void park(struct intake_request *request)
 {
+    SOMETIMES("a request waits for room in the journal");
     request->phase = INTAKE_PARKED;
     list_push_back(&request->home->parked, &request->queue_link);
 }
@@ -460,6 +488,7 @@ bool intake_request_append(struct intake_request *request)
     int r = 0;
 
     if (request->phase != INTAKE_PARKED && !list_is_empty(&intake->parked)) {
+        SOMETIMES("a request waits behind others");
         park(request); /* behind those that came first */
         return true;
     }
@@ -482,12 +511,15 @@ bool intake_request_append(struct intake_request *request)
         park(request);
         return false;
     case -ENOBUFS:
+        SOMETIMES("no buffer is left for the lines of a claim");
         code = PROBLEM_OVERLOADED;
         break;
     case JOURNAL_NO_SPACE:
+        SOMETIMES("a request is refused: the disk is full");
         code = PROBLEM_STORAGE_FULL;
         break;
     case JOURNAL_STOPPED:
+        SOMETIMES("a request is refused: the journal has ended");
         code = PROBLEM_STORAGE_FAILED;
         break;
     case -EMSGSIZE:
@@ -515,6 +547,7 @@ static void on_durable(struct journal_append *append, enum journal_outcome outco
     intake->progress_ns = intake->actor.shard->clock.mono_ns;
     intake_observe_delay(intake, intake->progress_ns - request->appended_ns);
     if (outcome == JOURNAL_OUTCOME_UNKNOWN) {
+        SOMETIMES("a request is answered with outcome unknown");
         refuse(request, PROBLEM_STORAGE_FAILED);
         start_step(request, INTAKE_RELEASING);
         return;
@@ -525,6 +558,8 @@ static void on_durable(struct journal_append *append, enum journal_outcome outco
         if (entry->status != EVENT_ACCEPTED)
             continue;
         entry->location = request->records[record++].location;
+        if (MUTANT("index_wrong_location"))
+            entry->location = request->records[0].location;
         keeper_index(&intake->home->keeper, (uint32_t)entry->key.words[0], entry->location);
     }
     if (request->has_claim)
@@ -564,12 +599,14 @@ static void on_claim_read(struct journal_read *read, enum journal_read_result re
     assert(request->phase == INTAKE_REPLAYING);
     if (result == JOURNAL_READ_TOO_BIG &&
         buffer_grow(&request->claim_lines, read->size_needed) == 0) {
+        SOMETIMES("a first answer is larger than its buffer");
         read->buffer = request->claim_lines->data;
         read->buffer_size = request->claim_lines->capacity;
         journal_read_start(request->home->home->keeper.reader, read);
         return;
     }
     if (result != JOURNAL_READ_OK || !take_claim(request, view)) {
+        SOMETIMES("a first answer cannot be read back");
         request->entry_count = 0;
         refuse(request, PROBLEM_OVERLOADED);
     }

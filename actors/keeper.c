@@ -4,6 +4,7 @@
 
 #include "actors/app.h"
 #include "actors/message_types.h"
+#include "runtime/sim_point.h"
 #include "store/recovery.h"
 
 /*
@@ -75,7 +76,7 @@ static void on_retire(struct journal_owner *owner, const struct journal_segment 
     struct keeper *keeper = entry->keeper;
 
     entry->retiring_seq = segment->seq;
-    if (entry->log == TENANT_LOG &&
+    if (entry->log == TENANT_LOG && !MUTANT("keys_not_copied_forward") &&
         tenant_copy_forward(&keeper->home->tenant, entry->log, segment->seq))
         return;
     keeper_retire_done(keeper, entry->log, segment->seq);
@@ -94,6 +95,10 @@ static void set_full(struct keeper *keeper, bool is_full)
 
     if (((keeper->full_shards & own_bit(keeper)) != 0) == is_full)
         return;
+    if (is_full)
+        SOMETIMES("intake says that the disk is full");
+    else
+        SOMETIMES("intake says that there is room again");
     keeper->full_shards ^= own_bit(keeper);
     log_event(&keeper->home->shard->log, is_full ? LOG_WARN : LOG_INFO, "journal",
               is_full ? "the disk is full: intake answers 503 until there is room"
@@ -109,9 +114,9 @@ static void on_room(struct journal_owner *owner)
 {
     struct keeper *keeper = log_of(owner)->keeper;
 
-    if (!journal_is_low(log_of(owner)->journal))
+    if (!journal_is_low(log_of(owner)->journal) && !MUTANT("full_disk_for_ever"))
         set_full(keeper, false);
-    if (log_of(owner) == &keeper->logs[0])
+    if (log_of(owner) == &keeper->logs[0] && !MUTANT("on_room_never_called"))
         intake_on_room(&keeper->home->intake);
 }
 
@@ -152,6 +157,7 @@ void keeper_index(struct keeper *keeper, uint32_t hash, struct journal_location 
     if (event_index_add(entry->index, hash, location) == EVENT_INDEX_ADDED)
         return;
     /* No room to find one more event: the oldest ones go, as they would by size or age. */
+    SOMETIMES("the event index is full");
     if (entry->retiring_seq == 0)
         (void)journal_retire_oldest(entry->journal, JOURNAL_DROP_ENTRIES);
     if (event_index_add(entry->index, hash, location) != EVENT_INDEX_ADDED)
@@ -172,8 +178,10 @@ enum problem_code keeper_admit(const struct keeper *keeper)
         return PROBLEM_STORAGE_FAILED;
     if (keeper->home->phase == APP_RECOVERING)
         return PROBLEM_RECOVERING;
-    if ((keeper->full_shards & own_bit(keeper)) != 0)
+    if ((keeper->full_shards & own_bit(keeper)) != 0) {
+        SOMETIMES("a request meets a disk that is known to be full");
         return PROBLEM_STORAGE_FULL;
+    }
     return PROBLEM_NONE;
 }
 
@@ -234,6 +242,8 @@ static int on_recovered(struct keeper *keeper, const struct recovered *recovered
 
         assert(entry->log < recovered->log_count);
         r = open_log(keeper, entry, &recovered->logs[entry->log]);
+        if (r == 0 && i > 0)
+            SOMETIMES("a log of an earlier, larger start is read");
         if (r < 0) {
             log_event(&shard->log, LOG_ERROR, "journal", "the log could not be opened",
                       LOG_NUMBER("log", entry->log), LOG_NUMBER("errno", -r));
@@ -279,9 +289,11 @@ static int receive(struct actor *self, const struct message *msg)
         http_server_drain(&keeper->home->http);
         return ACTOR_OK;
     case MSG_KEEPER_DROPPED:
+        SOMETIMES("a shard hears that a peer dropped a segment");
         forget_segment(keeper, (uint32_t)msg->as.words[0], msg->as.words[1]);
         return ACTOR_OK;
     case MSG_KEEPER_SPACE:
+        SOMETIMES("a shard hears of a peer's full disk");
         if (msg->as.words[1] != 0)
             keeper->full_shards |= (uint64_t)1 << msg->as.words[0];
         else
@@ -312,9 +324,11 @@ static void release(struct actor *self)
 {
     const struct keeper *keeper = keeper_of(self);
 
-    if (keeper->is_stopping && !all_stopped(keeper))
+    if (keeper->is_stopping && !all_stopped(keeper)) {
+        SOMETIMES("the time to stop is over with a log being written");
         runtime_fail(app_of(keeper)->runtime, KEEPER_EXIT_IO,
                      "the journal was still being written when the time to stop was over");
+    }
 }
 
 const struct actor_type keeper_type = {

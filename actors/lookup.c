@@ -4,6 +4,7 @@
 #include "actors/auth.h"
 #include "actors/message_types.h"
 #include "contracts/uuid.h"
+#include "runtime/sim_point.h"
 
 /*
  *     home: start -> look here -> next shard -> ... -> home: decided
@@ -57,6 +58,7 @@ static void come_home(struct lookup_request *request)
     bool is_home = request->at == home;
 
     if (request->result == LOOKUP_NEEDS_ROOM && is_home) {
+        SOMETIMES("an event is larger than the buffer of its lookup");
         if (buffer_grow(&request->buffer, request->size_needed) < 0) {
             request->result = LOOKUP_FAILED;
         } else {
@@ -78,6 +80,7 @@ static void move_on(struct lookup_request *request)
     struct app *app = at->home->app;
 
     if (request->shards_left == 0) {
+        SOMETIMES("a lookup finds nothing on any shard");
         request->result = LOOKUP_NOT_FOUND;
         come_home(request);
         return;
@@ -112,6 +115,7 @@ static void on_read(struct journal_read *read, enum journal_read_result result,
         }
         break;
     case JOURNAL_READ_GONE:
+        SOMETIMES("a lookup meets a dropped segment");
         break;
     case JOURNAL_READ_TOO_BIG:
         request->size_needed = read->size_needed;
@@ -119,7 +123,12 @@ static void on_read(struct journal_read *read, enum journal_read_result result,
         come_home(request);
         return;
     case JOURNAL_READ_CORRUPT:
+        SOMETIMES("damage: a lookup meets a damaged record");
+        request->result = LOOKUP_FAILED;
+        come_home(request);
+        return;
     case JOURNAL_READ_ERROR:
+        SOMETIMES("a lookup meets a disk that cannot read");
         request->result = LOOKUP_FAILED;
         come_home(request);
         return;
@@ -165,6 +174,7 @@ static int receive(struct actor *self, const struct message *msg)
 
     switch (msg->type) {
     case MSG_LOOKUP_FIND:
+        SOMETIMES("a lookup goes on at another shard");
         request = outbox_lent(msg);
         request->at = lookup;
         look_here(request);
@@ -172,6 +182,8 @@ static int receive(struct actor *self, const struct message *msg)
     case MSG_LOOKUP_FOUND:
         request = outbox_lent(msg);
         assert(request->home == lookup);
+        if (request->result == LOOKUP_NEEDS_ROOM)
+            SOMETIMES("a lookup comes home for a larger buffer");
         if (request->result == LOOKUP_NEEDS_ROOM &&
             buffer_grow(&request->buffer, request->size_needed) == 0) {
             outbox_send(&lookup->outbox, self,
@@ -246,7 +258,7 @@ int lookup_on_request(struct exchange *x)
 
     if (!uuid_parse(x->params[0], id))
         return exchange_problem(x, PROBLEM_NOT_FOUND, NULL);
-    request = pool_acquire(&lookup->requests);
+    request = FAILPOINT("no lookup request is free") ? NULL : pool_acquire(&lookup->requests);
     if (request == NULL)
         return exchange_problem(x, PROBLEM_OVERLOADED, &retry);
     memset(request, 0, sizeof(*request));
@@ -305,6 +317,7 @@ void lookup_on_abandon(struct exchange *x)
 
     if (note->request == NULL)
         return;
+    SOMETIMES("a lookup's connection went before its answer");
     if (note->request->is_decided)
         free_request(note->request);
     else

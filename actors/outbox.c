@@ -1,6 +1,7 @@
 #include "actors/outbox.h"
 
 #include "runtime/shard.h"
+#include "runtime/sim_point.h"
 
 void outbox_init(struct outbox *outbox, struct actor *self)
 {
@@ -27,7 +28,9 @@ static void drain(struct outbox *outbox, struct actor *self)
         struct message *next = msg->next;
 
         if (actor_send(self, &msg) == SEND_FULL) {
-            actor_timer_start(self, &outbox->timer, OUTBOX_RETRY_MS);
+            SOMETIMES("an outbox waits until its receiver takes more");
+            if (!MUTANT("outbox_never_tries_again"))
+                actor_timer_start(self, &outbox->timer, OUTBOX_RETRY_MS);
             return;
         }
         outbox->first = next;

@@ -3,6 +3,7 @@
 #include "actors/app.h"
 #include "actors/message_types.h"
 #include "runtime/memory.h"
+#include "runtime/sim_point.h"
 
 /*
  *     home: copies its own block --COPY--> every other shard copies its own
@@ -153,7 +154,7 @@ int scrape_on_request(struct exchange *x)
     struct scrape *scrape = &home->scrape;
     struct app *app = home->app;
     struct exchange_problem_options retry = {.retry_after_s = 1};
-    struct scrape_request *request = acquire(scrape);
+    struct scrape_request *request = FAILPOINT("no scrape is free") ? NULL : acquire(scrape);
 
     if (request == NULL)
         return exchange_problem(x, PROBLEM_OVERLOADED, &retry);

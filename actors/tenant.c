@@ -5,6 +5,7 @@
 #include "actors/app.h"
 #include "actors/message_types.h"
 #include "contracts/uuid.h"
+#include "runtime/sim_point.h"
 
 /*
  * The way of a change, from the shard that got the request (home):
@@ -40,8 +41,11 @@ static void free_request(struct tenant_request *request)
 
 struct tenant_request *tenant_acquire(struct tenant *tenant, const struct exchange *exchange)
 {
-    struct tenant_request *request = pool_acquire(&tenant->requests);
+    struct tenant_request *request = NULL;
 
+    /* The one of the demo, which nobody asked for, is always there. */
+    if (exchange == NULL || !FAILPOINT("no key request is free"))
+        request = pool_acquire(&tenant->requests);
     if (request == NULL)
         return NULL;
     memset(request, 0, sizeof(*request));
@@ -56,10 +60,12 @@ struct tenant_request *tenant_acquire(struct tenant *tenant, const struct exchan
 
 void tenant_release(struct tenant_request **request)
 {
-    if ((*request)->is_decided || !(*request)->is_submitted)
+    if ((*request)->is_decided || !(*request)->is_submitted) {
         free_request(*request);
-    else
+    } else {
+        SOMETIMES("the connection went before a key was changed");
         (*request)->abandoned = true;
+    }
     *request = NULL;
 }
 
@@ -144,6 +150,7 @@ static void on_durable(struct journal_append *append, enum journal_outcome outco
     if (request->operation == TENANT_CREATE)
         writer->creating_count--;
     if (outcome == JOURNAL_OUTCOME_UNKNOWN) {
+        SOMETIMES("the outcome of a key's change is unknown");
         request->code = PROBLEM_STORAGE_FAILED;
         finish_change(writer, request);
         return;
@@ -170,6 +177,7 @@ static enum problem_code prepare(struct tenant *writer, struct tenant_request *r
             return PROBLEM_QUOTA_EXCEEDED;
         return PROBLEM_NONE;
     case TENANT_REVOKE:
+        SOMETIMES("a key is revoked");
         slot =
             keyring_find_id(&writer->keyring, (struct slice){request->record.id, UUID_TEXT_SIZE});
         if (slot == KEYRING_NO_SLOT)
@@ -203,6 +211,7 @@ static void on_change(struct tenant *writer, struct tenant_request *request)
             writer->creating_count++;
         return;
     }
+    SOMETIMES("a key's change finds no room");
     request->code = r == JOURNAL_NO_SPACE ? PROBLEM_STORAGE_FULL : PROBLEM_OVERLOADED;
     finish_change(writer, request);
 }
@@ -263,18 +272,23 @@ static void try_copy(struct tenant *tenant)
     int r;
 
     tenant->copy_waits = tenant->changing_count > 0;
-    if (tenant->copy_waits)
+    if (tenant->copy_waits) {
+        SOMETIMES("a copy of keys waits for a change in flight");
         return;
+    }
     fill_copy(tenant);
     if (tenant->copy_count == 0) {
+        SOMETIMES("keys are copied forward before retention");
         keeper_retire_done(&tenant->home->keeper, TENANT_LOG, tenant->copy_seq);
         return;
     }
     tenant->copy_append.on_durable = on_copied;
     r = keeper_append(&tenant->home->keeper, &tenant->copy_append, tenant->copy_records,
                       tenant->copy_count, JOURNAL_IMPORTANT);
-    if (r != JOURNAL_OK && r != JOURNAL_STOPPED) /* full just now: retention can wait */
+    if (r != JOURNAL_OK && r != JOURNAL_STOPPED) { /* full just now: retention can wait */
+        SOMETIMES("a copy of keys waits for room");
         actor_timer_start(&tenant->actor, &tenant->copy_timer, JOURNAL_SPACE_POLL_MS);
+    }
 }
 
 bool tenant_copy_forward(struct tenant *tenant, uint32_t log, uint64_t seq)
@@ -337,6 +351,7 @@ static int receive(struct actor *self, const struct message *msg)
         on_change(tenant, outbox_lent(msg));
         return ACTOR_OK;
     case MSG_TENANT_APPLY:
+        SOMETIMES("a shard hears of a key's change");
         apply(tenant, outbox_lent(msg));
         outbox_send(&tenant->outbox, self, msg->from, MSG_TENANT_APPLIED, 0, outbox_lent(msg));
         return ACTOR_OK;
