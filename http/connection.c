@@ -2,6 +2,8 @@
 
 #include <errno.h>
 
+#include "runtime/sim_point.h"
+
 /*
  * The states, and the time-out that rules each:
  *
@@ -167,10 +169,12 @@ static void steer_receiving(struct connection *c)
                                        kept >= HTTP_INPUT_PIPELINED_MAX);
 
     c->is_receiving_wanted = wanted;
-    if (!wanted && io_op_is_armed(&c->recv_op))
+    if (!wanted && io_op_is_armed(&c->recv_op)) {
+        SOMETIMES("a connection stops receiving");
         io_cancel(io, &c->recv_op);
-    else if (wanted && !io_op_is_armed(&c->recv_op))
+    } else if (wanted && !io_op_is_armed(&c->recv_op)) {
         io_recv(io, &c->recv_op, c->fd);
+    }
 }
 
 /* After anything happened: send, receive, and see whether the end has come. */
@@ -180,6 +184,8 @@ MUST_USE static int proceed(struct connection *c)
 
     send_output(c);
     is_sending = c->output != NULL;
+    if (c->peer_closed && c->state == CONNECTION_PENDING)
+        SOMETIMES("a peer closes its side while its answer is awaited");
     if (c->peer_closed && !is_sending && c->state != CONNECTION_PENDING)
         return ACTOR_STOP;
     if (has_nothing_to_do(c) && connection_must_close(c))
@@ -207,10 +213,12 @@ MUST_USE static int shed(struct connection *c)
 
     assert(c->state != CONNECTION_LINGER);
     if (c->state == CONNECTION_PENDING) {
+        SOMETIMES("pipelined requests are given up: no buffer");
         c->is_deaf = true;
         buffer_unref(&c->input);
         return proceed(c);
     }
+    SOMETIMES("a request is shed: no buffer for its bytes");
     if (c->state != CONNECTION_BODY)
         connection_begin_exchange(c, NULL);
     r = connection_refuse(c, PROBLEM_OVERLOADED, "no buffer is free for the request");
@@ -269,8 +277,11 @@ MUST_USE static int on_received(struct connection *c, const struct io_result *re
         return ACTOR_OK;
     if (result->value == -ECANCELED)
         return proceed(c);
-    if (result->value < 0)
+    if (result->value < 0) {
+        if (c->state == CONNECTION_PENDING)
+            SOMETIMES("a connection is reset while its answer is awaited");
         return ACTOR_STOP; /* reset: nobody is there to be answered */
+    }
     c->peer_closed = true;
     return proceed(c);
 }
@@ -279,8 +290,10 @@ MUST_USE static int on_sent(struct connection *c, const struct io_result *result
 {
     int r;
 
-    if (result->value < 0)
+    if (result->value < 0) {
+        SOMETIMES("an answer cannot be sent: its peer is gone");
         return ACTOR_STOP;
+    }
     c->write_deadline_ns = UINT64_MAX;
     c->output_sent += (uint32_t)result->value;
     if (c->output_sent == c->output->size) {
@@ -313,23 +326,28 @@ MUST_USE static int on_deadline(struct connection *c)
 
     switch ((enum connection_state)c->state) {
     case CONNECTION_IDLE:
-        if (has_nothing_to_do(c))
+        if (has_nothing_to_do(c)) {
+            SOMETIMES("an idle connection is closed");
             return ACTOR_STOP;
+        }
         connection_set_deadline(c, UINT64_MAX); /* what is being sent has its own deadline */
         return ACTOR_OK;
     case CONNECTION_LINGER:
         return ACTOR_STOP;
     case CONNECTION_PENDING:
+        SOMETIMES("an answer timed out with outcome unknown");
         c->exchange.keep_alive = false;
         r = connection_refuse(c, PROBLEM_ANSWER_TIMEOUT,
                               "the answer did not come in time; what was asked may "
                               "still happen, and is safe to repeat");
         return r < 0 ? r : proceed(c);
     case CONNECTION_HEAD:
+        SOMETIMES("a slow head is timed out");
         connection_begin_exchange(c, NULL);
         r = connection_refuse(c, PROBLEM_REQUEST_TIMEOUT, "the request head did not come in time");
         return r < 0 ? r : proceed(c);
     case CONNECTION_BODY:
+        SOMETIMES("a slow body is timed out");
         r = connection_refuse(c, PROBLEM_REQUEST_TIMEOUT, "the request body stalled");
         return r < 0 ? r : proceed(c);
     }
@@ -341,8 +359,10 @@ MUST_USE static int on_timer(struct connection *c)
     uint64_t now_ns = c->actor.shard->clock.mono_ns;
 
     c->timer_armed_ns = UINT64_MAX;
-    if (c->write_deadline_ns <= now_ns)
+    if (c->write_deadline_ns <= now_ns) {
+        SOMETIMES("a peer does not read its answer in time");
         return ACTOR_STOP;
+    }
     if (c->deadline_ns <= now_ns) {
         int r = on_deadline(c);
 
@@ -356,6 +376,10 @@ MUST_USE static int on_timer(struct connection *c)
 /* An answer that is begun is finished and the last; proceed() ends what has nothing to do. */
 MUST_USE static int on_stop(struct connection *c)
 {
+    if (c->state == CONNECTION_PENDING)
+        SOMETIMES("a connection is drained with a request in flight");
+    else if (!has_nothing_to_do(c))
+        SOMETIMES("a connection is drained with half a request");
     c->is_stopping = true;
     return proceed(c);
 }
@@ -365,8 +389,10 @@ MUST_USE static int on_reply(struct connection *c, const struct message *msg)
     struct exchange *x = &c->exchange;
     int r;
 
-    if (c->state != CONNECTION_PENDING || msg->token != x->token)
+    if (c->state != CONNECTION_PENDING || msg->token != x->token) {
+        SOMETIMES("an answer comes when its time is over");
         return ACTOR_OK; /* answered without it, when its time was over */
+    }
     assert(x->route->on_reply != NULL);
     x->keep_alive = x->keep_alive && !connection_must_close(c);
     r = x->route->on_reply(x, msg);
@@ -401,8 +427,11 @@ static int receive(struct actor *self, const struct message *msg)
 
     connection_check(c);
     r = on_message(c, msg);
+    if (r != -ENOBUFS)
+        return r;
     /* No buffer for an answer is overload, which ends the connection, not a failure of it. */
-    return r == -ENOBUFS ? ACTOR_STOP : r;
+    SOMETIMES("a connection ends: no buffer for its answer");
+    return ACTOR_STOP;
 }
 
 static int start(struct actor *self)
@@ -428,7 +457,8 @@ static void release(struct actor *self)
 
     list_remove(&c->idle_link);
     release_lent(c);
-    buffer_unref(&c->input);
+    if (!MUTANT("buffer_leak"))
+        buffer_unref(&c->input);
     connection_release_decoded(c);
     buffer_unref(&c->output);
     buffer_unref(&c->output_next);
@@ -460,11 +490,13 @@ const struct actor_type connection_type = {
 
 int connection_open(struct http_server *server, int fd)
 {
-    struct connection *c = pool_acquire(&server->connections);
+    struct connection *c =
+        FAILPOINT("no connection is free") ? NULL : pool_acquire(&server->connections);
     void *slot = c;
     int r;
 
     if (c == NULL) {
+        SOMETIMES("a connection is turned away");
         io_close_now(server->shard->io, fd);
         return -EAGAIN;
     }
@@ -511,6 +543,7 @@ bool connection_evict(struct http_server *server)
 {
     if (!connection_can_evict(server))
         return false;
+    SOMETIMES("an idle connection makes room for another");
     metrics_add(&server->shard->metrics, server->metrics->connections_evicted, 1);
     return connection_close_idle(server);
 }

@@ -2,6 +2,8 @@
 
 #include <errno.h>
 
+#include "runtime/sim_point.h"
+
 /*
  * From bytes to answered requests. Requests are parsed where they arrived: in the
  * lent receive buffer when it holds the whole request, else in the connection's own
@@ -236,8 +238,10 @@ MUST_USE static int decode_body(struct connection *c, struct slice body)
         return 0;
     r = buffer_acquire(c->server->buffers, min_u64(body.size * 4 + 4096, x->decoded_size_max + 1),
                        &decoded);
-    if (r == -ENOBUFS)
+    if (r == -ENOBUFS) {
+        SOMETIMES("no buffer is left to decompress a body");
         return connection_refuse(c, PROBLEM_OVERLOADED, "no buffer is free to decompress the body");
+    }
     if (r < 0)
         return r;
     c->has_decoded = true;
@@ -288,6 +292,7 @@ void connection_release_decoded(struct connection *c)
 MUST_USE static int on_body(struct connection *c, struct slice body)
 {
     struct exchange *x = &c->exchange;
+    uint64_t limit_ms = c->server->limits.answer_timeout_ms;
     int r;
 
     x->refusal_closes = false;
@@ -298,9 +303,8 @@ MUST_USE static int on_body(struct connection *c, struct slice body)
         if (r == EXCHANGE_PENDING && !x->answered) {
             x->request = NULL;
             c->state = CONNECTION_PENDING;
-            connection_set_deadline(c, c->server->limits.answer_timeout_ms > 0
-                                           ? c->server->limits.answer_timeout_ms
-                                           : UINT64_MAX);
+            connection_set_deadline(c, limit_ms > 0 && !MUTANT("timer_dropped") ? limit_ms
+                                                                                : UINT64_MAX);
         } else if (r >= 0) {
             assert(r == EXCHANGE_ANSWERED);
             connection_end_exchange(c);

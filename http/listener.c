@@ -4,6 +4,7 @@
 
 #include "http/connection.h"
 #include "runtime/shard.h"
+#include "runtime/sim_point.h"
 
 /*
  *     ACCEPTING --limit reached and none to evict, EMFILE, ENFILE, ENOMEM--> PAUSED
@@ -29,6 +30,7 @@ static void pause_accepting(struct listener *l)
     io_cancel(l->actor.shard->io, &l->accept_op);
     if (l->is_paused)
         return;
+    SOMETIMES("accepting is paused");
     l->is_paused = true;
     actor_timer_start(&l->actor, &l->retry_timer, LISTENER_RETRY_MS);
 }
@@ -38,7 +40,7 @@ static void resume_accepting(struct listener *l)
     l->is_paused = false;
     if (is_at_limit(l) && !connection_can_evict(l->server))
         pause_accepting(l);
-    else if (!io_op_is_armed(&l->accept_op))
+    else if (!io_op_is_armed(&l->accept_op) && !MUTANT("accept_not_armed_again"))
         io_accept(l->actor.shard->io, &l->accept_op, l->fd);
 }
 
@@ -57,7 +59,7 @@ static int on_accepted(struct listener *l, const struct io_result *result)
 {
     if (result->value >= 0) {
         serve(l, result->value);
-        return ACTOR_OK;
+        return FAILPOINT("a listener fails") ? -EIO : ACTOR_OK;
     }
     if (l->is_stopping)
         return ACTOR_STOP;
@@ -68,6 +70,7 @@ static int on_accepted(struct listener *l, const struct io_result *result)
     case EAGAIN:
     case EPROTO:
     case EPERM:
+        SOMETIMES("accepting ends and is begun again");
         if (!l->is_paused)
             resume_accepting(l);
         return ACTOR_OK;
@@ -75,6 +78,7 @@ static int on_accepted(struct listener *l, const struct io_result *result)
     case ENFILE:
     case ENOBUFS:
     case ENOMEM:
+        SOMETIMES("accepting finds no descriptor");
         metrics_add(&l->actor.shard->metrics, l->server->metrics->accept_failures, 1);
         (void)connection_evict(l->server);
         pause_accepting(l);
@@ -94,6 +98,7 @@ static int receive(struct actor *self, const struct message *msg)
         assert(msg->as.io.op == &l->accept_op);
         return on_accepted(l, msg->as.io.result);
     case MSG_TIMER:
+        SOMETIMES("accepting goes on after a pause");
         if (!l->is_stopping)
             resume_accepting(l);
         return ACTOR_OK;

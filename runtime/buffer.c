@@ -4,6 +4,7 @@
 
 #include "runtime/memory.h"
 #include "runtime/pool.h"
+#include "runtime/sim_point.h"
 
 /*
  * Each class is a pool of struct buffer and one mapping of bytes; a buffer's
@@ -146,6 +147,8 @@ int buffer_acquire(struct buffer_pool *pool, size_t capacity_min, struct buffer 
     buffer_pool_check(pool);
     if (capacity_min > pool->classes[pool->class_count - 1].capacity)
         return -EMSGSIZE;
+    if (FAILPOINT("no buffer is free"))
+        return -ENOBUFS;
     for (uint32_t i = 0; i < pool->class_count; i++) {
         struct buffer *buffer;
 

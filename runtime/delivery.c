@@ -18,6 +18,8 @@
  */
 #include <errno.h>
 
+#include "runtime/sim_point.h"
+
 #include "runtime/internals.h"
 
 static struct type_counters *counters_of(const struct actor *actor)
@@ -59,6 +61,9 @@ void actor_message_release(struct actor *self, struct message **msg)
 /* Puts msg into the mailbox of a known actor. */
 static enum send_result push_message(struct actor *to, struct message **msg)
 {
+    /* Only while the receiver runs: it makes room, and whoever was refused tries again. */
+    if (to->state == ACTOR_RUNNING && FAILPOINT("a mailbox is full"))
+        return SEND_FULL;
     switch (mailbox_push(&to->mailbox, msg)) {
     case MAILBOX_OK:
         counters_of(to)->depth++;
@@ -79,6 +84,7 @@ static enum send_result send_here(struct shard *shard, struct message **msg)
     enum send_result result;
 
     if (unlikely(to == NULL)) {
+        SOMETIMES("a message comes for an actor that is gone");
         bury(shard, *msg, DEAD_LETTER_STALE_ID, NULL);
         release_message(shard, msg);
         return SEND_DEAD;
@@ -99,7 +105,8 @@ static enum send_result send_there(struct shard *shard, uint32_t peer_index, str
 {
     struct inbox *inbox = runtime_inbox(shard->runtime, peer_index, shard->index);
 
-    if (!inbox_push(inbox, *msg)) {
+    if (FAILPOINT("a ring to a peer is full") || !inbox_push(inbox, *msg)) {
+        SOMETIMES("a ring to a peer takes no more");
         shard_publish(shard, peer_index);
         shard->internals->types[RUNTIME_TYPE_OTHER].full++;
         return SEND_FULL;
@@ -134,8 +141,11 @@ static bool accept_for(struct actor *to, const struct message *msg)
     struct message *copy;
     enum send_result result;
 
-    copy = pool_acquire(&shard->internals->messages);
+    copy = FAILPOINT("no message is free for that of a peer")
+               ? NULL
+               : pool_acquire(&shard->internals->messages);
     if (copy == NULL) {
+        SOMETIMES("a peer's message waits for a place");
         shard->internals->inbound_blocked = true;
         return false;
     }
@@ -145,8 +155,10 @@ static bool accept_for(struct actor *to, const struct message *msg)
     if (result == SEND_OK)
         return true;
     release_message(shard, &copy);
-    if (to->state == ACTOR_RUNNING)
+    if (to->state == ACTOR_RUNNING) {
+        SOMETIMES("a peer's message waits before a full mailbox");
         return false;
+    }
     bury(shard, msg, DEAD_LETTER_MAILBOX_FULL, to);
     return true;
 }
@@ -156,6 +168,7 @@ bool actor_accept(struct shard *shard, const struct message *msg)
     struct actor *to = actor_table_find(&shard->internals->actors, msg->to);
 
     if (to == NULL) {
+        SOMETIMES("a peer's message comes for an actor that is gone");
         bury(shard, msg, DEAD_LETTER_STALE_ID, NULL);
         return true;
     }
@@ -266,6 +279,7 @@ void actor_drop_mail(struct actor *self)
     struct message *msg;
 
     while ((msg = mailbox_pop(&self->mailbox)) != NULL) {
+        SOMETIMES("an actor ends with mail");
         counters_of(self)->depth--;
         bury(self->shard, msg, DEAD_LETTER_ACTOR_GONE, self);
         release_message(self->shard, &msg);
@@ -320,8 +334,10 @@ static void drop_result(struct shard *shard, const struct io_op *op, const struc
 {
     if (op->type == IO_RECV && result->value > 0)
         io_buffer_release(shard->io, result->buffer_index);
-    if ((op->type == IO_ACCEPT || op->type == IO_OPEN) && result->value >= 0)
+    if ((op->type == IO_ACCEPT || op->type == IO_OPEN) && result->value >= 0) {
+        SOMETIMES("a descriptor comes for an actor that ends");
         io_close_now(shard->io, result->value);
+    }
 }
 
 static void on_actor_io(struct io_op *op, const struct io_result *result)
@@ -339,6 +355,7 @@ static void on_actor_io(struct io_op *op, const struct io_result *result)
             drop_result(shard, op, result);
         return;
     }
+    SOMETIMES("a completion comes for an actor that ends");
     shard->internals->counters.stale_completions++;
     drop_result(shard, op, result);
     if (self->state != ACTOR_RUNNING && list_is_empty(&self->ops))

@@ -3,11 +3,15 @@
 #include <errno.h>
 #include <sys/mman.h>
 
+#include "runtime/sim_point.h"
+
 int memory_map(size_t size, char **ret_memory)
 {
     void *memory;
 
     assert(size > 0);
+    if (FAILPOINT("no memory can be mapped"))
+        return -ENOMEM;
     memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
                   -1, 0);
     if (memory == MAP_FAILED)

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "runtime/internals.h"
+#include "runtime/sim_point.h"
 
 /*
  *     STARTING --all children started--> WATCHING <--all started again-- RESTARTING
@@ -241,6 +242,7 @@ static bool stop_from_right(struct supervisor *self, uint32_t first)
 
 static void give_up(struct supervisor *self)
 {
+    SOMETIMES("a supervisor gives up");
     self->gave_up = true;
     self->mode = SUPERVISOR_STOPPING;
     self->actor.shard->internals->counters.escalations++;
@@ -407,6 +409,7 @@ static int restart_child(struct supervisor *self, struct actor *child)
         park_for_backoff(self, child, &spec->backoff);
         return ACTOR_OK;
     }
+    SOMETIMES("a supervisor starts a child again");
     if (!count_restart(self)) {
         forget(self, child);
         give_up(self);
@@ -473,14 +476,17 @@ static int on_timer(struct supervisor *self, struct timer *timer)
     struct actor *child;
 
     if (timer == &self->kill_timer) {
+        SOMETIMES("connections are killed when the time to drain is over");
         stop_dynamic(self, true);
         return ACTOR_OK;
     }
     child = container_of(timer, struct actor, stop_timer);
-    if (child->state != ACTOR_DOWN)
+    if (child->state != ACTOR_DOWN) {
+        SOMETIMES("a child is killed when its time to stop is over");
         kill_child(child);
-    else if (self->mode == SUPERVISOR_WATCHING)
+    } else if (self->mode == SUPERVISOR_WATCHING) {
         actor_restart(child);
+    }
     return ACTOR_OK;
 }
 
@@ -585,6 +591,8 @@ int supervisor_start_child(struct supervisor *self, struct actor *child)
     assert(is_simple(self));
     if (self->actor.state != ACTOR_RUNNING || self->mode != SUPERVISOR_WATCHING)
         return -ESHUTDOWN;
+    if (FAILPOINT("no actor can be started"))
+        return -EAGAIN;
     r = actor_spawn(self->actor.shard, child, spec->type, spec->type_magic, self->actor.id);
     if (r < 0)
         return r;
