@@ -192,8 +192,17 @@ void sim_world_advance_to(struct sim_world *world, uint64_t mono_ns)
 
 void sim_world_jump_unix(struct sim_world *world, int64_t delta_ms)
 {
+    struct sim_trace_entry entry = {
+        .mono_ns = world->mono_ns,
+        .host = "world",
+        .what = "jump",
+        .fd = -1,
+        .value = delta_ms,
+    };
+
     world_check(world);
     world->unix_skew_ms += delta_ms;
+    sim_trace_add(&world->trace, &entry);
 }
 
 void sim_world_trace_to(struct sim_world *world, FILE *file)

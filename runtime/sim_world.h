@@ -32,7 +32,7 @@
  *
  * tools/sim/sim_driver.h is that loop, tools/sim/sim_http_client.h a client.
  * Memory comes from the heap and running out of it aborts: the simulator lives
- * in test processes only.
+ * in processes that only simulate.
  */
 #pragma once
 
