@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "runtime/crash_report.h"
 #include "runtime/sim_point.h"
 
 /* What a worker says. */
@@ -96,7 +97,9 @@ NORETURN static void be_worker(struct sim_worker *worker, pid_t parent)
     sigprocmask(SIG_SETMASK, &none, NULL);
     setrlimit(RLIMIT_CORE, &NO_CORE);
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent ||
-        dup2(worker->output_fd, STDERR_FILENO) < 0)
+        dup2(worker->output_fd, STDERR_FILENO) < 0 ||
+        crash_report_install("in a simulation", CRASH_REPORT_BESIDE_SANITIZER) < 0 ||
+        crash_report_thread_start("sim", NULL) < 0)
         _exit(1);
     run_seeds(worker);
     _exit(0);
