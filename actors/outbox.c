@@ -27,10 +27,12 @@ static void drain(struct outbox *outbox, struct actor *self)
         struct message *msg = outbox->first;
         struct message *next = msg->next;
 
+        msg->next = NULL; /* of this queue; a mailbox has its own */
         if (actor_send(self, &msg) == SEND_FULL) {
             SOMETIMES("an outbox waits until its receiver takes more");
             if (!MUTANT("outbox_never_tries_again"))
                 actor_timer_start(self, &outbox->timer, OUTBOX_RETRY_MS);
+            outbox->first->next = next;
             return;
         }
         outbox->first = next;
