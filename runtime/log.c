@@ -292,13 +292,12 @@ size_t log_take(struct log *log, char *data, size_t size)
     return taken;
 }
 
-void log_flush_now(struct log *log)
+void log_write_now(struct slice lines)
 {
     size_t done = 0;
 
-    log_check(log);
-    while (done < log->size) {
-        ssize_t r = write(STDERR_FILENO, log->buffer + done, log->size - done);
+    while (done < lines.size) {
+        ssize_t r = write(STDERR_FILENO, lines.data + done, lines.size - done);
         struct pollfd writable = {.fd = STDERR_FILENO, .events = POLLOUT};
 
         if (r >= 0)
@@ -308,5 +307,11 @@ void log_flush_now(struct log *log)
         else if (errno != EINTR)
             break; /* Nobody can be told that nobody listens. */
     }
+}
+
+void log_flush_now(struct log *log)
+{
+    log_check(log);
+    log_write_now((struct slice){log->buffer, log->size});
     log->size = 0;
 }

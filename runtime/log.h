@@ -79,5 +79,8 @@ void log_line(struct log *log, enum log_level level, const char *component, cons
 /* Takes whole lines, at most size bytes, out of the front of the buffer; returns the count. */
 size_t log_take(struct log *log, char *data, size_t size);
 
+/* Writes whole lines, borrowed for the call, to descriptor 2 at once, blocking. */
+void log_write_now(struct slice lines);
+
 /* Writes what is buffered to descriptor 2 at once, blocking: boot, shutdown, crash. */
 void log_flush_now(struct log *log);

@@ -61,3 +61,12 @@ bool log_writer_cancel(struct log_writer *writer)
     io_cancel(writer->shard->io, &writer->op);
     return false;
 }
+
+void log_writer_finish(struct log_writer *writer)
+{
+    assert(writer->done <= writer->size);
+    if (!io_op_is_armed(&writer->op) && writer->done < writer->size)
+        log_write_now((struct slice){writer->buffer + writer->done, writer->size - writer->done});
+    writer->done = writer->size;
+    log_flush_now(&writer->shard->log);
+}

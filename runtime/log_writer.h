@@ -29,3 +29,9 @@ void log_writer_hand_over(struct log_writer *writer);
 
 /* Asks a write in flight to end; true when none is. */
 bool log_writer_cancel(struct log_writer *writer);
+
+/*
+ * At the end, after log_writer_cancel(): writes at once, blocking, what a cancelled or
+ * failed write has left, then what the log still holds.
+ */
+void log_writer_finish(struct log_writer *writer);

@@ -419,7 +419,7 @@ void shard_finish_log(struct shard *shard)
     if (config->simulated || (config->hooks != NULL && config->hooks->log_out != NULL))
         log_writer_hand_over(writer);
     else
-        log_flush_now(&shard->log);
+        log_writer_finish(writer);
 }
 
 static int init_tables(struct shard *shard)
