@@ -56,7 +56,7 @@ struct sim_block {
     char data[SIM_BLOCK_SIZE];
 };
 
-/* Private to sim_file.c and sim_disk.c. */
+/* Private to sim_file.c, sim_disk*.c and sim_damage.c. */
 struct sim_file {
     struct list_node link; /* the disk's files */
     uint64_t number;       /* in order of creation; never used again */

@@ -27,6 +27,7 @@ enum {
 
 static struct sim_world *world;
 static struct sim_host *host;
+static bool cramped; /* rings that are too small, and buffers that are not there */
 
 /* --- Conformance ------------------------------------------------------------------------ */
 
@@ -37,6 +38,12 @@ void io_fixture_open(struct io_fixture *fixture, uint32_t buffer_count)
     host->receive_buffer_count = buffer_count;
     host->wait_drives_world = true;
     host->sends_may_overlap = true;
+    if (cramped) {
+        host->ring_size = 3;
+        host->faults.ring_full.chance_ppm = SIM_PPM / 5;
+        host->faults.completions_held.chance_ppm = SIM_PPM / 3;
+        host->faults.recv_starved.chance_ppm = SIM_PPM / 3;
+    }
     cr_assert(eq(int, io_sim_new(host, &fixture->io), 0));
     cr_assert(eq(int, disk_make_directory(sim_host_disk(host), "files", 0755), 0));
     fixture->directory = "files";
@@ -62,6 +69,14 @@ IO_CONFORMANCE_CASES(AS_TEST)
         io_conformance_run(name, buffer_count);                                                    \
     }
 IO_CONFORMANCE_ABORT_CASES(AS_ABORT_TEST)
+
+#define AS_CRAMPED_TEST(name, buffer_count)                                                        \
+    Test(io_sim_cramped, name, .timeout = 60)                                                      \
+    {                                                                                              \
+        cramped = true;                                                                            \
+        io_conformance_run(name, buffer_count);                                                    \
+    }
+IO_CONFORMANCE_CASES(AS_CRAMPED_TEST)
 
 /* --- A world with a server and a client ------------------------------------------------- */
 
