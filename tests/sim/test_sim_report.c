@@ -39,8 +39,10 @@ static const char *print(void)
 {
     static char *text;
     size_t size;
-    FILE *stream = open_memstream(&text, &size);
+    FILE *stream;
 
+    free(text);
+    stream = open_memstream(&text, &size);
     cr_assert(sim_report_print(&campaign, &style, stream));
     fclose(stream);
     return text;

@@ -48,10 +48,13 @@ static int compare_points(const void *a, const void *b)
 
 static uint32_t find_point(const struct sim_campaign *campaign, const struct sim_point *place)
 {
-    for (uint32_t i = 0; i < campaign->point_count; i++)
-        if (campaign->points[i].kind == place->kind &&
-            strcmp(campaign->points[i].name, place->name) == 0)
+    for (uint32_t i = 0; i < campaign->point_count; i++) {
+        const struct sim_campaign_point *point = &campaign->points[i];
+
+        assert(point->name != NULL);
+        if (point->kind == place->kind && strcmp(point->name, place->name) == 0)
             return i;
+    }
     return campaign->point_count;
 }
 

@@ -1,3 +1,8 @@
+/*
+ * A list is read from left to right into a bit set. Written it is as short as it can
+ * be, because it becomes a part of the command that people copy to replay a run: the
+ * groups that are there, or all but those that are missing.
+ */
 #include "tools/sim/sim_fault_list.h"
 
 #include "runtime/text_writer.h"
