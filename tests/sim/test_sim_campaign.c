@@ -193,6 +193,13 @@ Test(sim_campaign, counts_points_by_name_and_in_how_many_seeds_they_were_met)
     cr_assert(eq(u64, point_named("a stand-in meets the last seed")->seed_count, 0));
 }
 
+Test(sim_campaign, leaves_out_the_place_that_no_run_can_meet)
+{
+    run_seeds(0, 1);
+    for (uint32_t i = 0; i < campaign->point_count; i++)
+        cr_assert(ne(str, (char *)campaign->points[i].name, "the points of a binary are listed"));
+}
+
 Test(sim_campaign, reports_the_smallest_seed_that_fails)
 {
     for (options.job_count = 1; options.job_count <= 8; options.job_count++) {

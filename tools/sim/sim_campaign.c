@@ -58,7 +58,16 @@ static uint32_t find_point(const struct sim_campaign *campaign, const struct sim
     return campaign->point_count;
 }
 
-/* Makes points out of places, and the way from the one to the other. 0 or -ENOMEM. */
+/* The one place that no run can meet: it is in sim_point_all(), so that a list is never empty. */
+static bool is_of_listing(const struct sim_point *place)
+{
+    return strcmp(place->name, "the points of a binary are listed") == 0;
+}
+
+/*
+ * Makes points out of places, and the way from the one to the other; the entry after
+ * the last point is for the place that does not count. 0 or -ENOMEM.
+ */
 static int merge_places(struct sim_campaign *campaign)
 {
     struct sim_point *const *places;
@@ -71,7 +80,7 @@ static int merge_places(struct sim_campaign *campaign)
     if (campaign->points == NULL || campaign->place_points == NULL)
         return -ENOMEM;
     for (size_t i = 0; i < count; i++)
-        if (find_point(campaign, places[i]) == campaign->point_count)
+        if (!is_of_listing(places[i]) && find_point(campaign, places[i]) == campaign->point_count)
             campaign->points[campaign->point_count++] =
                 (struct sim_campaign_point){.name = places[i]->name, .kind = places[i]->kind};
     qsort(campaign->points, campaign->point_count, sizeof(*campaign->points), compare_points);

@@ -97,6 +97,7 @@ static void print_head(const struct sim_campaign *campaign, const struct sim_rep
     const struct sim_campaign_options *options = &campaign->options;
     double wall_s = seconds(campaign->wall_ns);
 
+    assert(!style->is_single || options->seed_end - options->seed_begin == 1);
     if (style->is_single) {
         fprintf(stream, "seed %" PRIu64 ": %s\n", options->seed_begin,
                 campaign->failure_count > 0 ? "FAILED"
@@ -311,6 +312,7 @@ static bool print_json(const struct sim_campaign *campaign, const struct sim_rep
 
     if (data == NULL)
         return false;
+    assert(seed_count > 0);
     json_writer_init(&writer, data, size);
     write_json(&writer, campaign, style);
     is_done = json_writer_finish(&writer, &text) &&
@@ -322,6 +324,9 @@ static bool print_json(const struct sim_campaign *campaign, const struct sim_rep
 bool sim_report_print(const struct sim_campaign *campaign, const struct sim_report_style *style,
                       FILE *stream)
 {
+    assert(campaign->done_count + campaign->failure_count <=
+           campaign->options.seed_end - campaign->options.seed_begin);
+    assert((style->faults & ~(uint32_t)SIM_FAULTS_ALL) == 0);
     if (style->as_json && !print_json(campaign, style, stream))
         return false;
     if (!style->as_json)
