@@ -203,6 +203,8 @@ static void count_outcomes(const struct intake_request *request)
 
         if (request->code != PROBLEM_NONE && status <= EVENT_DUPLICATE)
             status = refused_status(request->code);
+        else if (request->is_replay && status == EVENT_ACCEPTED)
+            status = EVENT_DUPLICATE; /* the first time it was counted as accepted */
         metrics_add(metrics, series->outcome[status], 1);
     }
 }

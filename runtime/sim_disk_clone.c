@@ -21,14 +21,13 @@ const struct sim_damage *sim_disk_last_damage(const struct sim_disk *sd)
 static bool is_reachable(const struct sim_disk *sd, const char *path)
 {
     char above[SIM_PATH_SIZE_MAX];
-    const char *slash = strrchr(path, '/');
+    char *slash;
 
-    while (slash != NULL) {
-        memcpy(above, path, (size_t)(slash - path));
-        above[slash - path] = '\0';
+    memcpy(above, path, strlen(path) + 1);
+    while ((slash = strrchr(above, '/')) != NULL && slash != above) {
+        *slash = '\0';
         if (sim_names_find(&sd->durable_names, above) == NULL)
             return false;
-        slash = strrchr(above, '/');
     }
     return true;
 }

@@ -270,10 +270,15 @@ static void add(struct dedup *dedup, const struct entry *entry)
     dedup->live_count++;
 }
 
-/* The full time again, from its low 32 bits. */
+/*
+ * The full time again, from its low 32 bits. It may lie ahead: the wall clock can have been
+ * set back since.
+ */
 static uint64_t received_unix_ms(const struct entry *entry, uint64_t now_unix_ms)
 {
-    return now_unix_ms - age_ms(entry, now_unix_ms);
+    uint32_t ahead = entry->received_ms - (uint32_t)now_unix_ms;
+
+    return now_unix_ms - age_ms(entry, now_unix_ms) + (age_ms(entry, now_unix_ms) == 0 ? ahead : 0);
 }
 
 /* What a key that is there means for one who brings it. */

@@ -62,6 +62,16 @@ void sim_driver_remove_runtime(struct sim_driver *driver, const struct runtime *
     assert(false);
 }
 
+void sim_driver_pause(struct sim_driver *driver, const struct sim_host *host, uint32_t index,
+                      uint64_t duration_ns)
+{
+    driver_check(driver);
+    assert(index < SHARD_COUNT_MAX);
+    for (uint32_t i = 0; i < driver->machine_count; i++)
+        if (driver->machines[i].host == host)
+            driver->machines[i].paused_until_ns[index] = driver->world->mono_ns + duration_ns;
+}
+
 void sim_driver_add_io(struct sim_driver *driver, struct io *io)
 {
     driver_check(driver);
@@ -112,7 +122,8 @@ static bool turn_machine(struct sim_driver *driver, struct sim_machine *machine)
         struct shard *shard = runtime_shard(machine->runtime, order[i]);
         bool busy;
 
-        if ((machine->ended >> order[i] & 1) != 0)
+        if ((machine->ended >> order[i] & 1) != 0 ||
+            machine->paused_until_ns[order[i]] > driver->world->mono_ns)
             continue;
         busy = is_busy(driver, shard);
         if (!busy && rng_below(rng, SPURIOUS_TURN_ODDS) != 0)
@@ -127,8 +138,18 @@ static bool turn_machine(struct sim_driver *driver, struct sim_machine *machine)
     return worked;
 }
 
-/* The earliest timer of all shards that still run. */
-static uint64_t next_timer_ns(const struct sim_driver *driver)
+/* When the shard wants its next turn: its earliest timer, or the end of its pause. */
+static uint64_t next_turn_ns(const struct sim_driver *driver, const struct sim_machine *machine,
+                             uint32_t index)
+{
+    uint64_t until_ns = machine->paused_until_ns[index];
+    uint64_t timer_ns = shard_next_timer_ns(runtime_shard(machine->runtime, index));
+
+    return until_ns > driver->world->mono_ns ? until_ns : timer_ns;
+}
+
+/* The earliest of all shards that still run. */
+static uint64_t next_turns_ns(const struct sim_driver *driver)
 {
     uint64_t next_ns = UINT64_MAX;
 
@@ -137,7 +158,7 @@ static uint64_t next_timer_ns(const struct sim_driver *driver)
 
         for (uint32_t i = 0; i < runtime_shard_count(machine->runtime); i++) {
             if ((machine->ended >> i & 1) == 0)
-                next_ns = min_u64(next_ns, shard_next_timer_ns(runtime_shard(machine->runtime, i)));
+                next_ns = min_u64(next_ns, next_turn_ns(driver, machine, i));
         }
     }
     return next_ns;
@@ -168,7 +189,7 @@ static enum sim_outcome step(struct sim_driver *driver, uint64_t end_ns)
         sim_world_advance_to(world, world->mono_ns + sim_range_draw(&driver->turn_ns, &world->rng));
         return SIM_REACHED;
     }
-    next_ns = min_u64(min_u64(next_ns, sim_world_next_ns(world)), next_timer_ns(driver));
+    next_ns = min_u64(min_u64(next_ns, sim_world_next_ns(world)), next_turns_ns(driver));
     if (next_ns == UINT64_MAX && end_ns == UINT64_MAX)
         return SIM_QUIET;
     sim_world_advance_to(world, max_u64(min_u64(next_ns, end_ns), world->mono_ns));

@@ -36,6 +36,7 @@ struct sim_machine {
     struct sim_host *host;
     struct runtime *runtime;
     uint64_t ended; /* bit n: shard n */
+    uint64_t paused_until_ns[SHARD_COUNT_MAX];
 };
 
 /* Embedded by value. turn_ns may be set: what a round of turns costs. */
@@ -66,6 +67,10 @@ void sim_driver_add_runtime(struct sim_driver *driver, struct sim_host *host,
 
 /* Leaves runtime alone from now on; it may then be freed. */
 void sim_driver_remove_runtime(struct sim_driver *driver, const struct runtime *runtime);
+
+/* Gives shard index of the runtime on host no turn for duration_ns. Nothing, without a runtime. */
+void sim_driver_pause(struct sim_driver *driver, const struct sim_host *host, uint32_t index,
+                      uint64_t duration_ns);
 
 /* Reaps io from now on, for clients that have no shard. Borrows it. */
 void sim_driver_add_io(struct sim_driver *driver, struct io *io);

@@ -95,6 +95,8 @@ bool sim_server_try_start(struct sim_server *server, int *ret_exit_code)
 
     server_check(server);
     assert(!server->is_running);
+    server->accepted_count = 0;
+    server->boot_generation = 0;
     memset(&server->app, 0, sizeof(server->app));
     sim_driver_name_host(server->host);
     server->text[0] = '\0';
@@ -112,9 +114,19 @@ bool sim_server_try_start(struct sim_server *server, int *ret_exit_code)
     return true;
 }
 
+/* What the process can no longer say once it is gone. */
+static void write_down(struct sim_server *server)
+{
+    const struct intake_metrics *series = &server->app.metrics.intake;
+
+    server->accepted_count = sim_server_metric(server, series->outcome[EVENT_ACCEPTED]);
+    server->boot_generation = server->app.superblock.boot_generation;
+}
+
 static void forget_process(struct sim_server *server)
 {
     assert(server->is_running);
+    write_down(server);
     sim_driver_remove_runtime(server->driver, server->app.runtime);
     app_abandon(&server->app);
     server->is_running = false;
@@ -160,6 +172,7 @@ enum sim_server_stop sim_server_try_stop(struct sim_server *server, uint64_t lim
         sim_server_kill(server);
         return SIM_SERVER_FAILED;
     }
+    write_down(server);
     sim_driver_remove_runtime(server->driver, server->app.runtime);
     app_free(&server->app);
     server->is_running = false;

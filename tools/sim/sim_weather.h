@@ -8,7 +8,7 @@
  */
 #pragma once
 
-#include "runtime/sim_host.h"
+#include "tools/sim/sim_workload.h"
 
 /* X(name in --faults, identifier, what it does) */
 #define SIM_FAULT_GROUPS(X)                                                                        \
@@ -32,3 +32,37 @@ enum sim_fault_group {
 };
 
 enum { SIM_FAULTS_ALL = (1 << SIM_FAULT_GROUP_COUNT) - 1 };
+
+/* One run's weather. Private to sim_weather.c. */
+struct sim_weather {
+    struct sim_server *server;
+    struct sim_workload *workload;
+    struct sim_story *story;
+    uint32_t groups;        /* bit set of those that this run has */
+    uint64_t kinds;         /* bit set of the kinds of fault that this run has */
+    uint64_t capacity;      /* of the disk, when there is space */
+    uint32_t failpoint_ppm; /* chance of a FAILPOINT to strike; 0 when calm */
+    uint32_t edge_ppm;      /* chance of the process to end at a SOMETIMES point */
+    uint64_t gust_ns_max;
+    struct sim_event gust; /* the next sudden change */
+};
+
+/* Draws what this run has, out of the allowed groups. Borrows all. */
+void sim_weather_init(struct sim_weather *weather, uint32_t allowed_groups,
+                      struct sim_server *server, struct sim_workload *workload,
+                      struct sim_story *story);
+
+/* True when the run has faults of this group. */
+static inline bool sim_weather_has(const struct sim_weather *weather, enum sim_fault_group group)
+{
+    return (weather->groups >> group & 1) != 0;
+}
+
+/* A life begins: draws how hard it blows. */
+void sim_weather_rise(struct sim_weather *weather);
+
+/* From now on no fault strikes and everything is fast; what has struck stays as it is. */
+void sim_weather_calm(struct sim_weather *weather);
+
+/* Writes from now on reach the medium damaged, now and then. Until the weather is calmed. */
+void sim_weather_damage(struct sim_weather *weather);

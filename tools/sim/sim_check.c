@@ -1,0 +1,463 @@
+#include "tools/sim/sim_check.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+#include "actors/record.h"
+#include "runtime/sim_disk.h"
+#include "store/recovery.h"
+
+/*
+ * Events are recognised by their message, "number N.V.": the number of the item and
+ * its variant. The log is read by the product's own recovery, which is what a user's
+ * next start would see; that recovery itself tells the truth is what the proof on the
+ * medium is for, which parses nothing but block trailers.
+ */
+enum {
+    SCAN_BLOCK_COUNT = 3, /* a record's first bytes lie in as many blocks at most */
+    TORN_SUFFIX_SIZE = 5,
+    BOUND_SLACK_SEGMENTS = 4, /* per log: active, being made, being dropped, one to spare */
+    SPARE_SEGMENTS = 2,       /* journal.h: the default */
+};
+
+void sim_check_init(struct sim_check *check, struct sim_server *server, struct sim_model *model,
+                    struct sim_story *story)
+{
+    memset(check, 0, sizeof(*check));
+    check->server = server;
+    check->model = model;
+    check->story = story;
+    check->projects[0] = "proj_demo";
+    check->projects[1] = "project two";
+}
+
+void sim_check_write_id(const struct sim_check *check, uint32_t number, char id[SIM_ID_SIZE + 1])
+{
+    if (number < 2 * check->shared_count)
+        number %= check->shared_count;
+    snprintf(id, SIM_ID_SIZE + 1, "00000000-0000-4000-8000-%012x", number);
+}
+
+/* --- on the medium -------------------------------------------------------- */
+
+/* Where the running server believes the event is; false when it does not say. */
+static bool locate(const struct sim_check *check, uint32_t number,
+                   struct journal_location *ret_location)
+{
+    const struct app *app = &check->server->app;
+    const char *project = check->projects[check->model->items[number].tenant];
+    char id[SIM_ID_SIZE + 1];
+    uint8_t bytes[UUID_SIZE];
+    struct dedup_key key;
+    struct dedup_found found = {.received_unix_ms = 0};
+    const struct intake *owner;
+    bool is_uuid;
+
+    sim_check_write_id(check, number, id);
+    is_uuid = uuid_parse((struct slice){id, SIM_ID_SIZE}, bytes);
+    assert(is_uuid);
+    intake_key(app->hash_key, (struct slice){project, strlen(project)},
+               (struct slice){(const char *)bytes, sizeof(bytes)}, true, &key);
+    owner = &app->shards[key.words[1] % app->shard_count].intake;
+    if (dedup_find(owner->dedup, key, 0, owner->actor.shard->clock.unix_ms, &found) == DEDUP_NEW)
+        return false;
+    *ret_location = found.location;
+    return found.location.bits != 0;
+}
+
+/* True when the medium holds the text of this item at the location. */
+static bool is_on_medium(const struct sim_check *check, uint32_t number,
+                         struct journal_location location)
+{
+    static char blocks[SCAN_BLOCK_COUNT * SEGMENT_BLOCK_SIZE];
+    static char stream[SCAN_BLOCK_COUNT * SEGMENT_PAYLOAD_SIZE];
+    uint64_t offset = journal_location_offset(location);
+    uint64_t first = offset / SEGMENT_BLOCK_SIZE * SEGMENT_BLOCK_SIZE;
+    uint64_t skip = offset - first;
+    char path[64], text[32];
+    int64_t size;
+    int text_size;
+
+    snprintf(path, sizeof(path), SIM_SERVER_DATA "/log-%02u/%016llx.seg",
+             journal_location_log(location), (unsigned long long)journal_location_seq(location));
+    size = sim_disk_read_medium(check->server->host->disk, path, blocks, sizeof(blocks), first);
+    if (size < SEGMENT_BLOCK_SIZE)
+        return false;
+    for (int64_t i = 0; i < size / SEGMENT_BLOCK_SIZE; i++)
+        memcpy(stream + i * SEGMENT_PAYLOAD_SIZE, blocks + i * SEGMENT_BLOCK_SIZE,
+               SEGMENT_PAYLOAD_SIZE);
+    text_size = snprintf(text, sizeof(text), "\"number %u.", number);
+    return memmem(stream + skip, (size_t)(size / SEGMENT_BLOCK_SIZE) * SEGMENT_PAYLOAD_SIZE - skip,
+                  text, (size_t)text_size) != NULL;
+}
+
+void sim_check_is_durable(struct sim_check *check, uint32_t number)
+{
+    struct journal_location location;
+
+    assert(check->model->items[number].kind == SIM_ITEM_NAMED);
+    if (!check->server->is_running || !sim_host_is_up(check->server->host))
+        return; /* whoever reads the log next will tell */
+    if (!locate(check, number, &location)) {
+        if (check->model->is_forgetful)
+            return;
+        sim_story_fail(check->story, number,
+                       "event %u is acknowledged, and the server does not know where it is",
+                       number);
+    }
+    if (!check->may_lack_last && !is_on_medium(check, number, location))
+        sim_story_fail(check->story, number,
+                       "event %u is acknowledged and not on the medium (log %u, segment %llu, "
+                       "offset %llu)",
+                       number, journal_location_log(location),
+                       (unsigned long long)journal_location_seq(location),
+                       (unsigned long long)journal_location_offset(location));
+    check->acknowledged[number] = location;
+    check->durable_count++;
+}
+
+/* --- reading the log ------------------------------------------------------ */
+
+struct log_reader {
+    struct recovery_visitor visitor;
+    struct sim_check *check;
+};
+
+/* Payload of an event: what it says it is. False when it was never sent. */
+static bool recognise(struct slice envelope, uint32_t *ret_number, uint32_t *ret_variant)
+{
+    static const char name[] = "\"message\":\"number ";
+    const char *at = memmem(envelope.data, envelope.size, name, sizeof(name) - 1);
+    char *end;
+
+    if (at == NULL)
+        return false;
+    *ret_number = (uint32_t)strtoul(at + sizeof(name) - 1, &end, 10);
+    *ret_variant = *end == '.' ? (uint32_t)strtoul(end + 1, NULL, 10) : SIM_VARIANT_COUNT;
+    return *ret_variant < SIM_VARIANT_COUNT;
+}
+
+static bool has_text(struct slice envelope, const char *name, const char *value)
+{
+    char text[128];
+    int size = snprintf(text, sizeof(text), "\"%s\":\"%s\"", name, value);
+
+    return memmem(envelope.data, envelope.size, text, (size_t)size) != NULL;
+}
+
+static void read_event(struct sim_check *check, const struct recovery_group *group,
+                       const struct journal_record_view *record)
+{
+    struct slice envelope = {record->payload.data + sizeof(struct record_event),
+                             record->payload.size - sizeof(struct record_event)};
+    const struct sim_item *item;
+    struct sim_found *found;
+    uint32_t number, variant;
+    char id[SIM_ID_SIZE + 1];
+
+    if (!recognise(envelope, &number, &variant) || number >= check->model->item_count)
+        sim_story_fail(check->story, SIM_NO_NUMBER, "the log holds an event nobody sent: %.*s",
+                       (int)min_u64(envelope.size, 300), envelope.data);
+    item = &check->model->items[number];
+    sim_check_write_id(check, number, id);
+    if (item->kind == SIM_ITEM_NAMED && !has_text(envelope, "event_id", id))
+        sim_story_fail(check->story, number, "event %u is stored under another id", number);
+    if (!has_text(envelope, "project_id", check->projects[item->tenant]))
+        sim_story_fail(check->story, number, "event %u is stored for another project", number);
+    found = &check->found[number];
+    *found = (struct sim_found){
+        .count = found->count + 1,
+        .group = check->group_count,
+        .position = check->found_count++,
+        .log = group->log,
+        .boot_generation = group->boot_generation,
+        .variant = variant,
+        .location = record->location,
+    };
+    check->life_count += group->boot_generation == check->server->boot_generation;
+    check->found_bytes += record->payload.size;
+}
+
+static void read_claim(struct sim_check *check, const struct journal_record_view *record)
+{
+    struct record_claim claim;
+    char text[IDEMPOTENCY_KEY_SIZE_MAX + 1];
+    char *end = text;
+    uint32_t number = SIM_NONE;
+
+    memcpy(&claim, record->payload.data, sizeof(claim));
+    memcpy(text, record->payload.data + sizeof(claim), claim.key_size);
+    text[claim.key_size] = '\0';
+    if (strncmp(text, "key-", 4) == 0)
+        number = (uint32_t)strtoul(text + 4, &end, 10);
+    if (*end != '\0' || number >= check->model->item_count)
+        sim_story_fail(check->story, SIM_NO_NUMBER, "the log holds a claim nobody made: %s", text);
+    check->found[number].count++;
+    check->found[number].group = check->group_count;
+    check->found[number].variant = 0;
+}
+
+static int on_group(struct recovery_visitor *visitor, const struct recovery_group *group)
+{
+    struct sim_check *check = container_of(visitor, struct log_reader, visitor)->check;
+
+    for (uint32_t i = 0; i < group->record_count; i++) {
+        const struct journal_record_view *record = &group->records[i];
+
+        check->log_hash =
+            check->log_hash * 31 + sim_hash(record->payload.data, record->payload.size);
+        if (record->type == RECORD_EVENT)
+            read_event(check, group, record);
+        else if (record->type == RECORD_CLAIM)
+            read_claim(check, record);
+    }
+    check->group_count++;
+    return 0;
+}
+
+/* 0, or what recovery said; text then tells more. A directory that is not there is empty. */
+MUST_USE static int read_log(struct sim_check *check, bool read_only, char *text)
+{
+    struct log_reader reader = {.visitor = {.on_group = on_group}, .check = check};
+    struct recovered *recovered = NULL;
+    struct superblock superblock;
+    struct recovery_config config = {
+        .disk = sim_host_disk(check->server->host),
+        .data_path = SIM_SERVER_DATA,
+        .superblock = &superblock,
+        .visitor = &reader.visitor,
+        .read_only = read_only,
+    };
+    int r;
+
+    memset(check->found, 0, sizeof(check->found[0]) * check->model->item_count);
+    check->found_count = 0;
+    check->life_count = 0;
+    check->found_bytes = 0;
+    check->group_count = 0;
+    check->log_hash = 0;
+    text[0] = '\0';
+    r = superblock_read(config.disk, SIM_SERVER_DATA, &superblock);
+    if (r == -ENOENT)
+        return 0;
+    if (r == 0) {
+        check->log_count_max = superblock.log_count;
+        r = recovery_run(&config, &recovered, text);
+    }
+    recovered_free(&recovered);
+    return r;
+}
+
+/* --- comparing ------------------------------------------------------------ */
+
+static void compare_item(struct sim_check *check, uint32_t number)
+{
+    const struct sim_found *found = &check->found[number];
+    struct sim_expectation expected;
+
+    sim_model_expect(check->model, number, &expected);
+    if (found->count > expected.count_max)
+        sim_story_fail(check->story, number,
+                       "event %u is in the log %u times, at most %u can have been stored", number,
+                       found->count, expected.count_max);
+    if (found->count > 0 && !expected.variants[found->variant])
+        sim_story_fail(check->story, number,
+                       "event %u is stored with body %u, which was refused or never sent", number,
+                       found->variant);
+    if (found->count < expected.count_min && !check->may_lack_old && !check->may_lack_last)
+        sim_story_fail(check->story, number,
+                       "event %u was acknowledged and is lost: %u times in the log instead of %u",
+                       number, found->count, expected.count_min);
+}
+
+/* What was acknowledged last in its log may be lost when its write was: nothing before it. */
+static void compare_lost(const struct sim_check *check, uint32_t number)
+{
+    struct journal_location lost = check->acknowledged[number];
+
+    if (check->found[number].count > 0 || lost.bits == 0)
+        return;
+    for (uint32_t i = 0; i < check->model->item_count; i++)
+        if (check->found[i].count > 0 &&
+            journal_location_log(check->found[i].location) == journal_location_log(lost) &&
+            check->found[i].location.bits > lost.bits)
+            sim_story_fail(check->story, number,
+                           "event %u was acknowledged and is lost, though event %u after it in "
+                           "log %u is there",
+                           number, i, journal_location_log(lost));
+}
+
+/* The unit's items are there together, in one group, with their claim, or not at all. */
+static void compare_unit(const struct sim_check *check, const struct sim_unit *unit)
+{
+    const struct sim_found *first = &check->found[unit->first];
+
+    if (unit->is_divisible)
+        return;
+    for (uint32_t i = 1; i < unit->count; i++) {
+        const struct sim_found *found = first + i;
+
+        if ((found->count == 0) != (first->count == 0) ||
+            (found->count == 1 && found->group != first->group))
+            sim_story_fail(check->story, unit->first + i,
+                           "event %u is apart from event %u of the same request", unit->first + i,
+                           unit->first);
+    }
+    if (unit->key == SIM_NONE)
+        return;
+    if ((check->found[unit->key].count == 0) != (first->count == 0) ||
+        (first->count > 0 && check->found[unit->key].group != first->group))
+        sim_story_fail(check->story, unit->first,
+                       "event %u is apart from its Idempotency-Key %u (%u and %u times there)",
+                       unit->first, unit->key, first->count, check->found[unit->key].count);
+}
+
+/* What one sender sent stands in the order in which it was sent. */
+static void compare_order(const struct sim_check *check, const struct sim_unit *unit)
+{
+    const struct sim_unit *before;
+    const struct sim_found *found = &check->found[unit->first];
+    const struct sim_found *earlier;
+
+    if (unit->previous == SIM_NONE)
+        return;
+    before = &check->model->units[unit->previous];
+    earlier = &check->found[before->first];
+    if (!before->is_acknowledged || found->count != 1 || earlier->count != 1)
+        return;
+    if ((found->log == earlier->log || found->boot_generation != earlier->boot_generation) &&
+        found->position < earlier->position)
+        sim_story_fail(check->story, unit->first,
+                       "event %u stands before event %u, which the same sender sent first",
+                       unit->first, before->first);
+}
+
+static void settle(struct sim_check *check)
+{
+    for (uint32_t i = 0; i < check->model->item_count; i++)
+        sim_model_settle(check->model, i, check->found[i].count, check->found[i].variant);
+}
+
+bool sim_check_log(struct sim_check *check)
+{
+    struct sim_model *model = check->model;
+    char text[RECOVERY_TEXT_SIZE];
+    int r;
+
+    assert(!check->server->is_running);
+    r = read_log(check, true, text);
+    if (r < 0 && check->may_lack_last)
+        return false;
+    if (r < 0)
+        sim_story_fail(check->story, SIM_NO_NUMBER, "the log cannot be read: error %d: %s", -r,
+                       text);
+    check->check_count++;
+    for (uint32_t i = 0; i < model->item_count; i++) {
+        compare_item(check, i);
+        if (check->may_lack_last)
+            compare_lost(check, i);
+    }
+    for (uint32_t i = 0; i < model->unit_count && !model->is_forgetful; i++) {
+        compare_unit(check, &model->units[i]);
+        compare_order(check, &model->units[i]);
+    }
+    settle(check);
+    sim_story_tell(check->story, SIM_NO_NUMBER, 0, "the log holds %u events in %u groups",
+                   check->found_count, check->group_count);
+    return true;
+}
+
+void sim_check_recovery_repeats(struct sim_check *check)
+{
+    struct sim_disk *disk = check->server->host->disk;
+    char text[RECOVERY_TEXT_SIZE];
+    uint64_t log_hash, disk_hash;
+    int r;
+
+    assert(!check->server->is_running);
+    r = read_log(check, false, text);
+    log_hash = check->log_hash;
+    disk_hash = sim_disk_hash(disk);
+    if (r == 0)
+        r = read_log(check, false, text);
+    if (r < 0)
+        sim_story_fail(check->story, SIM_NO_NUMBER, "recovery fails: error %d: %s", -r, text);
+    if (check->log_hash != log_hash)
+        sim_story_fail(check->story, SIM_NO_NUMBER, "a second recovery reads another log");
+    if (sim_disk_hash(disk) != disk_hash)
+        sim_story_fail(check->story, SIM_NO_NUMBER, "a second recovery changes the disk again");
+}
+
+void sim_check_accounting(const struct sim_check *check, bool was_orderly)
+{
+    const struct sim_server *server = check->server;
+
+    if (server->boot_generation == 0 || check->may_lack_old || check->may_lack_last)
+        return;
+    if (server->accepted_count > check->life_count)
+        sim_story_fail(check->story, SIM_NO_NUMBER,
+                       "the server counted %llu accepted events, the log of that life holds %u",
+                       (unsigned long long)server->accepted_count, check->life_count);
+    if (was_orderly && server->accepted_count != check->life_count)
+        sim_story_fail(check->story, SIM_NO_NUMBER,
+                       "the server counted %llu accepted events before an orderly stop, the log "
+                       "of that life holds %u",
+                       (unsigned long long)server->accepted_count, check->life_count);
+}
+
+/* --- the disk's bound ----------------------------------------------------- */
+
+struct torn_visitor {
+    struct disk_visitor visitor;
+    struct disk *disk;
+    const char *directory;
+    uint64_t size;
+};
+
+static int on_entry(struct disk_visitor *visitor, const char *name)
+{
+    struct torn_visitor *torn = container_of(visitor, struct torn_visitor, visitor);
+    size_t name_size = strlen(name);
+    char path[128];
+    uint64_t size = 0;
+    int fd;
+
+    if (name_size < TORN_SUFFIX_SIZE || strcmp(name + name_size - TORN_SUFFIX_SIZE, ".torn") != 0)
+        return 0;
+    snprintf(path, sizeof(path), "%s/%s", torn->directory, name);
+    fd = disk_open(torn->disk, path, O_RDONLY, 0);
+    if (fd < 0)
+        return 0;
+    if (disk_size(torn->disk, fd, &size) == 0)
+        torn->size += round_up_u64(size, SEGMENT_BLOCK_SIZE);
+    disk_close(torn->disk, fd);
+    return 0;
+}
+
+void sim_check_disk_bound(struct sim_check *check)
+{
+    const struct settings *settings = &check->server->settings;
+    uint64_t reserve = settings->reserve_bytes / settings->segment_bytes + 1;
+    uint64_t segments = SPARE_SEGMENTS + reserve + BOUND_SLACK_SEGMENTS;
+    struct torn_visitor torn = {.visitor = {.visit = on_entry},
+                                .disk = sim_host_disk(check->server->host)};
+    uint64_t bound;
+
+    if (settings->retain_bytes == 0)
+        return;
+    for (uint32_t log = 0; log < check->log_count_max; log++) {
+        char directory[64];
+
+        snprintf(directory, sizeof(directory), SIM_SERVER_DATA "/log-%02u", log);
+        torn.directory = directory;
+        if (disk_list(torn.disk, directory, &torn.visitor) < 0)
+            continue;
+    }
+    bound = settings->retain_bytes * check->log_count_max +
+            check->log_count_max * segments * settings->segment_bytes + torn.size +
+            settings->segment_bytes;
+    if (check->server->host->disk->used > bound)
+        sim_story_fail(check->story, SIM_NO_NUMBER, "the disk holds %llu bytes, the bound is %llu",
+                       (unsigned long long)check->server->host->disk->used,
+                       (unsigned long long)bound);
+}

@@ -1,0 +1,151 @@
+#include "tools/sim/sim_client.h"
+
+/*
+ * The JSON is written and read by plain searching: a client that used the product's
+ * own parser would share its mistakes.
+ */
+
+static uint32_t write_event(const struct sim_client *client, const struct sim_check *check,
+                            uint32_t number, char *data, size_t size)
+{
+    static const char filler[] = "0123456789abcdef";
+    const struct sim_item *item = &check->model->items[number];
+    char id_member[SIM_ID_SIZE + 20] = "";
+    uint32_t used;
+
+    if (item->kind == SIM_ITEM_NAMED) {
+        char id[SIM_ID_SIZE + 1];
+
+        sim_check_write_id(check, number, id);
+        snprintf(id_member, sizeof(id_member), ",\"event_id\":\"%s\"", id);
+    }
+    used = (uint32_t)snprintf(data, size,
+                              "{\"event_type\":\"error\",\"occurred_at\":\"2025-01-01T00:00:00Z\","
+                              "\"message\":\"number %u.%u.\"%s,\"attributes\":{\"error_code\":"
+                              "\"E%u\"}",
+                              number, client->variant, id_member, number % 7);
+    if (client->payload_size > 0) {
+        used += (uint32_t)snprintf(data + used, size - used, ",\"payload\":{\"filler\":\"");
+        assert(used + client->payload_size + 8 < size);
+        for (uint32_t i = 0; i < client->payload_size; i++)
+            data[used++] = filler[(number + i) % 16];
+        used += (uint32_t)snprintf(data + used, size - used, "\"}");
+    }
+    used += (uint32_t)snprintf(data + used, size - used, "}");
+    assert(used < size);
+    return used;
+}
+
+void sim_client_write_items(struct sim_client *client, const struct sim_check *check)
+{
+    char *body = client->body;
+    size_t size = sizeof(client->body);
+    bool is_object = client->form == SIM_FORM_BATCH || client->form == SIM_FORM_PARTIAL;
+    size_t used = 0;
+
+    assert(client->count > 0);
+    if (is_object)
+        used += (size_t)snprintf(body, size, "{\"events\":[");
+    for (uint32_t i = 0; i < client->count; i++) {
+        used += write_event(client, check, client->number + i, body + used, size - used - 8);
+        if (client->form == SIM_FORM_LINES)
+            body[used++] = '\n';
+        else if (i + 1 < client->count)
+            body[used++] = ',';
+    }
+    if (is_object)
+        used += (size_t)snprintf(body + used, size - used, "]}");
+    body[used] = '\0';
+}
+
+void sim_client_send(struct sim_client *client, const struct sim_call *call)
+{
+    char claim[64] = "";
+    int size;
+
+    if (call->idempotency_key != NULL)
+        snprintf(claim, sizeof(claim), "idempotency-key: %s\r\n", call->idempotency_key);
+    size = snprintf(client->data, sizeof(client->data),
+                    "%s %s HTTP/1.1\r\nhost: sim\r\nx-api-key: %s\r\n%scontent-type: %s\r\n"
+                    "content-length: %zu\r\n\r\n%s",
+                    call->method != NULL ? call->method : "POST", call->path, call->key, claim,
+                    call->content_type != NULL ? call->content_type : "application/json",
+                    strlen(client->body), client->body);
+    assert(size < (int)sizeof(client->data));
+    client->request.data = client->data;
+    client->request.size = (uint32_t)size;
+    client->is_asking = true;
+    client->attempt_count++;
+    sim_http_client_submit(&client->http, &client->request);
+}
+
+bool sim_client_has(const struct sim_client *client, const char *text)
+{
+    const struct sim_http_request *answer = &client->request;
+
+    return !answer->lost && memmem(answer->body, answer->body_size, text, strlen(text)) != NULL;
+}
+
+enum sim_reply sim_client_reply(const struct sim_client *client)
+{
+    const struct sim_http_request *answer = &client->request;
+
+    if (answer->lost)
+        return SIM_REPLY_LOST;
+    switch (answer->status) {
+    case 200:
+    case 201:
+    case 202:
+    case 204:
+        return SIM_REPLY_ACCEPTED;
+    case 401:
+        return SIM_REPLY_UNAUTHORIZED;
+    case 404:
+        return SIM_REPLY_NOT_FOUND;
+    case 409:
+        return sim_client_has(client, "\"in_flight\"") ? SIM_REPLY_IN_FLIGHT : SIM_REPLY_CONFLICT;
+    case 408:
+    case 429:
+        return SIM_REPLY_UNAVAILABLE;
+    case 503:
+        return sim_client_has(client, "\"outcome\":\"unknown\"") ? SIM_REPLY_UNKNOWN
+                                                                 : SIM_REPLY_UNAVAILABLE;
+    default:
+        return answer->status >= 400 && answer->status < 500 ? SIM_REPLY_BAD : SIM_REPLY_STRANGE;
+    }
+}
+
+struct slice sim_client_value(const struct sim_client *client, const char *name, uint32_t *offset)
+{
+    const struct sim_http_request *answer = &client->request;
+    const char *begin, *end, *limit;
+    char wanted[64];
+    int size = snprintf(wanted, sizeof(wanted), "\"%s\":\"", name);
+
+    if (answer->lost || *offset > answer->body_size)
+        return (struct slice){NULL, 0};
+    limit = answer->body + answer->body_size;
+    begin = memmem(answer->body + *offset, answer->body_size - *offset, wanted, (size_t)size);
+    if (begin == NULL)
+        return (struct slice){NULL, 0};
+    begin += size;
+    end = memchr(begin, '"', (size_t)(limit - begin));
+    if (end == NULL)
+        return (struct slice){NULL, 0};
+    *offset = (uint32_t)(end - answer->body);
+    return (struct slice){begin, (size_t)(end - begin)};
+}
+
+void sim_client_describe(const struct sim_client *client, char *text, size_t size)
+{
+    uint32_t offset = 0;
+    struct slice code;
+
+    if (client->request.lost) {
+        snprintf(text, size, "nothing: the connection is gone");
+        return;
+    }
+    code = sim_client_value(client, "code", &offset);
+    snprintf(text, size, "%u%s%.*s", client->request.status, code.size > 0 ? " " : "",
+             (int)min_u64(code.size, 40), code.size > 0 ? code.data : "");
+}

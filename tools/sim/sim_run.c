@@ -1,0 +1,460 @@
+#include "tools/sim/sim_run.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+#include "runtime/sim_disk.h"
+#include "runtime/sim_point.h"
+#include "tools/sim/sim_damage.h"
+
+/*
+ * Everything that lasts for a run is in one static struct, because it is large and
+ * because a process runs one seed at a time.
+ *
+ * The process of the server may end at every SOMETIMES point (weather.edge_ppm): these
+ * are the edges of the journal's states, and no other place says more about what a crash
+ * may find.
+ */
+enum {
+    STEP_COUNT_DEFAULT = 20000000,
+    LIFE_COUNT_MAX = 6,
+    LIFE_MS_MAX = 20000,
+    START_COUNT_MAX = 20,
+    STOP_MS_MAX = 120000,
+    FINISH_MS_MAX = 1800000,
+    POINTS_TOLD_MAX = 3, /* how often the story tells of the same point */
+    REPEAT_ODDS = 6,     /* one end in so many has recovery run twice */
+};
+
+struct run {
+    struct sim_run_options options;
+    struct sim_point_hook hook;
+    struct sim_world *world;
+    struct sim_driver driver;
+    struct sim_server server;
+    struct sim_model model;
+    struct sim_check check;
+    struct sim_workload workload;
+    struct sim_weather weather;
+    struct sim_story *story;
+    struct sim_run_result result;
+    struct sim_goal goal;
+    uint64_t goal_unit_count;
+    bool waits_for_quiet;
+};
+
+static struct run run;
+
+static uint32_t draw(uint64_t below)
+{
+    return (uint32_t)rng_below(&run.world->rng, below);
+}
+
+/* Up to max, but most of the time far less. */
+static uint64_t draw_small(uint64_t max)
+{
+    return rng_below(&run.world->rng, 1 + rng_below(&run.world->rng, max));
+}
+
+/* --- points --------------------------------------------------------------- */
+
+static bool on_point(struct sim_point_hook *hook, struct sim_point *point)
+{
+    struct sim_host *host = run.server.host;
+
+    assert(hook == &run.hook);
+    switch (point->kind) {
+    case SIM_POINT_SOMETIMES:
+        point->hit_count++;
+        if (point->hit_count <= POINTS_TOLD_MAX)
+            sim_story_tell(run.story, SIM_NO_NUMBER, 0, "here: %s", point->name);
+        if (run.weather.edge_ppm == 0 || !sim_host_is_up(host) ||
+            draw(SIM_PPM) >= run.weather.edge_ppm)
+            return false;
+        sim_story_tell(run.story, SIM_NO_NUMBER, 0, "the process ends when %s", point->name);
+        sim_host_die(host);
+        return false;
+    case SIM_POINT_FAILPOINT:
+        if (run.weather.failpoint_ppm == 0 || draw(SIM_PPM) >= run.weather.failpoint_ppm)
+            return false;
+        point->hit_count++;
+        sim_story_tell(run.story, SIM_NO_NUMBER, 0, "fails: %s", point->name);
+        return true;
+    case SIM_POINT_MUTANT:
+        if (run.options.mutant == NULL || strcmp(run.options.mutant, point->name) != 0)
+            return false;
+        point->hit_count++;
+        return true;
+    }
+    return false;
+}
+
+static void clear_points(void)
+{
+    size_t count;
+    struct sim_point *const *points = sim_point_all(&count);
+
+    for (size_t i = 0; i < count; i++)
+        points[i]->hit_count = 0;
+}
+
+bool sim_run_has_mutant(const char *name)
+{
+    size_t count;
+    struct sim_point *const *points = sim_point_all(&count);
+
+    for (size_t i = 0; i < count; i++)
+        if (points[i]->kind == SIM_POINT_MUTANT &&
+            (name == NULL || strcmp(name, points[i]->name) == 0))
+            return true;
+    return false;
+}
+
+/* --- drawing the world ---------------------------------------------------- */
+
+static void draw_settings(void)
+{
+    struct settings *s = &run.server.settings;
+
+    s->segment_bytes = (uint64_t)(128 << draw(4)) << 10;
+    s->reserve_bytes = s->segment_bytes * (1 + draw(3));
+    s->writes_in_flight = 1 + draw(4);
+    s->queue_delay_ms = 20 + draw(500);
+    s->dedup_entries = 16384;
+    s->event_index_entries = 16384;
+    s->connections = 24 + draw(64);
+    s->requests_in_flight = 4 + draw(256);
+    s->answer_timeout_ms = 500 + draw(10000);
+    s->body_timeout_ms = 500 + draw(5000);
+    s->header_timeout_ms = 500 + draw(5000);
+    s->idle_timeout_ms = 500 + draw(10000);
+    /* One run in four has a server that forgets, each in another way. */
+    if (draw(4) != 0)
+        return;
+    run.model.is_forgetful = true;
+    switch (draw(4)) {
+    case 0:
+        s->dedup_window_ms = 60000 + draw(600000);
+        break;
+    case 1:
+        s->dedup_entries = 64 << draw(3);
+        s->dedup_strict = sim_world_coin(run.world);
+        break;
+    case 2:
+        s->segment_bytes = 128 << 10;
+        s->reserve_bytes = 128 << 10;
+        s->retain_bytes = (uint64_t)(512 + draw(1024)) << 10;
+        run.check.may_lack_old = true;
+        break;
+    default:
+        s->event_index_entries = 1024;
+        run.check.may_lack_old = true;
+        break;
+    }
+}
+
+static void draw_spec(struct sim_workload_spec *spec)
+{
+    *spec = (struct sim_workload_spec){
+        .client_count = 1 + draw(SIM_CLIENT_COUNT_MAX),
+        .batch_count_max = sim_world_coin(run.world) ? 1 : 1 + draw(SIM_BATCH_COUNT_MAX),
+        .payload_size = (uint32_t)draw_small(400),
+        .shared_count = draw(6),
+        .rest_ns = {100000, 1000000 + draw_small(200000000)},
+        .split_ppm_max = draw(SIM_PPM),
+        .pause_ns_max = draw_small(20000000),
+    };
+}
+
+static void begin(const struct sim_run_options *options, struct sim_story *story,
+                  struct sim_story_judge *judge)
+{
+    struct sim_workload_spec spec;
+
+    memset(&run, 0, sizeof(run));
+    clear_points();
+    run.options = *options;
+    run.story = story;
+    if (run.options.step_count_max == 0)
+        run.options.step_count_max = STEP_COUNT_DEFAULT;
+    run.world = sim_world_new(options->seed);
+    sim_story_begin(story, options->seed, run.world, judge, options->trace);
+    if (options->trace_io)
+        sim_world_trace_to(run.world, options->trace);
+    sim_driver_init(&run.driver, run.world);
+    sim_server_init(&run.server, &run.driver, sim_host_new(run.world, "server"));
+    sim_check_init(&run.check, &run.server, &run.model, story);
+    draw_settings();
+    draw_spec(&spec);
+    sim_workload_init(&run.workload, &spec, &run.driver, story, &run.model, &run.check);
+    sim_weather_init(&run.weather, options->faults, &run.server, &run.workload, story);
+    run.hook.on_hit = on_point;
+    sim_point_install(&run.hook);
+}
+
+static void end(struct sim_run_result *ret_result)
+{
+    run.result.hash = run.world->trace.hash ^ sim_disk_hash(run.server.host->disk);
+    run.result.simulated_ns = run.world->mono_ns - SIM_START_MONO_NS;
+    run.result.step_count = run.driver.step_count;
+    run.result.request_count = run.workload.request_count;
+    run.result.acknowledged_count = run.workload.acknowledged_count;
+    run.result.unknown_count = run.workload.unknown_count;
+    run.result.stored_count = run.check.found_count;
+    run.result.check_count = run.check.check_count;
+    sim_point_install(NULL);
+    sim_server_deinit(&run.server);
+    sim_workload_deinit(&run.workload);
+    sim_world_free(&run.world);
+    run.story->world = NULL;
+    *ret_result = run.result;
+}
+
+/* --- driving -------------------------------------------------------------- */
+
+static uint64_t steps_left(void)
+{
+    if (run.driver.step_count >= run.options.step_count_max)
+        sim_story_fail(run.story, SIM_NO_NUMBER, "still not finished after %llu steps",
+                       (unsigned long long)run.driver.step_count);
+    return run.options.step_count_max - run.driver.step_count;
+}
+
+static bool is_reached(struct sim_goal *goal)
+{
+    assert(goal == &run.goal);
+    if (run.waits_for_quiet)
+        return sim_workload_is_quiet(&run.workload);
+    return run.workload.acknowledged_unit_count >= run.goal_unit_count;
+}
+
+/* Drives until the goal is reached, limit_ms are over, or the process has ended. */
+static enum sim_outcome drive(uint64_t limit_ms)
+{
+    uint64_t end_ns = run.world->mono_ns + limit_ms * 1000000;
+
+    run.goal.reached = is_reached;
+    while (run.world->mono_ns < end_ns && !is_reached(&run.goal)) {
+        enum sim_outcome outcome;
+
+        (void)steps_left();
+        outcome = sim_driver_run_for(&run.driver, min_u64(end_ns - run.world->mono_ns, 5000000));
+        if (outcome != SIM_REACHED)
+            return outcome;
+    }
+    return SIM_REACHED;
+}
+
+/* --- ends and checks ------------------------------------------------------ */
+
+static void check_disk(bool was_orderly)
+{
+    if (!sim_check_log(&run.check))
+        return;
+    sim_check_accounting(&run.check, was_orderly);
+    sim_check_disk_bound(&run.check);
+    if (draw(REPEAT_ODDS) == 0)
+        sim_check_recovery_repeats(&run.check);
+}
+
+static void cut_power(void)
+{
+    sim_story_tell(run.story, SIM_NO_NUMBER, 0, "power cut");
+    run.result.crash_count++;
+    sim_server_crash(&run.server);
+}
+
+static void kill_process(void)
+{
+    sim_story_tell(run.story, SIM_NO_NUMBER, 0, "kill -9");
+    run.result.kill_count++;
+    sim_server_kill(&run.server);
+}
+
+static void end_by_force(void)
+{
+    bool may_crash = sim_weather_has(&run.weather, SIM_FAULT_CRASH);
+
+    if (may_crash && (!sim_weather_has(&run.weather, SIM_FAULT_KILL) || sim_world_coin(run.world)))
+        cut_power();
+    else
+        kill_process();
+    sim_host_crash_after(run.server.host, 0);
+}
+
+/* The process has ended by itself, which only a fault of its disk explains. */
+static void bury(void)
+{
+    const uint32_t reasons = 1U << SIM_FAULT_DISK | 1U << SIM_FAULT_SPACE | 1U << SIM_FAULT_SLOW |
+                             1U << SIM_FAULT_MEMORY | 1U << SIM_FAULT_DAMAGE |
+                             1U << SIM_FAULT_PAUSE;
+    int exit_code = sim_server_bury(&run.server);
+
+    sim_story_tell(run.story, SIM_NO_NUMBER, 0, "the process ends with exit code %d: %s", exit_code,
+                   run.server.text);
+    run.result.exit_count++;
+    if ((exit_code != 73 && exit_code != 74) || (run.options.faults & reasons) == 0)
+        sim_story_fail(run.story, SIM_NO_NUMBER,
+                       "the process ended by itself, with exit code %d: %s", exit_code,
+                       run.server.text);
+}
+
+/* An orderly stop, without faults; true when it went well. */
+static bool stop(void)
+{
+    int exit_code = 0;
+
+    sim_story_tell(run.story, SIM_NO_NUMBER, 0, "SIGTERM");
+    switch (sim_server_try_stop(&run.server, STOP_MS_MAX, &exit_code)) {
+    case SIM_SERVER_STOPPED:
+        return true;
+    case SIM_SERVER_FAILED:
+        sim_story_tell(run.story, SIM_NO_NUMBER, 0, "the stop ends with exit code %d", exit_code);
+        /* A write may hang for longer than the stop may take. */
+        if (exit_code == 74 && sim_weather_has(&run.weather, SIM_FAULT_SLOW))
+            return false;
+        break;
+    case SIM_SERVER_HANGS:
+    case SIM_SERVER_HOST_DIED:
+        break;
+    }
+    sim_story_fail(run.story, SIM_NO_NUMBER, "the server does not stop: exit code %d: %s",
+                   exit_code, run.server.text);
+}
+
+/* --- lives ---------------------------------------------------------------- */
+
+/* Starts until a start does not fail; the faults of a start are as many as it may meet. */
+static void start(void)
+{
+    int exit_code = 0;
+
+    run.server.shard_count = 1 + draw(4);
+    for (uint32_t i = 0; i < START_COUNT_MAX; i++) {
+        if (sim_weather_has(&run.weather, SIM_FAULT_RECOVERY) && draw(3) == 0)
+            sim_host_crash_after(run.server.host, 1 + draw_small(200));
+        sim_story_tell(run.story, SIM_NO_NUMBER, 0, "start with %u shards", run.server.shard_count);
+        if (sim_server_try_start(&run.server, &exit_code)) {
+            run.result.life_count++;
+            return;
+        }
+        sim_host_crash_after(run.server.host, 0);
+        run.result.failed_start_count++;
+        sim_story_tell(run.story, SIM_NO_NUMBER, 0, "the start fails with exit code %d: %s",
+                       exit_code, run.server.text);
+        if (i % 4 == 3)
+            sim_weather_calm(&run.weather);
+    }
+    sim_story_fail(run.story, SIM_NO_NUMBER, "the server does not start: exit code %d: %s",
+                   exit_code, run.server.text);
+}
+
+/* One life of the process under faults; it does not run any more afterwards. */
+static void live(void)
+{
+    bool was_orderly = false;
+    bool may_be_forced = sim_weather_has(&run.weather, SIM_FAULT_CRASH) ||
+                         sim_weather_has(&run.weather, SIM_FAULT_KILL);
+
+    sim_weather_rise(&run.weather);
+    start();
+    sim_workload_start(&run.workload);
+    run.goal_unit_count = run.workload.acknowledged_unit_count + 1 + draw_small(400);
+    switch (drive(draw_small(LIFE_MS_MAX))) {
+    case SIM_ENDED:
+        bury();
+        break;
+    case SIM_HOST_DIED:
+        end_by_force();
+        break;
+    case SIM_REACHED:
+        if (may_be_forced && draw(8) != 0) {
+            end_by_force();
+            break;
+        }
+        sim_weather_calm(&run.weather);
+        was_orderly = stop();
+        break;
+    case SIM_STEPS_OVER:
+    case SIM_QUIET:
+        sim_story_fail(run.story, SIM_NO_NUMBER, "the world stands still");
+    }
+    sim_host_crash_after(run.server.host, 0);
+    sim_weather_calm(&run.weather);
+    check_disk(was_orderly);
+}
+
+/* Without faults from here on everything comes to its end. */
+static void finish(void)
+{
+    enum sim_outcome outcome;
+
+    sim_story_tell(run.story, SIM_NO_NUMBER, 0, "the faults cease");
+    start();
+    run.workload.gives_up_never = true;
+    sim_workload_start(&run.workload);
+    run.goal_unit_count = run.workload.acknowledged_unit_count + 1 + draw(50);
+    outcome = drive(FINISH_MS_MAX);
+    run.workload.is_paused = true;
+    run.waits_for_quiet = true;
+    if (outcome == SIM_REACHED)
+        outcome = drive(FINISH_MS_MAX);
+    if (outcome != SIM_REACHED || !sim_workload_is_quiet(&run.workload))
+        sim_story_fail(run.story, SIM_NO_NUMBER,
+                       "the faults are over, and what was begun does not come to its end: %s",
+                       run.server.text);
+    if (!stop())
+        sim_story_fail(run.story, SIM_NO_NUMBER, "without faults a stop ends with an error: %s",
+                       run.server.text);
+    check_disk(true);
+}
+
+/* --- damage --------------------------------------------------------------- */
+
+/* Writes that are acknowledged and damaged: what is served is right, or the start is refused. */
+static void live_with_damage(void)
+{
+    int exit_code = 0;
+
+    run.check.may_lack_last = true;
+    run.workload.sees_damage = true;
+    run.workload.is_paused = false;
+    run.waits_for_quiet = false;
+    start();
+    sim_weather_damage(&run.weather);
+    sim_workload_start(&run.workload);
+    run.goal_unit_count = run.workload.acknowledged_unit_count + 50 + draw(200);
+    if (drive(LIFE_MS_MAX) == SIM_ENDED)
+        (void)sim_server_bury(&run.server);
+    else
+        end_by_force();
+    sim_weather_calm(&run.weather);
+    (void)sim_check_log(&run.check);
+    if (sim_server_try_start(&run.server, &exit_code)) {
+        kill_process();
+        return;
+    }
+    sim_story_tell(run.story, SIM_NO_NUMBER, 0, "the damage is refused with exit code %d: %s",
+                   exit_code, run.server.text);
+    if (exit_code != 74)
+        sim_story_fail(run.story, SIM_NO_NUMBER, "damage is refused with exit code %d: %s",
+                       exit_code, run.server.text);
+    run.result.damage_count++;
+}
+
+void sim_run(const struct sim_run_options *options, struct sim_story *story,
+             struct sim_story_judge *judge, struct sim_run_result *ret_result)
+{
+    uint32_t life_count;
+
+    begin(options, story, judge);
+    life_count = draw(LIFE_COUNT_MAX);
+    for (uint32_t i = 0; i < life_count; i++)
+        live();
+    finish();
+    if (sim_weather_has(&run.weather, SIM_FAULT_DAMAGE)) {
+        run.result.damage_count += sim_damage_at_rest(&run.server, &run.check, run.story);
+        live_with_damage();
+    }
+    end(ret_result);
+}
