@@ -122,6 +122,8 @@ int scrape_init(struct scrape *scrape, struct app_shard *home)
 
 void scrape_deinit(struct scrape *scrape)
 {
+    if (scrape->blocks == NULL)
+        return; /* nor is there a home, when a start ended before scrape_init() */
     memory_unmap(&scrape->blocks, blocks_size(scrape));
 }
 
