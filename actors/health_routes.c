@@ -82,7 +82,7 @@ static uint32_t write_reasons(const struct app_shard *home, struct json_writer *
         bool applies;
         struct slice name;
     } reasons[] = {
-        {home->phase == APP_RECOVERING, SLICE_LITERAL("recovering")},
+        {keeper_is_recovering(&home->keeper), SLICE_LITERAL("recovering")},
         {home->phase == APP_DRAINING, SLICE_LITERAL("draining")},
         {home->keeper.has_failed, SLICE_LITERAL("journal_failed")},
         {keeper_disk_is_low(&home->keeper), SLICE_LITERAL("disk_low")},

@@ -190,6 +190,15 @@ bool keeper_disk_is_low(const struct keeper *keeper)
     return keeper->full_shards != 0;
 }
 
+/* One address serves all shards, so one that is not ready makes the process not ready. */
+bool keeper_is_recovering(const struct keeper *keeper)
+{
+    uint64_t all = UINT64_MAX >> (SHARD_COUNT_MAX - app_of(keeper)->shard_count);
+
+    assert((keeper->ready_shards & ~all) == 0);
+    return keeper->ready_shards != all;
+}
+
 void keeper_try_ready(struct keeper *keeper)
 {
     struct app_shard *home = keeper->home;
@@ -197,6 +206,11 @@ void keeper_try_ready(struct keeper *keeper)
     if (home->phase != APP_RECOVERING || !keeper->is_open || !tenant_is_ready(&home->tenant))
         return;
     home->phase = APP_READY;
+    keeper->ready_shards |= own_bit(keeper);
+    for (uint32_t i = 0; i < home->app->shard_count; i++)
+        if (i != home->shard->index)
+            outbox_send_words(&keeper->outbox, &keeper->actor, home->app->shards[i].keeper.actor.id,
+                              MSG_KEEPER_READY, home->shard->index, 0);
     log_event(&home->shard->log, LOG_INFO, "keeper", "ready",
               LOG_NUMBER("shard", home->shard->index));
 }
@@ -298,6 +312,9 @@ static int receive(struct actor *self, const struct message *msg)
             keeper->full_shards |= (uint64_t)1 << msg->as.words[0];
         else
             keeper->full_shards &= ~((uint64_t)1 << msg->as.words[0]);
+        return ACTOR_OK;
+    case MSG_KEEPER_READY:
+        keeper->ready_shards |= (uint64_t)1 << msg->as.words[0];
         return ACTOR_OK;
     case MSG_KEEPER_STOPPED:
         return keeper->is_stopping && all_stopped(keeper) ? ACTOR_STOP : ACTOR_OK;

@@ -46,7 +46,8 @@ struct keeper {
     uint32_t log_count;
     bool is_open;
     bool has_failed;
-    uint64_t full_shards; /* bit n: shard n finds the disk full */
+    uint64_t full_shards;  /* bit n: shard n finds the disk full */
+    uint64_t ready_shards; /* bit n: shard n has recovered */
     bool is_stopping;
 };
 
@@ -76,6 +77,9 @@ MUST_USE enum problem_code keeper_admit(const struct keeper *keeper);
  * known. Makes the shard ready when all is there.
  */
 void keeper_try_ready(struct keeper *keeper);
+
+/* True until this shard has recovered and has heard that all others have too. */
+bool keeper_is_recovering(const struct keeper *keeper);
 
 /* True when this shard or, as far as it has heard, another one finds the disk full. */
 bool keeper_disk_is_low(const struct keeper *keeper);

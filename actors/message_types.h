@@ -26,5 +26,6 @@ enum {
     MSG_KEEPER_DRAIN,              /* readyz says so from now on */
     MSG_KEEPER_DROPPED,            /* words: log, oldest sequence number that is left */
     MSG_KEEPER_SPACE,              /* words: shard, whether it finds the disk full */
+    MSG_KEEPER_READY,              /* words: shard that is ready, 0 */
     MSG_KEEPER_STOPPED,            /* to itself: one more log has stopped */
 };
