@@ -462,7 +462,8 @@ MUST_USE static int end_log(struct recovery *recovery, struct log_state *state)
     if (r == 0)
         r = conclude(state);
     if (r < 0 && recovery->text[0] == 0)
-        say(recovery, "log-%02u: cannot finish recovery: error %d", state->files.log, -r);
+        say(recovery, "log-%02u: cannot finish recovery: %s (error %d)", state->files.log,
+            strerrordesc_np(-r), -r);
     if (r == 0 && visitor->on_log_end != NULL)
         visitor->on_log_end(visitor, &state->result);
     return r;

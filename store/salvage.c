@@ -629,7 +629,8 @@ int salvage_log(struct disk *disk, const char *data_path, const struct superbloc
     if (r == 0)
         r = rebuild(salvage, cut_file, cut_block, resume);
     if (r < 0 && text[0] == 0)
-        snprintf(text, JOURNAL_TOOL_TEXT_SIZE, "log-%02u: cannot salvage: error %d", log, -r);
+        snprintf(text, JOURNAL_TOOL_TEXT_SIZE, "log-%02u: cannot salvage: %s (error %d)", log,
+                 strerrordesc_np(-r), -r);
     segment_scan_deinit(&scan);
     salvage_free(&salvage);
     if (r == 0)

@@ -217,7 +217,7 @@ MUST_USE static int create(const struct superblock_config *config, const char *p
 
     r = disk_list(disk, config->data_path, &finder.visitor);
     if (r < 0) {
-        say(text, "cannot list %s: error %d", config->data_path, -r);
+        say(text, "cannot list %s: %s (error %d)", config->data_path, strerrordesc_np(-r), -r);
         return r;
     }
     if (finder.found) {
@@ -236,7 +236,7 @@ MUST_USE static int create(const struct superblock_config *config, const char *p
     join(temporary, config->data_path, "superblock.tmp");
     fd = disk_open(disk, temporary, O_RDWR | O_CREAT | O_TRUNC, FILE_MODE);
     if (fd < 0) {
-        say(text, "cannot make %s: error %d", temporary, -fd);
+        say(text, "cannot make %s: %s (error %d)", temporary, strerrordesc_np(-fd), -fd);
         return fd;
     }
     r = write_all(disk, fd, superblock);
@@ -246,7 +246,7 @@ MUST_USE static int create(const struct superblock_config *config, const char *p
     if (r == 0)
         r = disk_sync_directory(disk, config->data_path);
     if (r < 0)
-        say(text, "cannot write %s: error %d", path, -r);
+        say(text, "cannot write %s: %s (error %d)", path, strerrordesc_np(-r), -r);
     return r;
 }
 
@@ -295,7 +295,7 @@ MUST_USE static int start(const struct superblock_config *config, struct superbl
         fd = disk_open(disk, path, O_RDWR, 0);
     }
     if (fd < 0) {
-        say(text, "cannot open %s: error %d", path, -fd);
+        say(text, "cannot open %s: %s (error %d)", path, strerrordesc_np(-fd), -fd);
         return fd;
     }
     /* What an earlier process wrote and did not sync must not be read as durable. */
@@ -318,7 +318,7 @@ MUST_USE static int start(const struct superblock_config *config, struct superbl
     if (r < 0)
         SOMETIMES("a superblock that cannot be read or written ends a start");
     if (r < 0 && text[0] == 0)
-        say(text, "cannot read or write %s: error %d", path, -r);
+        say(text, "cannot read or write %s: %s (error %d)", path, strerrordesc_np(-r), -r);
     disk_close(disk, fd);
     return r;
 }
@@ -360,13 +360,13 @@ int superblock_open(const struct superblock_config *config, struct superblock *r
     }
     r = make_directory(disk, config->data_path);
     if (r < 0) {
-        say(text, "cannot make %s: error %d", config->data_path, -r);
+        say(text, "cannot make %s: %s (error %d)", config->data_path, strerrordesc_np(-r), -r);
         return r;
     }
     join(path, config->data_path, "lock");
     fd = disk_open(disk, path, O_RDWR | O_CREAT, FILE_MODE);
     if (fd < 0) {
-        say(text, "cannot open %s: error %d", path, -fd);
+        say(text, "cannot open %s: %s (error %d)", path, strerrordesc_np(-fd), -fd);
         return fd;
     }
     r = disk_lock(disk, fd);
