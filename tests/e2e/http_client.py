@@ -100,7 +100,10 @@ class Connection:
         return Response(status, reason, headers, body)
 
     def request(self, method, path, body=None, headers=None):
-        self.send(render(method, path, body, headers))
+        return self.request_raw(render(method, path, body, headers), method)
+
+    def request_raw(self, raw, method="POST"):
+        self.send(raw)
         return self.read_response(method)
 
     def is_closed(self):

@@ -195,7 +195,8 @@ class Commands(Case):
 
     def test_help_and_version(self):
         for arguments in (["--help"], ["help"], ["help", "serve"], ["serve", "--help"],
-                          ["help", "replay"], ["help", "keys"], ["help", "journal"]):
+                          ["help", "replay"], ["help", "keys"], ["help", "journal"],
+                          ["help", "sim"]):
             with self.subTest(arguments):
                 status, out, err = run_weir(*arguments)
                 self.assertEqual(status, 0, err)
