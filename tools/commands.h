@@ -31,3 +31,6 @@ int command_keys(int argc, char **argv);
 
 /* Looks into the journal of a data directory. */
 int command_journal(int argc, char **argv);
+
+/* Runs the real server in a simulated world with faults, from seeds. */
+int command_sim(int argc, char **argv);
