@@ -50,14 +50,19 @@ static void build(const struct crash_cursor *cursor, const struct crash_choice *
 
 /* --- findings ------------------------------------------------------------- */
 
+/* The entries before the crash, without those of the clients. */
 static void print_entries(const struct crash_cursor *cursor)
 {
-    uint32_t from =
-        cursor->position > CONTEXT_ENTRY_COUNT ? cursor->position - CONTEXT_ENTRY_COUNT : 0;
+    const struct write_log *log = cursor->log;
+    uint32_t from = cursor->position;
     char line[512];
 
+    for (uint32_t count = 0; from > 0 && count < CONTEXT_ENTRY_COUNT;)
+        count += log->ops[log->entries[--from].op].kind != WRITE_LOG_MARK;
     for (uint32_t i = from; i < cursor->position; i++) {
-        write_log_describe(cursor->log, i, line, sizeof(line));
+        if (log->ops[log->entries[i].op].kind == WRITE_LOG_MARK)
+            continue;
+        write_log_describe(log, i, line, sizeof(line));
         printf("#   %s\n", line);
     }
 }
@@ -73,10 +78,10 @@ static void report(struct crash_campaign *campaign, const struct crash_cursor *c
     if (campaign->failure_path == NULL)
         return;
     crash_choice_describe(cursor, choice, description, sizeof(description));
-    printf("# FOUND %s: %s\n# the crash comes after entry %u, the last of these:\n",
+    printf("# FOUND %s: %s\n# the power fails after entry %u; before it:\n",
            crash_finding_name(finding), campaign->judge->text, cursor->position - 1);
     print_entries(cursor);
-    printf("# of what was not certain:\n%s", description);
+    printf("# what was not certain then:\n%s", description);
     build(cursor, choice, seed, &state);
     (void)mkdir(campaign->failure_path, 0700);
     if (crash_disk_export(&state, disk_posix(), campaign->failure_path) == 0)
@@ -139,10 +144,21 @@ static void crash_recovery(struct crash_campaign *campaign)
 
 /* --- crashes of the server ------------------------------------------------ */
 
-/* Keeps one of all repaired states, each with the same chance, for the next round. */
+/* True when something of a write is there and something is not. */
+static bool is_torn(const struct crash_cursor *cursor, const struct crash_choice *choice)
+{
+    for (uint32_t i = 0; i < cursor->pending_count; i++)
+        if (choice->fates[i] > CRASH_SIZE_ONLY)
+            return true;
+    return false;
+}
+
+/* Keeps one of all torn and repaired states, each with the same chance, for the next round. */
 static void choose(struct crash_campaign *campaign, const struct crash_cursor *cursor,
                    const struct crash_choice *choice, uint64_t seed)
 {
+    if (!is_torn(cursor, choice))
+        return;
     campaign->chosen_from_count++;
     if (rng_below(&campaign->rng, campaign->chosen_from_count) != 0)
         return;

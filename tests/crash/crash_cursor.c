@@ -456,6 +456,17 @@ void crash_cursor_build(const struct crash_cursor *cursor, const struct crash_ch
     build_names(cursor, choice, ret_state);
 }
 
+/* Adds a line on an operation; what does not fit is left out. */
+static void add_line(const struct crash_cursor *cursor, uint32_t number, const char *fate,
+                     char *text, size_t text_size)
+{
+    size_t used = strlen(text);
+    char line[512];
+
+    write_log_describe(cursor->log, op_at(cursor, number)->submitted, line, sizeof(line));
+    snprintf(text + used, text_size - used, "#   %-13s %s\n", fate, line);
+}
+
 void crash_choice_describe(const struct crash_cursor *cursor, const struct crash_choice *choice,
                            char *text, size_t text_size)
 {
@@ -463,21 +474,20 @@ void crash_choice_describe(const struct crash_cursor *cursor, const struct crash
         "absent",      "present",       "size only",    "first blocks",
         "some blocks", "first sectors", "some sectors",
     };
-    size_t used = 0;
 
     text[0] = '\0';
-    for (uint32_t i = 0; i < cursor->pending_count && used < text_size; i++)
-        used += (size_t)snprintf(text + used, text_size - used, "#   op %u %s%s\n",
-                                 cursor->pending[i].op, fates[choice->fates[i]],
-                                 cursor->pending[i].is_settled ? " (certain)" : "");
-    for (uint32_t i = 0; i < cursor->directory_count && used < text_size; i++) {
+    for (uint32_t i = 0; i < cursor->pending_count; i++)
+        add_line(cursor, cursor->pending[i].op,
+                 cursor->pending[i].is_settled ? "certain" : fates[choice->fates[i]], text,
+                 text_size);
+    for (uint32_t i = 0; i < cursor->directory_count; i++) {
         const struct crash_directory *directory = &cursor->directories[i];
 
-        if (directory->count > 0)
-            used += (size_t)snprintf(text + used, text_size - used,
-                                     "#   names in %s: %u of %u there%s, the first is op %u\n",
-                                     directory->path, choice->names[i], directory->count,
-                                     choice->swap_last[i] ? " (the last two swapped)" : "",
-                                     directory->ops[0]);
+        for (uint32_t j = 0; j < directory->count; j++)
+            add_line(cursor, directory->ops[j],
+                     j >= choice->names[i]      ? "absent"
+                     : choice->swap_last[i] > 0 ? "present, swapped"
+                                                : "present",
+                     text, text_size);
     }
 }

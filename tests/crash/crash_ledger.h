@@ -11,7 +11,7 @@
 #include "tests/crash/write_log.h"
 
 enum {
-    CRASH_EVENT_COUNT_MAX = 8192,
+    CRASH_EVENT_COUNT_MAX = 16384,
     CRASH_ID_SIZE = 36,
     CRASH_PADDING_SIZE_MAX = 32768,
 };

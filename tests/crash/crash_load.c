@@ -1,6 +1,7 @@
 #include "tests/crash/crash_load.h"
 
 #include <assert.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -146,9 +147,11 @@ static bool call(struct client *client)
 static bool open_connection(struct client *client)
 {
     static const struct timeval PATIENCE = {.tv_sec = ANSWER_WAIT_S};
+    static const int YES = 1; /* or the body waits for the acknowledgement of the head */
 
     client->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     return client->fd >= 0 &&
+           setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &YES, sizeof(YES)) == 0 &&
            setsockopt(client->fd, SOL_SOCKET, SO_RCVTIMEO, &PATIENCE, sizeof(PATIENCE)) == 0 &&
            setsockopt(client->fd, SOL_SOCKET, SO_SNDTIMEO, &PATIENCE, sizeof(PATIENCE)) == 0 &&
            connect(client->fd, (const struct sockaddr *)&client->load->address,

@@ -12,14 +12,14 @@
 
 /*
  * As run_app() and run_threads() in tools/serve.c, with settings of a very small server:
- * segments of 256 KiB of which three are kept, so that a few hundred requests go through
+ * segments of 256 KiB of which few are kept, so that a few hundred requests go through
  * switches, spares, retention and recycling.
  */
 enum { READY_WAIT_COUNT_MAX = 20000, EXIT_UNSUITABLE = 73, DATA_PATH_SIZE = 600 };
 
 static struct app app;
 static struct settings settings;
-static struct config *config;
+static struct config *settings_config;
 static struct disk_recorder disk;
 static struct crash_ledger *ledger;
 static char data_path[DATA_PATH_SIZE];
@@ -43,9 +43,9 @@ static int new_io(struct runtime *runtime, uint32_t index, struct io **ret_io)
     return ring_error;
 }
 
-static void make_small(struct settings *s, const char *root)
+static void make_small(struct settings *s, const struct crash_server_config *config)
 {
-    snprintf(data_path, sizeof(data_path), "%s/data", root);
+    snprintf(data_path, sizeof(data_path), "%s/data", config->root);
     s->data = data_path;
     s->listen.items[0] = "127.0.0.1:0";
     s->listen.count = 1;
@@ -54,10 +54,10 @@ static void make_small(struct settings *s, const char *root)
     s->requests_in_flight = 64;
     s->event_index_entries = 65536;
     s->dedup_entries = 32768;
-    s->writes_in_flight = 3;
+    s->writes_in_flight = config->writes_in_flight;
     s->segment_bytes = 256 << 10;
     s->reserve_bytes = 256 << 10;
-    s->retain_bytes = 768 << 10;
+    s->retain_bytes = config->retain_bytes;
 }
 
 static bool wait_until_ready(void)
@@ -71,8 +71,7 @@ static bool wait_until_ready(void)
     return false;
 }
 
-enum crash_server_result crash_server_start(const char *root, struct crash_ledger *its_ledger,
-                                            char *text)
+enum crash_server_result crash_server_start(const struct crash_server_config *config, char *text)
 {
     struct app_config app_config = {
         .settings = &settings,
@@ -90,13 +89,13 @@ enum crash_server_result crash_server_start(const char *root, struct crash_ledge
     int r;
 
     static_assert(sizeof(app.shards[0].phase) == sizeof(uint32_t), "read as one word");
-    ledger = its_ledger;
+    ledger = config->ledger;
     ring_error = 0;
     memset(&app, 0, sizeof(app));
     memset(&settings, 0, sizeof(settings));
-    r = config_new(SETTINGS_KEYS, SETTINGS_KEY_COUNT, (char *)&settings, &config);
+    r = config_new(SETTINGS_KEYS, SETTINGS_KEY_COUNT, (char *)&settings, &settings_config);
     assert(r == 0);
-    make_small(&settings, root);
+    make_small(&settings, config);
     disk_recorder_init(&disk, disk_posix(), ledger->log);
     r = app_new(&app_config, text, &exit_code);
     if (r < 0)
@@ -133,6 +132,6 @@ bool crash_server_stop(void)
     is_good = runtime_exit_code(app.runtime) == 0;
     if (is_good)
         app_free(&app);
-    config_free(&config);
+    config_free(&settings_config);
     return is_good;
 }

@@ -17,8 +17,16 @@ enum crash_server_result {
     CRASH_SERVER_FAILED,
 };
 
-/* Starts on root and records into ledger->log. On failure text (1 KiB) says why. */
-MUST_USE enum crash_server_result crash_server_start(const char *root, struct crash_ledger *ledger,
+/* What differs between rounds. */
+struct crash_server_config {
+    const char *root; /* of the crash disk, on a real one */
+    struct crash_ledger *ledger;
+    uint64_t retain_bytes;
+    uint32_t writes_in_flight;
+};
+
+/* Starts and records into ledger->log. Borrows config. On failure text (1 KiB) says why. */
+MUST_USE enum crash_server_result crash_server_start(const struct crash_server_config *config,
                                                      char *text);
 
 /* Where it listens. */

@@ -7,7 +7,9 @@
  * with a crash state of the round before that recovery had to repair. Then the same
  * states with flaws put in on purpose, which must be found.
  *
- * usage: test_crash_states [SEED]. CHECK_LONG=1 takes all states within wide bounds.
+ * usage: test_crash_states [--mutant NAME] [SEED]
+ * CHECK_LONG=1 takes all states within wide bounds. A planted bug (runtime/sim_point.h,
+ * in a build with the option `mutants`) ends in a finding, as a failure.
  * A plain program, because the server has threads; it speaks TAP.
  */
 #include <assert.h>
@@ -20,6 +22,7 @@
 #include <unistd.h>
 
 #include "actors/app.h"
+#include "runtime/sim_point.h"
 #include "tests/crash/crash_campaign.h"
 #include "tests/crash/crash_load.h"
 #include "tests/crash/crash_server.h"
@@ -51,13 +54,13 @@ static const struct plan SHORT_PLAN = {
 };
 
 static const struct plan LONG_PLAN = {
-    .round_count = 5,
-    .burst_count = 6,
-    .request_count = 30,
+    .round_count = 4,
+    .burst_count = 4,
+    .request_count = 24,
     .bounds = {.state_count_max = 64,
                .alone_count_max = 64,
-               .torn_count = 12,
-               .recovery_period = 10,
+               .torn_count = 6,
+               .recovery_period = 25,
                .recovery_torn_count = 4},
 };
 
@@ -122,11 +125,21 @@ static void remove_tree(const char *path)
 
 /* --- one round ------------------------------------------------------------ */
 
-static void start_server(const char *root)
+/* Few and many segments, one write at a time and several. */
+static const struct crash_server_config ROUNDS[] = {
+    {.retain_bytes = 768 << 10, .writes_in_flight = 3},
+    {.retain_bytes = 300 << 10, .writes_in_flight = 1},
+    {.retain_bytes = 512 << 10, .writes_in_flight = 4},
+};
+
+static void start_server(const char *root, uint32_t round)
 {
+    struct crash_server_config config = ROUNDS[round % ARRAY_COUNT(ROUNDS)];
     char text[APP_TEXT_SIZE];
 
-    switch (crash_server_start(root, &ledger, text)) {
+    config.root = root;
+    config.ledger = &ledger;
+    switch (crash_server_start(&config, text)) {
     case CRASH_SERVER_OK:
         return;
     case CRASH_SERVER_UNAVAILABLE:
@@ -139,9 +152,9 @@ static void start_server(const char *root)
 }
 
 /* One life of the server, from start to orderly stop. */
-static void live(const struct plan *plan, const char *root, uint64_t seed)
+static void live(const struct plan *plan, const char *root, uint32_t round, uint64_t seed)
 {
-    start_server(root);
+    start_server(root, round);
     for (uint32_t i = 0; i < plan->burst_count; i++) {
         struct crash_load load = {
             .ledger = &ledger,
@@ -158,8 +171,8 @@ static void live(const struct plan *plan, const char *root, uint64_t seed)
 }
 
 /* Two lives on a disk that begins as base, recorded as one. */
-static void record(const struct plan *plan, uint64_t seed, const struct crash_disk *base,
-                   const bool *is_there)
+static void record(const struct plan *plan, uint32_t round, uint64_t seed,
+                   const struct crash_disk *base, const bool *is_there)
 {
     char root[PATH_SIZE + 32];
 
@@ -168,8 +181,8 @@ static void record(const struct plan *plan, uint64_t seed, const struct crash_di
     must(crash_disk_export(base, disk_posix(), root) == 0, "the crash state cannot be written");
     write_log_init(&write_log, root, base);
     crash_ledger_begin_round(&ledger, &write_log, is_there);
-    live(plan, root, seed * 2);
-    live(plan, root, seed * 2 + 1);
+    live(plan, root, round, seed * 2);
+    live(plan, root, round, seed * 2 + 1);
     remove_tree(root);
 }
 
@@ -195,7 +208,7 @@ static void must_cover(uint32_t round)
            counts[WRITE_LOG_CREATE] + counts[WRITE_LOG_RENAME] + counts[WRITE_LOG_UNLINK] +
                counts[WRITE_LOG_MAKE_DIRECTORY],
            segment_count, retired_count);
-    must(durable_count > 50 && segment_count > 3 && retired_count > 0,
+    must(counts[WRITE_LOG_WRITE] > 50 && segment_count > 3 && retired_count > 0,
          "the record is too thin: no segment was retired");
 }
 
@@ -224,6 +237,35 @@ static void must_find_flaws(void)
               "finds that a rename comes before the fsync of the file", CRASH_REFUSED);
 }
 
+/* --- planted bugs --------------------------------------------------------- */
+
+static const char *mutant_name;
+
+static bool is_mutant(const struct sim_point *point)
+{
+    return point->kind == SIM_POINT_MUTANT && strcmp(point->name, mutant_name) == 0;
+}
+
+static bool on_hit(struct sim_point_hook *hook, struct sim_point *point)
+{
+    (void)hook;
+    return is_mutant(point);
+}
+
+static void plant(const char *name)
+{
+    static struct sim_point_hook hook = {.on_hit = on_hit};
+    size_t count = 0;
+    struct sim_point *const *points = sim_point_all(&count);
+    bool is_there = false;
+
+    mutant_name = name;
+    for (size_t i = 0; i < count; i++)
+        is_there |= is_mutant(points[i]);
+    must(is_there, "this build has no such mutant");
+    sim_point_install(&hook);
+}
+
 /* --- all of it ------------------------------------------------------------ */
 
 static void run(const struct plan *plan, uint64_t seed)
@@ -240,7 +282,7 @@ static void run(const struct plan *plan, uint64_t seed)
         char name[96];
         bool good;
 
-        record(plan, seed + round, &base, campaign.is_there);
+        record(plan, round, seed + round, &base, campaign.is_there);
         must_cover(round);
         recorded = seconds() - began;
         began = seconds();
@@ -249,7 +291,7 @@ static void run(const struct plan *plan, uint64_t seed)
         snprintf(name, sizeof(name), "every crash state of round %u keeps what was acknowledged",
                  round);
         check(good, name);
-        if (round == 0)
+        if (round == 0 && mutant_name == NULL)
             must_find_flaws();
         write_log_deinit(&write_log);
         crash_disk_deinit(&base);
@@ -262,7 +304,9 @@ static void run(const struct plan *plan, uint64_t seed)
 int main(int argc, char **argv)
 {
     const char *is_long = getenv("CHECK_LONG");
-    uint64_t seed = argc > 1 ? strtoull(argv[1], NULL, 10) : 1;
+    bool is_mutated = argc > 2 && strcmp(argv[1], "--mutant") == 0;
+    int seed_at = is_mutated ? 3 : 1;
+    uint64_t seed = argc > seed_at ? strtoull(argv[seed_at], NULL, 10) : 1;
     const struct plan *plan =
         is_long != NULL && strcmp(is_long, "1") == 0 ? &LONG_PLAN : &SHORT_PLAN;
     double began = seconds();
@@ -270,6 +314,8 @@ int main(int argc, char **argv)
     setvbuf(stdout, NULL, _IOLBF, 0);
     (void)crash_ledger_padding(); /* before there are threads */
     find_work_path();
+    if (is_mutated)
+        plant(argv[2]);
     run(plan, seed);
     printf("1..%u\n# %llu moments, %llu states, of which %llu were repaired; %llu recoveries "
            "crashed in %llu states; %llu recoveries in %.1f s\n",

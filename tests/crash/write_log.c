@@ -321,12 +321,18 @@ void write_log_describe(const struct write_log *log, uint32_t entry, char *text,
     };
     const struct write_log_op *op = &log->ops[log->entries[entry].op];
     const char *phase = log->entries[entry].is_completion ? "done" : "begins";
-    char place[64] = "";
+    char place[256];
 
-    if (op->kind == WRITE_LOG_WRITE)
-        snprintf(place, sizeof(place), " offset %llu size %llu%s", (unsigned long long)op->offset,
-                 (unsigned long long)op->size, op->durable ? " durable" : "");
-    snprintf(text, text_size, "%6u  op %u file %d  %s %s%s %s%s%s", entry, log->entries[entry].op,
-             (int)op->file, names[op->kind], phase, place, op->path,
-             op->new_path[0] != '\0' ? " -> " : "", op->new_path);
+    snprintf(text, text_size, "entry %u op %u: %s %s", entry, log->entries[entry].op,
+             names[op->kind], phase);
+    if (op->path[0] != '\0')
+        snprintf(place, sizeof(place), " %s%s%s", op->path, op->new_path[0] != '\0' ? " -> " : "",
+                 op->new_path);
+    else if (op->kind == WRITE_LOG_WRITE)
+        snprintf(place, sizeof(place), ", file %u at %llu, %llu bytes%s", op->file,
+                 (unsigned long long)op->offset, (unsigned long long)op->size,
+                 op->durable ? ", durable" : "");
+    else
+        snprintf(place, sizeof(place), ", file %u", op->file);
+    snprintf(text + strlen(text), text_size - strlen(text), "%s", place);
 }
