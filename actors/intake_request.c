@@ -221,12 +221,12 @@ static void decide(struct intake_request *request)
 
 /* --- the steps at an owner ------------------------------------------------ */
 
-static void reserve_entry(struct intake *owner, struct intake_entry *entry, uint64_t now_ms)
+static void reserve_entry(struct intake *owner, struct intake_entry *entry, uint64_t received_ms)
 {
     struct dedup_found found = {JOURNAL_LOCATION_NONE, 0};
 
     entry->verdict = (uint8_t)dedup_reserve(owner->dedup, entry->key, (uint32_t)entry->body_hash,
-                                            now_ms, &found);
+                                            received_ms, &found);
     if (entry->verdict == DEDUP_NEW) {
         entry->is_reserved = true;
         return;
@@ -250,7 +250,6 @@ static void settle_entry(struct intake *owner, struct intake_entry *entry, bool 
 void intake_request_do_step(struct intake *owner, struct intake_request *request)
 {
     uint32_t self = owner->home->shard->index;
-    uint64_t now_ms = owner->actor.shard->clock.unix_ms;
 
     for (uint32_t i = 0; i <= request->entry_count; i++) {
         struct intake_entry *entry =
@@ -259,7 +258,8 @@ void intake_request_do_step(struct intake *owner, struct intake_request *request
         if (!entry->is_claim || entry->owner != self)
             continue;
         if (request->phase == INTAKE_RESERVING)
-            reserve_entry(owner, entry, now_ms);
+            /* Not the owner's time: a duplicate is told that of the first answer. */
+            reserve_entry(owner, entry, request->received_ms);
         else
             settle_entry(owner, entry, request->phase == INTAKE_COMMITTING);
     }

@@ -276,15 +276,25 @@ static struct file *find_place(struct journal_reader *reader)
     return NULL;
 }
 
-static void start_reading(struct journal_read *read, struct file *file, uint32_t size)
+/* Reads what is still missing. */
+static void go_on_reading(struct journal_read *read, struct file *file)
 {
     uint64_t offset = journal_location_offset(read->location);
 
+    assert(read->filled_size < read->read_size);
+    io_op_init(&read->op, on_read_done);
+    io_read(file->reader->io, &read->op, file->fd, read->buffer + read->filled_size,
+            read->read_size - read->filled_size,
+            offset / SEGMENT_BLOCK_SIZE * SEGMENT_BLOCK_SIZE + read->filled_size);
+}
+
+static void start_reading(struct journal_read *read, struct file *file, uint32_t size)
+{
     read->file_index = (uint32_t)(file - file->reader->files);
     read->read_size = size;
-    io_op_init(&read->op, on_read_done);
-    io_read(file->reader->io, &read->op, file->fd, read->buffer, size,
-            offset / SEGMENT_BLOCK_SIZE * SEGMENT_BLOCK_SIZE);
+    read->filled_size = 0;
+    read->try_count = 0;
+    go_on_reading(read, file);
 }
 
 /* One more step for a waiting request; true when it no longer waits. */
@@ -379,6 +389,22 @@ static void on_file_done(struct io_op *op, const struct io_result *result)
     serve(reader);
 }
 
+/*
+ * Counts what a read has brought. True when more is to be read: it was short, though not for
+ * the end of the file, or interrupted. Blocks are read whole, for direct I/O is aligned.
+ */
+static bool is_to_go_on(struct journal_read *read, int32_t value)
+{
+    uint32_t filled = value > 0 ? (uint32_t)value / SEGMENT_BLOCK_SIZE * SEGMENT_BLOCK_SIZE : 0;
+
+    read->filled_size += filled;
+    read->try_count = filled > 0 ? 0 : read->try_count + 1;
+    if (value == 0 || read->filled_size == read->read_size ||
+        read->try_count >= JOURNAL_READ_TRY_MAX)
+        return false;
+    return value > 0 || value == -EINTR || value == -EAGAIN || value == -ECANCELED;
+}
+
 static void on_read_done(struct io_op *op, const struct io_result *result)
 {
     struct journal_read *read = container_of(op, struct journal_read, op);
@@ -388,11 +414,16 @@ static void on_read_done(struct io_op *op, const struct io_result *result)
     uint64_t offset = journal_location_offset(read->location) % SEGMENT_BLOCK_SIZE;
     uint64_t block_count;
 
+    if (is_to_go_on(read, result->value)) {
+        SOMETIMES("a short or interrupted read is gone on with");
+        go_on_reading(read, file);
+        return;
+    }
     if (result->value < 0)
         SOMETIMES("reading a record fails");
     read->error = result->value < 0 ? result->value : -EIO;
     if (result->value >= 0) {
-        block_count = (uint64_t)result->value / SEGMENT_BLOCK_SIZE;
+        block_count = read->filled_size / SEGMENT_BLOCK_SIZE;
         if (block_count * SEGMENT_PAYLOAD_SIZE < offset + SEGMENT_RECORD_HEADER_SIZE)
             extraction.result = JOURNAL_READ_GONE; /* the file ends before the record */
         else

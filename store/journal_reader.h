@@ -14,6 +14,7 @@
 enum {
     JOURNAL_READER_FILES_MAX = 32,
     JOURNAL_READ_BUFFER_SIZE_MIN = 2 * SEGMENT_BLOCK_SIZE,
+    JOURNAL_READ_TRY_MAX = 8, /* short or interrupted reads in a row that bring nothing */
 };
 
 struct journal_reader;
@@ -46,7 +47,9 @@ struct journal_read {
     struct list_node link;
     struct io_op op;
     uint32_t file_index;
-    uint32_t read_size;
+    uint32_t read_size;   /* wanted */
+    uint32_t filled_size; /* there so far, in whole blocks */
+    uint32_t try_count;   /* reads that brought nothing */
 };
 
 /* A reader for <data_path>; both strings and backends are borrowed. 0 or -errno. Start-up only. */

@@ -354,7 +354,7 @@ bool sim_check_log(struct sim_check *check)
     check->check_count++;
     for (uint32_t i = 0; i < model->item_count; i++) {
         compare_item(check, i);
-        if (check->may_lack_last)
+        if (check->may_lack_last && !check->may_lack_old)
             compare_lost(check, i);
     }
     for (uint32_t i = 0; i < model->unit_count && !model->is_forgetful; i++) {

@@ -104,10 +104,11 @@ static enum sim_answer line_answer(const struct sim_client *client, uint32_t num
         return SIM_ANSWER_NEW;
     if (slice_equal(status, SLICE_LITERAL("duplicate")))
         return SIM_ANSWER_DUPLICATE;
-    if (!slice_equal(status, SLICE_LITERAL("retry")) &&
-        !slice_equal(status, SLICE_LITERAL("quota")))
+    if (slice_equal(status, SLICE_LITERAL("retry")) || slice_equal(status, SLICE_LITERAL("quota")))
+        return SIM_ANSWER_REFUSED;
+    if (!slice_equal(sim_client_value(client, "code", offset), SLICE_LITERAL("event_id_conflict")))
         fail(client, number, "a sound event of a partial batch is called invalid");
-    return SIM_ANSWER_REFUSED;
+    return SIM_ANSWER_CONFLICT;
 }
 
 /* True when all of a partial batch is stored. */
@@ -118,10 +119,11 @@ static bool judge_lines(const struct sim_client *client)
 
     for (uint32_t i = 0; i < client->count; i++) {
         enum sim_answer answer = line_answer(client, client->number + i, &offset);
+        bool is_stored = answer == SIM_ANSWER_NEW || answer == SIM_ANSWER_DUPLICATE;
 
-        is_whole = is_whole && answer != SIM_ANSWER_REFUSED;
+        is_whole = is_whole && is_stored;
         tell_model(client, client->number + i, client->variant, answer);
-        if (answer != SIM_ANSWER_REFUSED)
+        if (is_stored)
             sim_check_is_durable(client->workload->check, client->number + i);
     }
     return is_whole;
@@ -237,7 +239,7 @@ static void judge_get(const struct sim_client *client, enum sim_reply reply)
     const struct sim_item *item = &workload->model->items[client->number];
     char text[48];
 
-    if (is_passing(reply) || (workload->sees_damage && client->request.status == 500))
+    if (is_passing(reply) || (workload->reads_may_fail && client->request.status == 500))
         return;
     if (reply == SIM_REPLY_NOT_FOUND && (workload->model->is_forgetful || workload->sees_damage))
         return;

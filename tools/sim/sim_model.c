@@ -63,6 +63,12 @@ static const char *answer_new(const struct sim_model *model, struct sim_item *it
 {
     bool repeats = item->kind == SIM_ITEM_ANONYMOUS || model->is_forgetful;
 
+    if (item->may_be_told_late && item->stored_variant == variant) {
+        item->may_be_told_late = false;
+        if (model->is_forgetful)
+            item->unknown_counts[variant]++; /* or it is stored once more */
+        return NULL;
+    }
     if (item->stored_count > 0 && !repeats)
         return "an id that was stored before is accepted as new";
     if (!repeats) {
@@ -88,6 +94,7 @@ static const char *answer_duplicate(const struct sim_model *model, struct sim_it
     if (possible_count(item, variant) == 0)
         return "a duplicate of what nobody can have stored";
     set_stored(item, variant);
+    item->may_be_told_late = item->open_counts[variant] > 0;
     return NULL;
 }
 
@@ -212,5 +219,6 @@ void sim_model_settle(struct sim_model *model, uint32_t number, uint32_t count, 
     item->stored_count = (uint16_t)count;
     if (count > 0)
         item->stored_variant = (uint8_t)variant;
+    item->may_be_told_late = count > 0 && item->open_counts[variant] > 0;
     memset(item->unknown_counts, 0, sizeof(item->unknown_counts));
 }

@@ -62,6 +62,8 @@ struct sim_item {
     uint32_t send_count; /* attempts begun */
     uint8_t stored_variant;
     bool was_sent[SIM_VARIANT_COUNT];
+    /* Known to be stored while attempts are open: the answer of the first may still come. */
+    bool may_be_told_late;
     uint8_t tenant;
     char received_at[SIM_TIME_TEXT_SIZE]; /* of the acceptance, once told; else "" */
 };

@@ -18,7 +18,7 @@
 enum {
     STEP_COUNT_DEFAULT = 20000000,
     LIFE_COUNT_MAX = 6,
-    LIFE_MS_MAX = 20000,
+    LIFE_MS_MAX = 120000,
     START_COUNT_MAX = 20,
     STOP_MS_MAX = 120000,
     FINISH_MS_MAX = 1800000,
@@ -40,7 +40,9 @@ struct run {
     struct sim_run_result result;
     struct sim_goal goal;
     uint64_t goal_unit_count;
+    uint64_t end_ns; /* of the time in which the goal is to be reached */
     bool waits_for_quiet;
+    bool is_finishing; /* the faults have ceased */
 };
 
 static struct run run;
@@ -121,7 +123,7 @@ static void draw_settings(void)
     s->writes_in_flight = 1 + draw(4);
     s->queue_delay_ms = 20 + draw(500);
     s->dedup_entries = 16384;
-    s->event_index_entries = 16384;
+    s->event_index_entries = 131072; /* for all logs together */
     s->connections = 24 + draw(64);
     s->requests_in_flight = 4 + draw(256);
     s->answer_timeout_ms = 500 + draw(10000);
@@ -147,7 +149,7 @@ static void draw_settings(void)
         run.check.may_lack_old = true;
         break;
     default:
-        s->event_index_entries = 1024;
+        s->event_index_entries = 4096;
         run.check.may_lack_old = true;
         break;
     }
@@ -160,7 +162,7 @@ static void draw_spec(struct sim_workload_spec *spec)
         .batch_count_max = sim_world_coin(run.world) ? 1 : 1 + draw(SIM_BATCH_COUNT_MAX),
         .payload_size = (uint32_t)draw_small(400),
         .shared_count = draw(6),
-        .rest_ns = {100000, 1000000 + draw_small(200000000)},
+        .rest_ns = {100000, 1000000 + draw_small(draw_small(30000000000))},
         .split_ppm_max = draw(SIM_PPM),
         .pause_ns_max = draw_small(20000000),
     };
@@ -188,6 +190,9 @@ static void begin(const struct sim_run_options *options, struct sim_story *story
     draw_spec(&spec);
     sim_workload_init(&run.workload, &spec, &run.driver, story, &run.model, &run.check);
     sim_weather_init(&run.weather, options->faults, &run.server, &run.workload, story);
+    run.workload.reads_may_fail =
+        (options->faults &
+         (1U << SIM_FAULT_DISK | 1U << SIM_FAULT_MEMORY | 1U << SIM_FAULT_DAMAGE)) != 0;
     run.hook.on_hit = on_point;
     sim_point_install(&run.hook);
 }
@@ -223,26 +228,22 @@ static uint64_t steps_left(void)
 static bool is_reached(struct sim_goal *goal)
 {
     assert(goal == &run.goal);
-    if (run.waits_for_quiet)
-        return sim_workload_is_quiet(&run.workload);
-    return run.workload.acknowledged_unit_count >= run.goal_unit_count;
+    if (run.world->mono_ns >= run.end_ns || sim_workload_is_quiet(&run.workload))
+        return true; /* as was waited for, or because there is nothing new to send */
+    return !run.waits_for_quiet && run.workload.acknowledged_unit_count >= run.goal_unit_count;
 }
 
 /* Drives until the goal is reached, limit_ms are over, or the process has ended. */
 static enum sim_outcome drive(uint64_t limit_ms)
 {
-    uint64_t end_ns = run.world->mono_ns + limit_ms * 1000000;
+    enum sim_outcome outcome;
 
+    run.end_ns = run.world->mono_ns + limit_ms * 1000000;
     run.goal.reached = is_reached;
-    while (run.world->mono_ns < end_ns && !is_reached(&run.goal)) {
-        enum sim_outcome outcome;
-
-        (void)steps_left();
-        outcome = sim_driver_run_for(&run.driver, min_u64(end_ns - run.world->mono_ns, 5000000));
-        if (outcome != SIM_REACHED)
-            return outcome;
-    }
-    return SIM_REACHED;
+    outcome = sim_driver_run(&run.driver, &run.goal, steps_left());
+    if (outcome == SIM_STEPS_OVER)
+        (void)steps_left(); /* says so */
+    return outcome;
 }
 
 /* --- ends and checks ------------------------------------------------------ */
@@ -310,8 +311,8 @@ static bool stop(void)
         return true;
     case SIM_SERVER_FAILED:
         sim_story_tell(run.story, SIM_NO_NUMBER, 0, "the stop ends with exit code %d", exit_code);
-        /* A write may hang for longer than the stop may take. */
-        if (exit_code == 74 && sim_weather_has(&run.weather, SIM_FAULT_SLOW))
+        /* A fault from before may come to light only now; a hanging write may take too long. */
+        if (exit_code == 74 && !run.is_finishing && run.options.faults != 0)
             return false;
         break;
     case SIM_SERVER_HANGS:
@@ -331,7 +332,7 @@ static void start(void)
 
     run.server.shard_count = 1 + draw(4);
     for (uint32_t i = 0; i < START_COUNT_MAX; i++) {
-        if (sim_weather_has(&run.weather, SIM_FAULT_RECOVERY) && draw(3) == 0)
+        if (!run.is_finishing && sim_weather_has(&run.weather, SIM_FAULT_RECOVERY) && draw(3) == 0)
             sim_host_crash_after(run.server.host, 1 + draw_small(200));
         sim_story_tell(run.story, SIM_NO_NUMBER, 0, "start with %u shards", run.server.shard_count);
         if (sim_server_try_start(&run.server, &exit_code)) {
@@ -372,6 +373,7 @@ static void live(void)
             end_by_force();
             break;
         }
+        sim_host_crash_after(run.server.host, 0);
         sim_weather_calm(&run.weather);
         was_orderly = stop();
         break;
@@ -390,6 +392,7 @@ static void finish(void)
     enum sim_outcome outcome;
 
     sim_story_tell(run.story, SIM_NO_NUMBER, 0, "the faults cease");
+    run.is_finishing = true;
     start();
     run.workload.gives_up_never = true;
     sim_workload_start(&run.workload);
