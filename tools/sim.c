@@ -75,7 +75,8 @@ static const struct option_spec OPTIONS[] = {
      .help = "with a planted bug; only in a build with -Dmutants=true"},
     {.name = "mutants",
      .kind = OPTION_FLAG,
-     .help = "how many seeds it takes to find each planted bug; only in such a build"},
+     .help = "how many seeds it takes to find each planted bug, after the same seeds without "
+             "any; only in such a build"},
     {.name = "budget",
      .kind = OPTION_NUMBER,
      .argument = "N",
@@ -362,38 +363,77 @@ static int run_seeds(struct sim *sim)
     return exit_code;
 }
 
-/* One campaign for each mutant. An exit code. */
-static int run_mutants(struct sim *sim)
+/*
+ * The same seeds without a mutant: what fails there is no mutant's doing. Leaves only the
+ * seeds below; they alone can prove anything. 0, 1 when a seed failed, or -errno.
+ */
+static int run_without_mutant(struct sim *sim)
 {
-    const char *path = options_text(&sim->options, "table", NULL);
-    uint32_t caught;
+    struct sim_campaign *campaign = NULL;
+    int r = sim_campaign_new(&sim->campaign, &campaign);
+
+    if (r < 0)
+        return r;
+    r = sim_campaign_run(campaign);
+    clear_progress(sim);
+    if (r == 0 && campaign->failure_count > 0) {
+        fprintf(stderr,
+                "weir sim: without a mutant seed %" PRIu64 " fails, so only those below count\n%s",
+                campaign->failures[0]->seed, campaign->failures[0]->report);
+        sim->campaign.seed_end = campaign->failures[0]->seed;
+        r = 1;
+    }
+    sim_campaign_free(&campaign);
+    return r;
+}
+
+/* Runs one mutant after the other; stops when there are no seeds to run. 0 or -errno. */
+static int run_each_mutant(struct sim *sim)
+{
     int r = 0;
 
-    while (r == 0 && sim->mutants.done_count < sim->mutants.count) {
+    while (r == 0 && sim->campaign.seed_end > 0 && sim->mutants.done_count < sim->mutants.count) {
         r = sim_mutants_run_next(&sim->mutants, &sim->campaign);
         clear_progress(sim);
         if (r == 0 && !sim->style.as_json)
             sim_mutants_print_latest(&sim->mutants, stdout);
     }
-    if (r < 0 && r != -EINTR)
-        return fail(r);
-    caught = sim_mutants_caught_count(&sim->mutants);
+    return r;
+}
+
+/* Prints what came of all mutants. An exit code. */
+static int finish_mutants(struct sim *sim, bool is_sound)
+{
+    const char *path = options_text(&sim->options, "table", NULL);
+    uint32_t caught = sim_mutants_caught_count(&sim->mutants);
+    int r = 0;
+
     if (sim->style.as_json)
         sim_mutants_print_json(&sim->mutants, stdout);
     else
         printf("mutants: %" PRIu32 " caught, %" PRIu32 " missed\n", caught,
-               sim->mutants.done_count - caught);
-    if (r == -EINTR) {
-        fputs("weir sim: interrupted\n", stderr);
-        return EXIT_INTERRUPTED;
-    }
-    r = path != NULL ? sim_mutants_write_table(&sim->mutants, path) : 0;
+               sim->mutants.count - caught);
+    if (is_sound && path != NULL)
+        r = sim_mutants_write_table(&sim->mutants, path);
     if (r < 0) {
         fprintf(stderr, "weir sim: %s: %s\n", path,
                 r == -EINVAL ? "it has no markers for the table" : strerror(-r));
         return COMMAND_FAILED;
     }
-    return caught == sim->mutants.count ? COMMAND_DONE : COMMAND_FAILED;
+    return is_sound && caught == sim->mutants.count ? COMMAND_DONE : COMMAND_FAILED;
+}
+
+/* One campaign without, and one with each mutant. An exit code. */
+static int run_mutants(struct sim *sim)
+{
+    int sound = run_without_mutant(sim);
+    int r = sound < 0 ? sound : run_each_mutant(sim);
+
+    if (r == -EINTR) {
+        fputs("weir sim: interrupted\n", stderr);
+        return EXIT_INTERRUPTED;
+    }
+    return r < 0 ? fail(r) : finish_mutants(sim, sound == 0);
 }
 
 /* 0 or an exit code. */
