@@ -2,7 +2,7 @@
 
 #include <inttypes.h>
 
-enum { LINE_SIZE_MAX = 192 };
+enum { LINE_SIZE_MAX = 192, LANE_COUNT = 4 };
 
 /* A multiplication spreads each word over the high half, the shift brings it down again. */
 static uint64_t mix(uint64_t hash, uint64_t word)
@@ -17,6 +17,21 @@ uint64_t sim_hash(const void *data, size_t size)
     uint64_t hash = mix(0, size);
 
     assert(data != NULL || size == 0);
+    if (size >= LANE_COUNT * sizeof(uint64_t)) {
+        uint64_t lanes[LANE_COUNT] = {1, 2, 3, 4};
+
+        /* A lane need not wait for the others: most bytes hashed are whole segments. */
+        for (; size >= sizeof(lanes); size -= sizeof(lanes)) {
+            uint64_t words[LANE_COUNT];
+
+            memcpy(words, next, sizeof(words));
+            for (uint32_t i = 0; i < LANE_COUNT; i++)
+                lanes[i] = mix(lanes[i], words[i]);
+            next += sizeof(words);
+        }
+        for (uint32_t i = 0; i < LANE_COUNT; i++)
+            hash = mix(hash, lanes[i]);
+    }
     for (; size >= sizeof(uint64_t); size -= sizeof(uint64_t)) {
         uint64_t word;
 

@@ -139,8 +139,9 @@ static void draw_settings(void)
         s->dedup_window_ms = 60000 + draw(600000);
         break;
     case 1:
-        s->dedup_entries = 64 << draw(3);
+        s->dedup_entries = 512 << draw(3);
         s->dedup_strict = sim_world_coin(run.world);
+        s->dedup_window_ms = 60000 + draw(120000); /* or a strict table stays full for a day */
         break;
     case 2:
         s->segment_bytes = 128 << 10;
@@ -162,7 +163,7 @@ static void draw_spec(struct sim_workload_spec *spec)
         .batch_count_max = sim_world_coin(run.world) ? 1 : 1 + draw(SIM_BATCH_COUNT_MAX),
         .payload_size = (uint32_t)draw_small(400),
         .shared_count = draw(6),
-        .rest_ns = {100000, 1000000 + draw_small(draw_small(30000000000))},
+        .rest_ns = {100000, 1000000 + draw_small(draw_small(60000000000))},
         .split_ppm_max = draw(SIM_PPM),
         .pause_ns_max = draw_small(20000000),
     };
