@@ -36,6 +36,19 @@ static enum crash_finding find_fault(struct crash_judge *judge, enum crash_findi
     return finding;
 }
 
+/* One number for a segment of any log. */
+static uint32_t segment_number(uint32_t log, uint64_t seq)
+{
+    assert(log < CRASH_LOG_COUNT_MAX);
+    assert(seq < CRASH_SEGMENT_COUNT_MAX / CRASH_LOG_COUNT_MAX);
+    return log * (CRASH_SEGMENT_COUNT_MAX / CRASH_LOG_COUNT_MAX) + (uint32_t)seq;
+}
+
+static uint32_t log_of(uint32_t segment)
+{
+    return segment / (CRASH_SEGMENT_COUNT_MAX / CRASH_LOG_COUNT_MAX);
+}
+
 /* --- the census ----------------------------------------------------------- */
 
 /* The number of the event, or CRASH_EVENT_COUNT_MAX when it is not as it was sent. */
@@ -77,7 +90,8 @@ static void count_event(const struct census_visitor *counter,
     census->events[number].count++;
     census->events[number].group = census->group_count;
     census->events[number].position = census->event_count;
-    census->events[number].segment = journal_location_seq(record->location);
+    census->events[number].segment = segment_number(journal_location_log(record->location),
+                                                    journal_location_seq(record->location));
 }
 
 static int on_group(struct recovery_visitor *visitor, const struct recovery_group *group)
@@ -140,9 +154,9 @@ MUST_USE static int recover(struct crash_judge *judge, struct disk *disk,
 
 /* --- promises ------------------------------------------------------------- */
 
-static bool is_retired(const struct crash_judge *judge, uint64_t segment, uint32_t position)
+static bool is_retired(const struct crash_judge *judge, uint32_t segment, uint32_t position)
 {
-    assert(segment < CRASH_EVENT_COUNT_MAX);
+    assert(segment < CRASH_SEGMENT_COUNT_MAX);
     return segment != 0 && judge->retired[segment] != 0 && judge->retired[segment] <= position;
 }
 
@@ -161,8 +175,8 @@ static enum crash_finding judge_event(struct crash_judge *judge, uint32_t number
     if (count == 0 && event->acknowledged < position &&
         !is_retired(judge, event->segment, position))
         return find_fault(judge, CRASH_LOST,
-                          "event %u was acknowledged at entry %u and is not there (segment %llu)",
-                          number, event->acknowledged, (unsigned long long)event->segment);
+                          "event %u was acknowledged at entry %u and is not there (segment %x)",
+                          number, event->acknowledged, event->segment);
     if (count != first_count)
         return find_fault(judge, CRASH_PARTED,
                           "of the request of events %u to %u only a part is there", event->first,
@@ -177,7 +191,7 @@ static enum crash_finding judge_event(struct crash_judge *judge, uint32_t number
 static enum crash_finding judge_census(struct crash_judge *judge, uint32_t position)
 {
     const struct crash_ledger *ledger = judge->ledger;
-    uint32_t positions[CLIENT_COUNT_MAX] = {0};
+    uint32_t positions[CRASH_LOG_COUNT_MAX][CLIENT_COUNT_MAX] = {{0}};
     enum crash_finding finding = CRASH_GOOD;
     bool is_any_acknowledged = false;
 
@@ -186,16 +200,19 @@ static enum crash_finding judge_census(struct crash_judge *judge, uint32_t posit
                           judge->census.foreign_count);
     for (uint32_t i = 0; i < ledger->event_count && finding == CRASH_GOOD; i++) {
         const struct crash_event *event = &ledger->events[i];
+        uint32_t *position_before;
 
         assert(event->client < CLIENT_COUNT_MAX);
         finding = judge_event(judge, i, position);
         is_any_acknowledged |= event->acknowledged < position;
         if (finding != CRASH_GOOD || judge->census.events[i].count == 0)
             continue;
-        if (judge->census.events[i].position < positions[event->client])
+        /* A client's next connection may come to another shard, hence to another log. */
+        position_before = &positions[log_of(judge->census.events[i].segment)][event->client];
+        if (judge->census.events[i].position < *position_before)
             finding =
                 find_fault(judge, CRASH_REORDERED, "event %u stands before an earlier one", i);
-        positions[event->client] = judge->census.events[i].position;
+        *position_before = judge->census.events[i].position;
     }
     if (finding == CRASH_GOOD && is_any_acknowledged && judge->census.key_count == 0)
         finding = find_fault(judge, CRASH_LOST, "the API key is not there");
@@ -310,17 +327,22 @@ void crash_judge_survey(struct crash_judge *judge, struct crash_disk *state)
             judge->ledger->events[i].segment = judge->second.events[i].segment;
 }
 
-/* The number of the segment that the operation takes out of the log; 0: none. */
-static uint64_t retired_by(const struct write_log_op *op)
+/* The segment that the operation takes out of its log; 0: none. */
+static uint32_t retired_by(const struct write_log_op *op)
 {
-    static const char directory[] = "/data/log-00/";
+    char directory[CRASH_PATH_SIZE_MAX];
     uint64_t seq = 0;
 
-    if ((op->kind != WRITE_LOG_RENAME && op->kind != WRITE_LOG_UNLINK) ||
-        strncmp(op->path, directory, sizeof(directory) - 1) != 0 ||
-        !segment_name_parse(op->path + sizeof(directory) - 1, "seg", &seq))
+    if (op->kind != WRITE_LOG_RENAME && op->kind != WRITE_LOG_UNLINK)
         return 0;
-    return seq;
+    for (uint32_t log = 0; log < CRASH_LOG_COUNT_MAX; log++) {
+        size_t size = (size_t)snprintf(directory, sizeof(directory), "/data/log-%02u/", log);
+
+        if (strncmp(op->path, directory, size) == 0 &&
+            segment_name_parse(op->path + size, "seg", &seq))
+            return segment_number(log, seq);
+    }
+    return 0;
 }
 
 void crash_judge_begin_round(struct crash_judge *judge, struct crash_ledger *ledger)
@@ -328,12 +350,10 @@ void crash_judge_begin_round(struct crash_judge *judge, struct crash_ledger *led
     judge->ledger = ledger;
     memset(judge->retired, 0, sizeof(judge->retired));
     for (uint32_t i = 0; i < ledger->log->op_count; i++) {
-        const struct write_log_op *op = &ledger->log->ops[i];
-        uint64_t seq = retired_by(op);
+        uint32_t segment = retired_by(&ledger->log->ops[i]);
 
-        assert(seq < CRASH_EVENT_COUNT_MAX);
-        if (seq != 0)
-            judge->retired[seq] = (uint64_t)op->submitted + 1;
+        if (segment != 0)
+            judge->retired[segment] = (uint64_t)ledger->log->ops[i].submitted + 1;
     }
 }
 

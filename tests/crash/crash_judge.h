@@ -4,8 +4,8 @@
  * A start must succeed; every event acknowledged before the crash is there exactly
  * once, unless retention has begun to drop its segment; nothing is there that was not
  * sent; the events of one request are there together or not at all, in one group, and
- * those of one client in the order in which they were sent; the API key is there; and
- * a second recovery finds the same and changes nothing.
+ * those of one client, as far as they are in one log, in the order in which they were sent; the API
+ * key is there; and a second recovery finds the same and changes nothing.
  */
 #pragma once
 
@@ -30,7 +30,7 @@ struct crash_census {
         uint32_t count;
         uint32_t group;
         uint32_t position;
-        uint64_t segment;
+        uint32_t segment;
     } events[CRASH_EVENT_COUNT_MAX];
     uint32_t event_count;
     uint32_t group_count;

@@ -13,6 +13,8 @@
 enum {
     CRASH_EVENT_COUNT_MAX = 16384,
     CRASH_ID_SIZE = 36,
+    CRASH_LOG_COUNT_MAX = 4,
+    CRASH_SEGMENT_COUNT_MAX = CRASH_LOG_COUNT_MAX << 12,
     CRASH_PADDING_SIZE_MAX = 32768,
 };
 
@@ -24,7 +26,7 @@ struct crash_event {
     uint32_t last;         /* and of the last one: all or nothing */
     uint32_t client;
     uint32_t padding_size; /* of its message */
-    uint64_t segment;      /* that recovery found it in; 0: never found */
+    uint32_t segment;      /* that recovery found it in, log and number; 0: never found */
 };
 
 /* Owned by the main thread but for the two functions that say otherwise. */

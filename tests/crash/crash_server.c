@@ -60,11 +60,19 @@ static void make_small(struct settings *s, const struct crash_server_config *con
     s->retain_bytes = config->retain_bytes;
 }
 
+/* A shard says in /readyz what it knows; here its phase is enough, and is one word. */
+static bool is_ready(void)
+{
+    for (uint32_t i = 0; i < app.shard_count; i++)
+        if (__atomic_load_n((const uint32_t *)&app.shards[i].phase, __ATOMIC_ACQUIRE) != APP_READY)
+            return false;
+    return true;
+}
+
 static bool wait_until_ready(void)
 {
-    /* The shard says in /readyz what it knows; here its phase is enough, and is one word. */
     for (uint32_t i = 0; i < READY_WAIT_COUNT_MAX && runtime_exit_code(app.runtime) == 0; i++) {
-        if (__atomic_load_n((const uint32_t *)&app.shards[0].phase, __ATOMIC_ACQUIRE) == APP_READY)
+        if (is_ready())
             return true;
         clock_sleep_ms(1);
     }
@@ -77,7 +85,7 @@ enum crash_server_result crash_server_start(const struct crash_server_config *co
         .settings = &settings,
         .disk = &disk.disk,
         .clock_source = &clock_source_system,
-        .shard_count = 1,
+        .shard_count = config->shard_count,
         .log_level = LOG_ERROR,
         .log_format = LOG_FORMAT_TEXT,
         .version = "test",

@@ -1,7 +1,7 @@
 /*
  * Crash server: the real server on the real kernel, with a recorder at its disk.
  *
- * One shard on its own thread with the io_uring backend, a directory on a real disk
+ * Shards on their own threads with the io_uring backend, a directory on a real disk
  * that stands for the root of the crash disk, a listener on 127.0.0.1. The caller's
  * thread does what the boot thread of `weir serve` does.
  */
@@ -23,6 +23,7 @@ struct crash_server_config {
     struct crash_ledger *ledger;
     uint64_t retain_bytes;
     uint32_t writes_in_flight;
+    uint32_t shard_count;
 };
 
 /* Starts and records into ledger->log. Borrows config. On failure text (1 KiB) says why. */

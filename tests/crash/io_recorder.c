@@ -18,41 +18,54 @@ struct pending {
     struct write_log_open call;
 };
 
-static struct {
+struct io_recorder {
     struct io *io; /* NULL: not attached */
     struct io_vtable vtable;
     const struct io_vtable *inner;
     struct write_log *log;
     void (*on_send)(const char *data, uint32_t size);
     struct pending pending[PENDING_COUNT_MAX];
-} recorder;
+};
 
-static struct pending *find(const struct io_op *op)
+static struct io_recorder recorders[IO_RECORDER_COUNT_MAX]; /* attached by the boot thread */
+static __thread struct io_recorder *reaping; /* whose completions this thread reaps */
+
+static struct io_recorder *recorder_of(const struct io *io)
+{
+    for (uint32_t i = 0; i < IO_RECORDER_COUNT_MAX; i++)
+        if (recorders[i].io == io)
+            return &recorders[i];
+    assert(false);
+    return NULL;
+}
+
+static struct pending *find(struct io_recorder *recorder, const struct io_op *op)
 {
     for (uint32_t i = 0; i < PENDING_COUNT_MAX; i++)
-        if (recorder.pending[i].op == op)
-            return &recorder.pending[i];
+        if (recorder->pending[i].op == op)
+            return &recorder->pending[i];
     assert(false);
     return NULL;
 }
 
 static void on_done(struct io_op *op, const struct io_result *result)
 {
-    struct pending *slot = find(op);
+    struct pending *slot = find(reaping, op);
     struct pending pending = *slot;
+    struct write_log *log = reaping->log;
 
     slot->op = NULL;
     op->on_done = pending.on_done;
     if (pending.is_open)
-        write_log_open_end(recorder.log, &pending.call, result->value);
+        write_log_open_end(log, &pending.call, result->value);
     else
-        write_log_complete(recorder.log, pending.number, result->value);
+        write_log_complete(log, pending.number, result->value);
     op->on_done(op, result);
 }
 
-static void watch(struct io_op *op, struct pending pending)
+static void watch(struct io_recorder *recorder, struct io_op *op, struct pending pending)
 {
-    struct pending *slot = find(NULL);
+    struct pending *slot = find(recorder, NULL);
 
     pending.op = op;
     pending.on_done = op->on_done;
@@ -61,9 +74,9 @@ static void watch(struct io_op *op, struct pending pending)
 }
 
 /* Notes what op is about to do. */
-static void record(struct io_op *op)
+static void record(struct io_recorder *recorder, struct io_op *op)
 {
-    struct write_log *log = recorder.log;
+    struct write_log *log = recorder->log;
     uint32_t number = WRITE_LOG_NONE;
 
     switch ((enum io_op_type)op->type) {
@@ -81,15 +94,16 @@ static void record(struct io_op *op)
         number = write_log_unlink(log, op->as.file.path);
         break;
     case IO_OPEN:
-        watch(op, (struct pending){
-                      .is_open = true,
-                      .call = write_log_open_begin(log, op->as.file.path, op->as.file.flags)});
+        watch(recorder, op,
+              (struct pending){.is_open = true,
+                               .call =
+                                   write_log_open_begin(log, op->as.file.path, op->as.file.flags)});
         return;
     case IO_CLOSE:
         write_log_close(log, op->fd);
         return;
     case IO_SEND:
-        recorder.on_send(op->as.rw.data, op->as.rw.size);
+        recorder->on_send(op->as.rw.data, op->as.rw.size);
         return;
     case IO_NONE:
     case IO_ACCEPT:
@@ -102,34 +116,44 @@ static void record(struct io_op *op)
         return;
     }
     if (number != WRITE_LOG_NONE)
-        watch(op, (struct pending){.number = number});
+        watch(recorder, op, (struct pending){.number = number});
 }
 
 static void on_submit(struct io *io, struct io_op *op)
 {
-    assert(io == recorder.io);
-    record(op);
-    recorder.inner->submit(io, op);
+    struct io_recorder *recorder = recorder_of(io);
+
+    record(recorder, op);
+    recorder->inner->submit(io, op);
+}
+
+static uint32_t on_reap(struct io *io, uint32_t completion_count_max)
+{
+    reaping = recorder_of(io);
+    return reaping->inner->reap(io, completion_count_max);
 }
 
 static void on_free(struct io **io)
 {
-    assert(*io == recorder.io);
-    (*io)->vtable = recorder.inner;
-    memset(&recorder, 0, sizeof(recorder));
+    struct io_recorder *recorder = recorder_of(*io);
+
+    (*io)->vtable = recorder->inner;
+    memset(recorder, 0, sizeof(*recorder));
     io_free(io);
 }
 
 void io_recorder_attach(struct io *io, struct write_log *log,
                         void (*on_send)(const char *data, uint32_t size))
 {
-    assert(recorder.io == NULL);
-    recorder.io = io;
-    recorder.inner = io->vtable;
-    recorder.vtable = *io->vtable;
-    recorder.vtable.submit = on_submit;
-    recorder.vtable.free = on_free;
-    recorder.log = log;
-    recorder.on_send = on_send;
-    io->vtable = &recorder.vtable;
+    struct io_recorder *recorder = recorder_of(NULL);
+
+    recorder->io = io;
+    recorder->inner = io->vtable;
+    recorder->vtable = *io->vtable;
+    recorder->vtable.submit = on_submit;
+    recorder->vtable.reap = on_reap;
+    recorder->vtable.free = on_free;
+    recorder->log = log;
+    recorder->on_send = on_send;
+    io->vtable = &recorder->vtable;
 }

@@ -3,12 +3,14 @@
  * the disk.
  *
  * The backend stays the server's struct io; only its table of calls is replaced by one
- * that looks at each operation first. One recorded backend at a time in a process.
+ * that looks at each operation first. Each shard of a process has a backend of its own.
  */
 #pragma once
 
 #include "runtime/io.h"
 #include "tests/crash/write_log.h"
+
+enum { IO_RECORDER_COUNT_MAX = 4 }; /* backends at the same time */
 
 /*
  * Replaces io's table until io_free(). Borrows log. on_send is told of every piece of

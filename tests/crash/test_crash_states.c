@@ -43,13 +43,13 @@ struct plan {
 };
 
 static const struct plan SHORT_PLAN = {
-    .round_count = 3,
-    .burst_count = 3,
-    .request_count = 18,
+    .round_count = 5,
+    .burst_count = 2,
+    .request_count = 14,
     .bounds = {.state_count_max = 4,
                .alone_count_max = 1,
                .torn_count = 1,
-               .recovery_period = 40,
+               .recovery_period = 60,
                .recovery_torn_count = 1},
 };
 
@@ -125,11 +125,12 @@ static void remove_tree(const char *path)
 
 /* --- one round ------------------------------------------------------------ */
 
-/* Few and many segments, one write at a time and several. */
+/* Few and many segments, one write at a time and several, one log, then two, then one again. */
 static const struct crash_server_config ROUNDS[] = {
-    {.retain_bytes = 768 << 10, .writes_in_flight = 3},
-    {.retain_bytes = 300 << 10, .writes_in_flight = 1},
-    {.retain_bytes = 512 << 10, .writes_in_flight = 4},
+    {.retain_bytes = 768 << 10, .writes_in_flight = 3, .shard_count = 1},
+    {.retain_bytes = 600 << 10, .writes_in_flight = 2, .shard_count = 2},
+    {.retain_bytes = 300 << 10, .writes_in_flight = 1, .shard_count = 1},
+    {.retain_bytes = 512 << 10, .writes_in_flight = 4, .shard_count = 1},
 };
 
 static void start_server(const char *root, uint32_t round)
