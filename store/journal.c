@@ -48,7 +48,8 @@ static void on_pool_ready(struct segment_pool_owner *owner)
     journal_flush(journal);
     journal_export_gauges(journal);
     journal_arm_timer(journal);
-    if ((journal->room_wanted || journal->space_wanted) && !journal->pool.no_space) {
+    if ((journal->room_wanted || journal->space_wanted) &&
+        !journal_must_spare_reserve(journal, true)) {
         if (journal->space_wanted)
             SOMETIMES("space has come back");
         else
@@ -299,7 +300,7 @@ void journal_free(struct journal **journal)
 bool journal_is_low(const struct journal *journal)
 {
     journal_check(journal);
-    return journal->pool.no_space;
+    return journal_must_spare_reserve(journal, true);
 }
 
 uint64_t journal_durable_lsn(const struct journal *journal)

@@ -213,8 +213,7 @@ static bool needs_roll(struct journal *journal, uint64_t size)
     return end_block + more > journal->segment_blocks - 1;
 }
 
-/* True when an append must leave what is left to more important ones. */
-static bool must_spare_reserve(const struct journal *journal, bool rolls)
+bool journal_must_spare_reserve(const struct journal *journal, bool rolls)
 {
     uint32_t ready = segment_pool_ready_count(&journal->pool);
     uint32_t reserve = journal->pool.config.reserve_count;
@@ -232,7 +231,7 @@ static int place(struct journal *journal, uint64_t size, uint32_t flags)
     uint64_t free_count = STAGING_BATCH_COUNT - journal->staging.count;
     uint64_t room = free_count * staging_batch_capacity(&journal->staging);
 
-    if (must_spare_reserve(journal, rolls)) {
+    if (journal_must_spare_reserve(journal, rolls)) {
         if ((flags & JOURNAL_IMPORTANT) == 0) {
             SOMETIMES("the reserve is spared: no space");
             return JOURNAL_NO_SPACE;

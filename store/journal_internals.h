@@ -108,6 +108,13 @@ void journal_on_pool_retired(struct segment_pool_owner *owner, uint64_t seq);
 /* Seals the batch being filled; the next one begins behind it. */
 void journal_seal(struct journal *journal, struct staging_batch *batch);
 
+/*
+ * True when an ordinary append must leave what is left to more important ones; rolls: it
+ * would need the next segment. No room for one more spare is not yet a full disk: the
+ * spares above the reserve are used first.
+ */
+bool journal_must_spare_reserve(const struct journal *journal, bool rolls);
+
 /* Copies more of a group that did not fit; true when it is whole or nothing is pending. */
 bool journal_emit(struct journal *journal);
 

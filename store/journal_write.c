@@ -382,9 +382,10 @@ static void advance(struct journal *journal)
         journal_arm_timer(journal);
     }
     if (journal->state == JOURNAL_STATE_OPEN &&
-        (journal->room_wanted || (journal->space_wanted && !journal->pool.no_space))) {
+        (journal->room_wanted ||
+         (journal->space_wanted && !journal_must_spare_reserve(journal, true)))) {
         journal->room_wanted = false;
-        journal->space_wanted &= journal->pool.no_space;
+        journal->space_wanted &= journal_must_spare_reserve(journal, true);
         if (journal->config.owner->on_room != NULL)
             journal->config.owner->on_room(journal->config.owner);
     }

@@ -310,6 +310,32 @@ Test(journal_faults, leaves_the_reserve_to_important_appends_and_resumes_when_sp
     cr_expect(eq(u32, fixture.lost_count, 0));
 }
 
+Test(journal_faults, resumes_with_one_segment_beside_the_reserve)
+{
+    uint64_t used;
+    int r = JOURNAL_OK;
+
+    cr_assert(eq(int, fixture_open(&fixture), 0));
+    fixture_run(&fixture, 500);
+    used = fixture.host->disk->used;
+    sim_disk_set_capacity(fixture.host->disk, used);
+    for (int i = 0; i < 2000 && r == JOURNAL_OK; i++) {
+        r = fixture_append(&fixture, 1, 3000, 0);
+        cr_assert(fixture_settle(&fixture));
+    }
+    cr_assert(eq(int, r, JOURNAL_NO_SPACE));
+    cr_expect(journal_is_low(fixture.journal));
+    fixture.room_count = 0;
+    /* Room for one, not for the three that it would like. */
+    sim_disk_set_capacity(fixture.host->disk, used + fixture.config.segment_bytes * 3 / 2);
+    fixture_run(&fixture, 3000);
+    cr_expect(gt(u32, fixture.room_count, 0));
+    cr_expect(not(journal_is_low(fixture.journal)));
+    cr_expect(eq(int, fixture_append(&fixture, 1, 3000, 0), JOURNAL_OK));
+    cr_expect(eq(u32, stats_now().spare_count, 2));
+    fixture_stop(&fixture);
+}
+
 Test(journal_faults, can_stop_on_a_full_disk)
 {
     cr_assert(eq(int, fixture_open(&fixture), 0));
