@@ -86,7 +86,9 @@ static bool is_on_medium(const struct sim_check *check, uint32_t number,
     for (int64_t i = 0; i < size / SEGMENT_BLOCK_SIZE; i++)
         memcpy(stream + i * SEGMENT_PAYLOAD_SIZE, blocks + i * SEGMENT_BLOCK_SIZE,
                SEGMENT_PAYLOAD_SIZE);
-    text_size = snprintf(text, sizeof(text), "\"number %u.", number);
+    text_size = snprintf(
+        text, sizeof(text),
+        check->model->items[number].kind == SIM_ITEM_KEY ? "key-%u" : "\"number %u.", number);
     return memmem(stream + skip, (size_t)(size / SEGMENT_BLOCK_SIZE) * SEGMENT_PAYLOAD_SIZE - skip,
                   text, (size_t)text_size) != NULL;
 }
@@ -195,6 +197,7 @@ static void read_claim(struct sim_check *check, const struct journal_record_view
     check->found[number].count++;
     check->found[number].group = check->group_count;
     check->found[number].variant = 0;
+    check->found[number].location = record->location;
 }
 
 static int on_group(struct recovery_visitor *visitor, const struct recovery_group *group)
@@ -332,10 +335,25 @@ static void compare_order(const struct sim_check *check, const struct sim_unit *
                        unit->first, before->first);
 }
 
+/*
+ * What was found is stored, but only if it is on the medium: a process that was killed may
+ * leave behind what only the page cache has, and a power cut may still take that away.
+ */
 static void settle(struct sim_check *check)
 {
-    for (uint32_t i = 0; i < check->model->item_count; i++)
-        sim_model_settle(check->model, i, check->found[i].count, check->found[i].variant);
+    struct sim_model *model = check->model;
+
+    for (uint32_t i = 0; i < model->item_count; i++) {
+        const struct sim_found *found = &check->found[i];
+
+        if (found->count == 0 || check->may_lack_last || is_on_medium(check, i, found->location))
+            sim_model_settle(model, i, found->count, found->variant);
+        else if (model->items[i].stored_count > 0 && !model->is_forgetful)
+            sim_story_fail(check->story, i,
+                           "event %u was acknowledged, and only the page cache has it", i);
+        else
+            sim_model_doubt(model, i, found->count, found->variant);
+    }
 }
 
 bool sim_check_log(struct sim_check *check)

@@ -57,6 +57,10 @@ static void tell_all(const struct sim_client *client, enum sim_answer answer)
 {
     for (uint32_t i = 0; i < client->count; i++)
         tell_model(client, client->number + i, client->variant, answer);
+    /* A server that forgets may forget one and not the other: the answer is about the event. */
+    if (client->workload->model->is_forgetful &&
+        (answer == SIM_ANSWER_NEW || answer == SIM_ANSWER_DUPLICATE))
+        answer = SIM_ANSWER_STORED;
     if (client->key_number != SIM_NONE)
         tell_model(client, client->key_number, key_variant(client), answer);
 }

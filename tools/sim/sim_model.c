@@ -222,3 +222,10 @@ void sim_model_settle(struct sim_model *model, uint32_t number, uint32_t count, 
     item->may_be_told_late = count > 0 && item->open_counts[variant] > 0;
     memset(item->unknown_counts, 0, sizeof(item->unknown_counts));
 }
+
+void sim_model_doubt(struct sim_model *model, uint32_t number, uint32_t count, uint32_t variant)
+{
+    assert(count > 0);
+    sim_model_settle(model, number, count - 1, variant);
+    model->items[number].unknown_counts[variant] = 1;
+}

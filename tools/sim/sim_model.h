@@ -133,3 +133,6 @@ void sim_model_expect(const struct sim_model *model, uint32_t number,
 
 /* The log of a process that is down holds count copies, of this variant: so it is. */
 void sim_model_settle(struct sim_model *model, uint32_t number, uint32_t count, uint32_t variant);
+
+/* The log of a process that is down holds count copies, of which one may still go. */
+void sim_model_doubt(struct sim_model *model, uint32_t number, uint32_t count, uint32_t variant);

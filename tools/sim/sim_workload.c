@@ -19,6 +19,8 @@ enum {
     BAD_KIND_COUNT = 6,
 };
 
+static const uint64_t RETRY_AFTER_NS = 1000000000;
+
 /* What is asked how often, out of 100; the first that exceeds the draw. */
 static const struct {
     uint32_t below;
@@ -460,8 +462,12 @@ static void rest(struct sim_client *client)
 {
     struct sim_workload *workload = client->workload;
 
-    sim_world_schedule(workload->world, &client->rest_over,
-                       sim_range_draw(&workload->spec.rest_ns, &workload->world->rng));
+    uint64_t rest_ns = sim_range_draw(&workload->spec.rest_ns, &workload->world->rng);
+
+    /* As Retry-After asks for. */
+    if (!client->request.lost && client->request.status == 429)
+        rest_ns += RETRY_AFTER_NS;
+    sim_world_schedule(workload->world, &client->rest_over, rest_ns);
 }
 
 /* The client's unit has come to an end, good or bad. */
