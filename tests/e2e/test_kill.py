@@ -28,7 +28,7 @@ CONNECTIONS = ((1, 1, False), (1, 1, True), (8, 1, False), (16, 1, True), (32, 1
                (1, 20, False), (1, 100, False), (2, 10, True))
 GOALS = (0, 1, 10, 100, 300, 1000)
 ROUNDS, ROUNDS_LONG = 50, 1000
-DIRECTORY_ROUNDS = 100  # then a fresh data directory, so that starts stay short
+DIRECTORY_ROUNDS = 40  # each start begins a segment of 64 MiB; then a fresh data directory
 SECONDS_MAX, SECONDS_LONG_MAX = 600, 3000
 REPEATED_MAX = 64
 
