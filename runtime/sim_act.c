@@ -229,7 +229,7 @@ static bool is_interrupted(struct sim_op *sim_op)
         sim_disk_abandon_write(host->disk, op->fd, op->as.rw.data, op->as.rw.size,
                                op->as.rw.offset);
     sim_op_complete(sim_op, errors[rng_below(&host->world->rng, ARRAY_COUNT(errors))], false,
-                    op->as.rw.offset);
+                    type == IO_FSYNC ? 0 : op->as.rw.offset);
     return true;
 }
 

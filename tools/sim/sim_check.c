@@ -346,6 +346,8 @@ static void settle(struct sim_check *check)
     for (uint32_t i = 0; i < model->item_count; i++) {
         const struct sim_found *found = &check->found[i];
 
+        if (found->count == 0)
+            check->acknowledged[i] = JOURNAL_LOCATION_NONE;
         if (found->count == 0 || check->may_lack_last || is_on_medium(check, i, found->location))
             sim_model_settle(model, i, found->count, found->variant);
         else if (model->items[i].stored_count > 0 && !model->is_forgetful)

@@ -219,6 +219,8 @@ void sim_model_settle(struct sim_model *model, uint32_t number, uint32_t count, 
     item->stored_count = (uint16_t)count;
     if (count > 0)
         item->stored_variant = (uint8_t)variant;
+    else
+        item->received_at[0] = '\0';
     item->may_be_told_late = count > 0 && item->open_counts[variant] > 0;
     memset(item->unknown_counts, 0, sizeof(item->unknown_counts));
 }

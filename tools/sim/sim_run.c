@@ -100,18 +100,6 @@ static void clear_points(void)
         points[i]->hit_count = 0;
 }
 
-bool sim_run_has_mutant(const char *name)
-{
-    size_t count;
-    struct sim_point *const *points = sim_point_all(&count);
-
-    for (size_t i = 0; i < count; i++)
-        if (points[i]->kind == SIM_POINT_MUTANT &&
-            (name == NULL || strcmp(name, points[i]->name) == 0))
-            return true;
-    return false;
-}
-
 /* --- drawing the world ---------------------------------------------------- */
 
 static void draw_settings(void)

@@ -48,6 +48,3 @@ struct sim_run_result {
 /* Runs one seed. story is the caller's, large, and used again for the next. */
 void sim_run(const struct sim_run_options *options, struct sim_story *story,
              struct sim_story_judge *judge, struct sim_run_result *ret_result);
-
-/* True when this binary has the mutant, or any mutant for NULL. */
-bool sim_run_has_mutant(const char *name);
