@@ -140,7 +140,7 @@ static bool read_scopes(struct slice body, uint32_t *ret_scopes)
     *ret_scopes = 0;
     json_reader_init(&reader, value.raw, JSON_DEPTH_DEFAULT);
     r = json_reader_enter_array(&reader);
-    while (r == JSON_OK && (r = json_reader_next_element(&reader)) == JSON_OK) {
+    while (r == JSON_OK && json_reader_next_element(&reader) == JSON_OK) {
         struct json_value item;
         bool is_known = false;
 

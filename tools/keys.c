@@ -337,7 +337,7 @@ static int print_page(const struct keys *keys, struct slice object, bool as_json
         return fail(keys, COMMAND_FAILED, "the answer holds no keys");
     json_reader_init(&reader, list.raw, JSON_DEPTH_DEFAULT);
     r = json_reader_enter_array(&reader);
-    while (r == JSON_OK && (r = json_reader_next_element(&reader)) == JSON_OK) {
+    while (r == JSON_OK && json_reader_next_element(&reader) == JSON_OK) {
         r = json_reader_read(&reader, &key);
         if (r != JSON_OK || key.type != JSON_OBJECT)
             continue;

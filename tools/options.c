@@ -85,6 +85,7 @@ static const char *check_value(const struct option_spec *spec, const char *text)
 {
     uint64_t value;
 
+    assert(spec->kind == OPTION_FLAG || text != NULL);
     switch (spec->kind) {
     case OPTION_FLAG:
         return "no value";

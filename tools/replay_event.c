@@ -153,7 +153,7 @@ enum replay_event_result replay_event_read(struct slice line, uint64_t line_numb
 {
     struct replay_event event = {0};
     enum replay_event_result result;
-    struct slice object;
+    struct slice object = {NULL, 0};
     bool with_id;
 
     assert(line_number > 0);

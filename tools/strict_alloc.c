@@ -53,8 +53,8 @@ static void check(size_t size)
     line_size = snprintf(line, sizeof(line),
                          "weir: allocation of %zu bytes on a running shard, message type %u\n",
                          size, message_type);
-    if (line_size > 0 && write(STDERR_FILENO, line, (size_t)line_size) < 0)
-        line_size = 0;
+    if (line_size <= 0 || write(STDERR_FILENO, line, (size_t)line_size) != line_size)
+        abort(); /* untold */
     abort();
 }
 
