@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -20,6 +21,8 @@
 
 /* What a worker says. */
 enum { WORD_DONE = 'd', WORD_FAILED = 'f' };
+
+enum { HEAP_KEPT = 1 << 30 };
 
 /* --- in the worker -------------------------------------------------------- */
 
@@ -96,6 +99,9 @@ NORETURN static void be_worker(struct sim_worker *worker, pid_t parent)
     signal(SIGTERM, SIG_DFL);
     sigprocmask(SIG_SETMASK, &none, NULL);
     setrlimit(RLIMIT_CORE, &NO_CORE);
+    /* A run frees what the next one needs again: the kernel need not hear of it. */
+    mallopt(M_MMAP_THRESHOLD, HEAP_KEPT);
+    mallopt(M_TRIM_THRESHOLD, HEAP_KEPT);
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent ||
         dup2(worker->output_fd, STDERR_FILENO) < 0 ||
         crash_report_install("in a simulation", CRASH_REPORT_BESIDE_SANITIZER) < 0 ||
