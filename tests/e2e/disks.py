@@ -32,6 +32,16 @@ FIEMAP_EXTENT = struct.Struct("=QQQQQIIII")
 FIEMAP_EXTENTS_MAX = 512
 
 
+LIVE = []
+
+
+def close_leftovers():
+    """For a run that is ended from outside: no mount and no device outlives it."""
+    for disk in list(LIVE):
+        disk.close()
+
+
+
 class Impossible(Exception):
     """This machine does not allow it; the text says what is missing."""
 
@@ -92,6 +102,7 @@ class Ext4:
         with open(self.image, "wb") as file:
             file.truncate(size_mib * MIB)
         run(*self.make, self.image)
+        LIVE.append(self)
         try:
             self.device = self.attach()
             self.mount()
@@ -174,6 +185,8 @@ class Ext4:
             subprocess.run(["umount", "--lazy", self.path], check=False, stderr=subprocess.DEVNULL)
             self.is_mounted = False
         self.detach()
+        if self in LIVE:
+            LIVE.remove(self)
 
 
 class Xfs(Ext4):

@@ -11,6 +11,7 @@ import argparse
 import os
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -21,6 +22,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 sys.dont_write_bytecode = True
 
+from disks import close_leftovers  # noqa: E402
 from harness import Settings, kill_leftovers  # noqa: E402
 
 
@@ -79,6 +81,11 @@ def selected(suite, patterns):
             yield test
 
 
+def on_terminated(_number, _frame):
+    """A run that takes too long is ended like this; unittest lets this one through."""
+    raise KeyboardInterrupt
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--weir", default=os.environ.get("WEIR_BINARY"))
@@ -100,6 +107,7 @@ def main():
     os.makedirs(base, exist_ok=True)
     Settings.work = tempfile.mkdtemp(prefix="e2e-", dir=base)
 
+    signal.signal(signal.SIGTERM, on_terminated)
     loader = unittest.TestLoader()
     tests = list(selected(loader.discover(HERE, pattern="test_*.py"), options.patterns))
     print("TAP version 13")
@@ -109,6 +117,7 @@ def main():
         unittest.TestSuite(tests).run(result)
     finally:
         kill_leftovers()
+        close_leftovers()
         shutil.rmtree(Settings.work, ignore_errors=True)
     print("1..%d" % result.count)
     print("# %d passed, %d failed, %d skipped" % (
