@@ -131,9 +131,13 @@ static bool has_room(struct segment_pool *pool)
 
 static void maker_start(struct segment_pool *pool)
 {
-    if (pool->stopped || pool->config.sealed || pool->maker.step != POOL_IDLE ||
-        segment_pool_ready_count(pool) >= pool->config.spare_target ||
-        pool->maker.retry_ns > pool->config.clock->mono_ns)
+    if (pool->stopped || pool->config.sealed || pool->maker.step != POOL_IDLE)
+        return;
+    if (segment_pool_ready_count(pool) >= pool->config.spare_target) {
+        pool->maker.retry_ns = 0; /* nothing to try again: a tick must not wait for it */
+        return;
+    }
+    if (pool->maker.retry_ns > pool->config.clock->mono_ns)
         return;
     if (!has_room(pool)) {
         SOMETIMES("there is no room for a spare");

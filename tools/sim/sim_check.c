@@ -408,6 +408,26 @@ void sim_check_recovery_repeats(struct sim_check *check)
         sim_story_fail(check->story, SIM_NO_NUMBER, "a second recovery changes the disk again");
 }
 
+void sim_check_leaks(const struct sim_check *check)
+{
+    const struct app *app = &check->server->app;
+
+    assert(check->server->is_running);
+    for (uint32_t i = 0; i < app->shard_count; i++) {
+        const struct app_shard *shard = &app->shards[i];
+        uint64_t intake_count = pool_used_count(&shard->intake.requests);
+        uint64_t lookup_count = pool_used_count(&shard->lookup.requests);
+        uint64_t buffer_count = buffer_pool_used(shard->buffers);
+
+        if (intake_count + lookup_count + buffer_count > 0)
+            sim_story_fail(check->story, SIM_NO_NUMBER,
+                           "shard %u keeps what nobody needs: %llu intake requests, %llu lookups, "
+                           "%llu buffers",
+                           i, (unsigned long long)intake_count, (unsigned long long)lookup_count,
+                           (unsigned long long)buffer_count);
+    }
+}
+
 void sim_check_accounting(const struct sim_check *check, bool was_orderly)
 {
     const struct sim_server *server = check->server;

@@ -74,6 +74,9 @@ void sim_check_recovery_repeats(struct sim_check *check);
 /* The disk takes no more than settings allow. */
 void sim_check_disk_bound(struct sim_check *check);
 
+/* Nobody asks anything any more, for a while: every request's memory has been given back. */
+void sim_check_leaks(const struct sim_check *check);
+
 /*
  * After sim_check_log(): the server's own count of accepted events, as it was when its
  * process ended (sim_server.h), against the records of that life. All counted ones must

@@ -5,6 +5,11 @@
  * own parser would share its mistakes.
  */
 
+enum {
+    BAD_LINE_EVERY = 8, /* one partial batch in so many has a bad event at its end */
+    TWIN_EVERY = 16,    /* one batch in so many has its first event twice */
+};
+
 static uint32_t write_event(const struct sim_client *client, const struct sim_check *check,
                             uint32_t number, char *data, size_t size)
 {
@@ -53,6 +58,13 @@ void sim_client_write_items(struct sim_client *client, const struct sim_check *c
         else if (i + 1 < client->count)
             body[used++] = ',';
     }
+    /* What is more than the items depends on their number alone: a repetition is the same. */
+    if (client->form == SIM_FORM_PARTIAL && client->number % BAD_LINE_EVERY == 0)
+        used += (size_t)snprintf(body + used, size - used, ",{}");
+    if (client->form == SIM_FORM_BATCH && client->number % TWIN_EVERY == 0) {
+        body[used++] = ',';
+        used += write_event(client, check, client->number, body + used, size - used - 8);
+    }
     if (is_object)
         used += (size_t)snprintf(body + used, size - used, "]}");
     body[used] = '\0';
@@ -76,6 +88,7 @@ void sim_client_send(struct sim_client *client, const struct sim_call *call)
     client->request.size = (uint32_t)size;
     client->is_asking = true;
     client->attempt_count++;
+    client->sent_ns = client->http.world->mono_ns;
     sim_http_client_submit(&client->http, &client->request);
 }
 

@@ -290,9 +290,23 @@ static void judge_key(const struct sim_client *client, enum sim_reply reply)
         fail(client, SIM_NO_NUMBER, "a key that was revoked works again");
 }
 
+/* An answer to events comes in time, also when it is that nobody knows. */
+static void judge_delay(const struct sim_client *client, enum sim_reply reply)
+{
+    const struct sim_workload *workload = client->workload;
+    uint64_t delay_ms = (workload->world->mono_ns - client->sent_ns) / 1000000;
+
+    if (workload->spec.answer_ms_max > 0 && reply != SIM_REPLY_LOST &&
+        delay_ms > workload->spec.answer_ms_max)
+        fail(client, client->number, "the answer is late");
+}
+
 enum sim_next sim_judge(struct sim_client *client)
 {
     enum sim_reply reply = sim_client_reply(client);
+
+    if (has_items(client->ask))
+        judge_delay(client, reply);
 
     if (has_items(client->ask))
         return judge_items(client, reply);

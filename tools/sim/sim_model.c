@@ -34,20 +34,22 @@ uint32_t sim_model_add_unit(struct sim_model *model, uint32_t first, uint32_t co
     return model->unit_count++;
 }
 
+/* Attempts that may have stored this variant, or may yet; own ones excluded by the caller. */
+static uint32_t possible_count(const struct sim_item *item, uint32_t variant)
+{
+    return (uint32_t)item->open_counts[variant] + item->unknown_counts[variant];
+}
+
 void sim_model_send(struct sim_model *model, uint32_t number, uint32_t variant)
 {
     struct sim_item *item = item_at(model, number);
 
     assert(variant < SIM_VARIANT_COUNT);
+    if (possible_count(item, 0) + possible_count(item, 1) == 0)
+        item->open_ns = model->now_ns;
     item->open_counts[variant]++;
     item->send_count++;
     item->was_sent[variant] = true;
-}
-
-/* Attempts that may have stored this variant, or may yet; own ones excluded by the caller. */
-static uint32_t possible_count(const struct sim_item *item, uint32_t variant)
-{
-    return (uint32_t)item->open_counts[variant] + item->unknown_counts[variant];
 }
 
 /* From now on exactly one copy is known; attempts in doubt can only meet it. */
@@ -75,6 +77,10 @@ static const char *answer_new(const struct sim_model *model, struct sim_item *it
         set_stored(item, variant);
         return NULL;
     }
+    if (item->kind == SIM_ITEM_NAMED && item->stored_count > 0 && item->stored_ns != 0 &&
+        model->now_ns - item->stored_ns < model->window_ns)
+        return "an id is accepted as new again, and its window is not over";
+    item->stored_ns = item->open_ns;
     item->stored_count++;
     item->stored_variant = (uint8_t)variant;
     return NULL;
@@ -221,6 +227,8 @@ void sim_model_settle(struct sim_model *model, uint32_t number, uint32_t count, 
         item->stored_variant = (uint8_t)variant;
     else
         item->received_at[0] = '\0';
+    if (count == 0)
+        item->stored_ns = 0;
     item->may_be_told_late = count > 0 && item->open_counts[variant] > 0;
     memset(item->unknown_counts, 0, sizeof(item->unknown_counts));
 }

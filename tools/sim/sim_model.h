@@ -65,6 +65,8 @@ struct sim_item {
     /* Known to be stored while attempts are open: the answer of the first may still come. */
     bool may_be_told_late;
     uint8_t tenant;
+    uint64_t open_ns;   /* when the oldest attempt that is open or unknown was sent */
+    uint64_t stored_ns; /* not before this: when it was accepted as new */
     char received_at[SIM_TIME_TEXT_SIZE]; /* of the acceptance, once told; else "" */
 };
 
@@ -92,6 +94,9 @@ struct sim_unit {
 /* Zeroed is empty. */
 struct sim_model {
     bool is_forgetful;
+    /* Forgetful, but not within this time of the acceptance; 0: whenever it likes. */
+    uint64_t window_ns;
+    uint64_t now_ns; /* kept by the caller */
     uint32_t item_count;
     uint32_t unit_count;
     struct sim_item items[SIM_ITEM_COUNT_MAX];

@@ -21,6 +21,11 @@ enum {
     LIFE_MS_MAX = 120000,
     START_COUNT_MAX = 20,
     STOP_MS_MAX = 120000,
+    ANSWER_SLACK_MS = 3000,
+    HEAL_MS_MAX = 600000,
+    LEAK_MS = 70000,      /* after which nothing of an abandoned request is left */
+    HEAL_ODDS = 4,        /* one life in so many has the faults cease while it lasts */
+    EVENT_SIZE_MAX = 320, /* of an event without payload */
     FINISH_MS_MAX = 1800000,
     POINTS_TOLD_MAX = 3, /* how often the story tells of the same point */
     REPEAT_ODDS = 6,     /* one end in so many has recovery run twice */
@@ -118,13 +123,20 @@ static void draw_settings(void)
     s->body_timeout_ms = 500 + draw(5000);
     s->header_timeout_ms = 500 + draw(5000);
     s->idle_timeout_ms = 500 + draw(10000);
+    s->drain_timeout_ms = sim_world_coin(run.world) ? 15000 : 200 + draw(2000);
+    if (draw(8) == 0)
+        s->events_per_second = 20 + draw(2000);
+    if (draw(8) == 0)
+        run.server.host->fd_count_max = 40 + draw(60);
     /* One run in four has a server that forgets, each in another way. */
     if (draw(4) != 0)
         return;
     run.model.is_forgetful = true;
     switch (draw(4)) {
     case 0:
-        s->dedup_window_ms = 60000 + draw(600000);
+        s->dedup_window_ms = 60000 + draw(60000);
+        run.options.faults &= ~(1U << SIM_FAULT_CLOCK);
+        run.model.window_ns = s->dedup_window_ms * 1000000;
         break;
     case 1:
         s->dedup_entries = 512 << draw(3);
@@ -135,6 +147,7 @@ static void draw_settings(void)
         s->segment_bytes = 128 << 10;
         s->reserve_bytes = 128 << 10;
         s->retain_bytes = (uint64_t)(512 + draw(1024)) << 10;
+        s->retain_hours = sim_world_coin(run.world) ? 1 : s->retain_hours;
         run.check.may_lack_old = true;
         break;
     default:
@@ -149,12 +162,22 @@ static void draw_spec(struct sim_workload_spec *spec)
     *spec = (struct sim_workload_spec){
         .client_count = 1 + draw(SIM_CLIENT_COUNT_MAX),
         .batch_count_max = sim_world_coin(run.world) ? 1 : 1 + draw(SIM_BATCH_COUNT_MAX),
-        .payload_size = (uint32_t)draw_small(400),
+        .drop_odds = 1 + draw(32),
+        .payload_size = (uint32_t)draw_small(sim_world_coin(run.world) ? 400 : 12000),
         .shared_count = draw(6),
         .rest_ns = {100000, 1000000 + draw_small(draw_small(60000000000))},
         .split_ppm_max = draw(SIM_PPM),
         .pause_ns_max = draw_small(20000000),
     };
+    spec->batch_count_max =
+        (uint32_t)min_u64(spec->batch_count_max,
+                          SIM_CLIENT_BODY_SIZE_MAX / (spec->payload_size + EVENT_SIZE_MAX) - 1);
+    /* Nothing else than a slow disk may delay an answer: then it must come in time. */
+    if ((run.options.faults & (1U << SIM_FAULT_PAUSE | 1U << SIM_FAULT_NET)) == 0 || draw(4) == 0) {
+        run.options.faults &= ~(1U << SIM_FAULT_PAUSE | 1U << SIM_FAULT_NET);
+        spec->answer_ms_max = run.server.settings.answer_timeout_ms + ANSWER_SLACK_MS;
+        spec->split_ppm_max = 0;
+    }
 }
 
 static void begin(const struct sim_run_options *options, struct sim_story *story,
@@ -323,6 +346,8 @@ static void start(void)
     int exit_code = 0;
 
     run.server.shard_count = 1 + draw(4);
+    if (run.server.settings.retain_bytes == 0 && draw(4) == 0)
+        run.server.settings.segment_bytes = (uint64_t)(128 << draw(4)) << 10;
     for (uint32_t i = 0; i < START_COUNT_MAX; i++) {
         if (!run.is_finishing && sim_weather_has(&run.weather, SIM_FAULT_RECOVERY) && draw(3) == 0)
             sim_host_crash_after(run.server.host, 1 + draw_small(200));
@@ -342,9 +367,37 @@ static void start(void)
                    exit_code, run.server.text);
 }
 
+/*
+ * The faults cease in the midst of a life: what was begun comes to its end, and nothing is
+ * left over. What ended the process before was a fault from before.
+ */
+static enum sim_outcome heal(void)
+{
+    enum sim_outcome outcome;
+
+    sim_story_tell(run.story, SIM_NO_NUMBER, 0, "the faults cease for now");
+    sim_weather_calm(&run.weather);
+    sim_host_crash_after(run.server.host, 0);
+    run.workload.is_paused = true;
+    run.waits_for_quiet = true;
+    outcome = drive(HEAL_MS_MAX);
+    run.waits_for_quiet = false;
+    if (outcome != SIM_REACHED)
+        return outcome;
+    if (!sim_workload_is_quiet(&run.workload))
+        sim_story_fail(run.story, SIM_NO_NUMBER,
+                       "without faults what was begun does not come to its end: %s",
+                       run.server.text);
+    outcome = sim_driver_run_for(&run.driver, (uint64_t)LEAK_MS * 1000000);
+    if (outcome == SIM_REACHED)
+        sim_check_leaks(&run.check);
+    return outcome;
+}
+
 /* One life of the process under faults; it does not run any more afterwards. */
 static void live(void)
 {
+    enum sim_outcome outcome;
     bool was_orderly = false;
     bool may_be_forced = sim_weather_has(&run.weather, SIM_FAULT_CRASH) ||
                          sim_weather_has(&run.weather, SIM_FAULT_KILL);
@@ -353,7 +406,10 @@ static void live(void)
     start();
     sim_workload_start(&run.workload);
     run.goal_unit_count = run.workload.acknowledged_unit_count + 1 + draw_small(400);
-    switch (drive(draw_small(LIFE_MS_MAX))) {
+    outcome = drive(draw_small(LIFE_MS_MAX));
+    if (outcome == SIM_REACHED && draw(HEAL_ODDS) == 0)
+        outcome = heal();
+    switch (outcome) {
     case SIM_ENDED:
         bury();
         break;
@@ -398,6 +454,11 @@ static void finish(void)
         sim_story_fail(run.story, SIM_NO_NUMBER,
                        "the faults are over, and what was begun does not come to its end: %s",
                        run.server.text);
+    outcome = sim_driver_run_for(&run.driver, (uint64_t)LEAK_MS * 1000000);
+    if (outcome != SIM_REACHED)
+        sim_story_fail(run.story, SIM_NO_NUMBER, "without faults the process ends: %s",
+                       run.server.text);
+    sim_check_leaks(&run.check);
     if (!stop())
         sim_story_fail(run.story, SIM_NO_NUMBER, "without faults a stop ends with an error: %s",
                        run.server.text);

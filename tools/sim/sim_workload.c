@@ -12,7 +12,6 @@
  */
 enum {
     GIVE_UP_ODDS = 40,  /* one refused attempt in so many is the last one */
-    DROP_ODDS = 16,     /* one new request in so many comes over a new connection */
     KEY_ODDS = 4,       /* one unit in so many has an Idempotency-Key */
     PICK_COUNT_MAX = 8, /* tries to find an acknowledged unit by chance */
     ITEM_SPARE_COUNT = 2 * SIM_BATCH_COUNT_MAX,
@@ -155,6 +154,7 @@ static void send_items(struct sim_client *client)
         call.idempotency_key = key;
         sim_model_send(workload->model, client->key_number, client->ask == SIM_ASK_KEY_MISUSED);
     }
+    workload->model->now_ns = workload->world->mono_ns;
     for (uint32_t i = 0; i < client->count; i++)
         sim_model_send(workload->model, client->number + i, client->variant);
     sim_judge_note(client);
@@ -404,7 +404,7 @@ static void ask_new(struct sim_client *client)
     client->payload_size = workload->spec.payload_size;
     if (workload->is_paused || is_full(workload))
         return;
-    if (draw(workload, DROP_ODDS) == 0)
+    if (draw(workload, workload->spec.drop_odds) == 0)
         sim_http_client_drop(&client->http);
     client->ask = draw_ask(client);
     unit = pick_unit(workload, client->ask == SIM_ASK_KEY_MISUSED);
@@ -487,6 +487,7 @@ static void on_done(struct sim_http_request *request)
     struct sim_workload *workload = client->workload;
     char text[80];
 
+    workload->model->now_ns = workload->world->mono_ns;
     sim_client_describe(client, text, sizeof(text));
     sim_story_tell(workload->story, client->count > 0 ? client->number : SIM_NO_NUMBER,
                    client->count, "client %u is told %s", client->index, text);

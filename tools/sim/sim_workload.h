@@ -19,7 +19,7 @@
 enum {
     SIM_CLIENT_COUNT_MAX = 16,
     SIM_CLIENT_HOST_COUNT = 2,
-    SIM_BATCH_COUNT_MAX = 100,
+    SIM_BATCH_COUNT_MAX = 99, /* and perhaps one more */
 };
 
 /* What a run draws. Set before sim_workload_start(). */
@@ -30,6 +30,8 @@ struct sim_workload_spec {
     uint32_t shared_count; /* ids that several clients send, per tenant */
     struct sim_range rest_ns;
     uint32_t split_ppm_max;
+    uint32_t drop_odds;     /* one new request in so many comes over a new connection */
+    uint64_t answer_ms_max; /* an answer comes within this time; 0: whenever it comes */
     uint64_t pause_ns_max;
 };
 
