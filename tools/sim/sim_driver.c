@@ -125,7 +125,9 @@ static bool turn_machine(struct sim_driver *driver, struct sim_machine *machine)
         if ((machine->ended >> order[i] & 1) != 0 ||
             machine->paused_until_ns[order[i]] > driver->world->mono_ns)
             continue;
-        busy = is_busy(driver, shard);
+        /* Somebody may have tried to wake it while it stood still. */
+        busy = is_busy(driver, shard) || machine->paused_until_ns[order[i]] != 0;
+        machine->paused_until_ns[order[i]] = 0;
         if (!busy && rng_below(rng, SPURIOUS_TURN_ODDS) != 0)
             continue;
         worked = worked || busy;

@@ -296,8 +296,8 @@ static void judge_delay(const struct sim_client *client, enum sim_reply reply)
     const struct sim_workload *workload = client->workload;
     uint64_t delay_ms = (workload->world->mono_ns - client->sent_ns) / 1000000;
 
-    if (workload->spec.answer_ms_max > 0 && reply != SIM_REPLY_LOST &&
-        delay_ms > workload->spec.answer_ms_max)
+    if (workload->spec.answer_ms_max > 0 && client->sent_life == workload->life &&
+        reply != SIM_REPLY_LOST && delay_ms > workload->spec.answer_ms_max)
         fail(client, client->number, "the answer is late");
 }
 

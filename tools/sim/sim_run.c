@@ -354,6 +354,7 @@ static void start(void)
         sim_story_tell(run.story, SIM_NO_NUMBER, 0, "start with %u shards", run.server.shard_count);
         if (sim_server_try_start(&run.server, &exit_code)) {
             run.result.life_count++;
+            run.workload.life++;
             return;
         }
         sim_host_crash_after(run.server.host, 0);

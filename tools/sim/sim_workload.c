@@ -157,6 +157,7 @@ static void send_items(struct sim_client *client)
     workload->model->now_ns = workload->world->mono_ns;
     for (uint32_t i = 0; i < client->count; i++)
         sim_model_send(workload->model, client->number + i, client->variant);
+    client->sent_life = workload->life;
     sim_judge_note(client);
     sim_story_tell(workload->story, client->number, client->count,
                    "client %u sends %s %u..%u, body %u%s%s, attempt %u", client->index,
