@@ -413,16 +413,18 @@ static void on_read_done(struct io_op *op, const struct io_result *result)
     struct extraction extraction = {.result = JOURNAL_READ_ERROR};
     uint64_t offset = journal_location_offset(read->location) % SEGMENT_BLOCK_SIZE;
     uint64_t block_count;
+    bool is_complete; /* all that was asked for, or all up to the end of the file */
 
     if (is_to_go_on(read, result->value)) {
         SOMETIMES("a short or interrupted read is gone on with");
         go_on_reading(read, file);
         return;
     }
-    if (result->value < 0)
+    is_complete = result->value == 0 || read->filled_size == read->read_size;
+    if (!is_complete)
         SOMETIMES("reading a record fails");
     read->error = result->value < 0 ? result->value : -EIO;
-    if (result->value >= 0) {
+    if (is_complete) {
         block_count = read->filled_size / SEGMENT_BLOCK_SIZE;
         if (block_count * SEGMENT_PAYLOAD_SIZE < offset + SEGMENT_RECORD_HEADER_SIZE)
             extraction.result = JOURNAL_READ_GONE; /* the file ends before the record */

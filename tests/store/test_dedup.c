@@ -70,6 +70,23 @@ Test(dedup, keeps_a_key_when_the_clock_is_set_back)
     cr_expect(eq(int, dedup_find(dedup, key_of(1), 7, NOW + 100, &found), DEDUP_DUPLICATE));
 }
 
+Test(dedup, tells_the_time_of_arrival_also_when_the_clock_was_set_back)
+{
+    static const uint64_t back_ms[] = {1, 999, 3600000, 86400000, 7ull * 86400000};
+
+    make(16, DEDUP_WINDOW_MS_MAX, false);
+    cr_assert(eq(int, dedup_reserve(dedup, key_of(1), 7, NOW, &found), DEDUP_NEW));
+    dedup_commit(dedup, key_of(1), at(1));
+    for (size_t i = 0; i < sizeof(back_ms) / sizeof(back_ms[0]); i++) {
+        uint64_t now = NOW - back_ms[i];
+
+        cr_expect(eq(int, dedup_find(dedup, key_of(1), 7, now, &found), DEDUP_DUPLICATE));
+        cr_expect(eq(u64, found.received_unix_ms, NOW), "%lu ms earlier", back_ms[i]);
+    }
+    cr_expect(eq(int, dedup_find(dedup, key_of(1), 7, NOW + 86400000, &found), DEDUP_DUPLICATE));
+    cr_expect(eq(u64, found.received_unix_ms, NOW));
+}
+
 Test(dedup, lets_the_oldest_go_early_and_says_so)
 {
     make(4, 60000, false);

@@ -347,6 +347,29 @@ Test(journal_faults, can_stop_on_a_full_disk)
     cr_expect(fixture.stopped);
 }
 
+Test(journal_faults, stops_waking_for_a_spare_when_recycled_segments_fill_the_pool)
+{
+    fixture.config.retain_ms = 1000;
+    cr_assert(eq(int, fixture_open(&fixture), 0));
+    fixture_run(&fixture, 500);
+    cr_assert(eq(u32, stats_now().spare_count, 3));
+    sim_disk_set_capacity(fixture.host->disk, fixture.host->disk->used);
+    while (stats_now().segment_count < 3) {
+        cr_assert(eq(int, fixture_append(&fixture, 1, 3000, 0), JOURNAL_OK));
+        cr_assert(fixture_settle(&fixture));
+    }
+    cr_assert(lt(u32, stats_now().spare_count, 3), "there is no room for another spare");
+    /* The old segments become spares. */
+    for (int i = 0; i < 5; i++) {
+        sim_world_advance_to(fixture.world, fixture.world->mono_ns + 61000000000);
+        fixture_run(&fixture, 50);
+    }
+    cr_assert(eq(u32, stats_now().spare_count, 3));
+    cr_expect(gt(u64, journal_tick(fixture.journal), fixture.clock.mono_ns));
+    cr_expect(gt(u64, journal_tick(fixture.journal), fixture.clock.mono_ns));
+    fixture_stop(&fixture);
+}
+
 Test(journal_faults, keeps_the_disk_within_the_bytes_it_may_retain)
 {
     fixture.config.retain_bytes = 4 * 64 * SEGMENT_BLOCK_SIZE;

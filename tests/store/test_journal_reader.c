@@ -126,6 +126,50 @@ Test(journal_reader, tells_gone_from_corrupt)
     cr_expect(eq(int, request.error, -EIO));
 }
 
+Test(journal_reader, goes_on_after_short_and_interrupted_reads)
+{
+    struct sim_faults *faults = &fixture.host->faults;
+    const struct fixture_group *group;
+
+    do { /* one record of several blocks */
+        cr_assert(eq(int, fixture_append(&fixture, 1, 60000, 0), JOURNAL_OK));
+        cr_assert(fixture_settle(&fixture));
+        group = fixture.groups[fixture.group_count - 1];
+    } while (group->parts[0][0].size + group->parts[0][1].size < 40000);
+    fixture_run(&fixture, 400); /* nothing but reads from now on */
+    for (uint32_t skip = 0; skip < 4; skip++) {
+        for (uint32_t count = 1; count < JOURNAL_READ_TRY_MAX; count++) {
+            faults->read_short = (struct sim_fault){.skip_count = skip, .once_count = count};
+            read_at(group->records[0].location, BUFFER_SIZE);
+            expect_same(group, 0, group->payload);
+            faults->read_short = (struct sim_fault){0};
+            faults->op_interrupted = (struct sim_fault){.skip_count = skip, .once_count = count};
+            read_at(group->records[0].location, BUFFER_SIZE);
+            expect_same(group, 0, group->payload);
+            faults->op_interrupted = (struct sim_fault){0};
+        }
+    }
+}
+
+Test(journal_reader, says_that_it_failed_when_reads_stay_short_or_interrupted)
+{
+    struct sim_faults *faults = &fixture.host->faults;
+
+    cr_assert(eq(int, fixture_append(&fixture, 1, 400, 0), JOURNAL_OK));
+    cr_assert(fixture_settle(&fixture));
+    fixture_run(&fixture, 400);
+    faults->op_interrupted.always = true;
+    read_at(fixture.groups[0]->records[0].location, JOURNAL_READ_BUFFER_SIZE_MIN);
+    cr_expect(eq(int, result, JOURNAL_READ_ERROR));
+    faults->op_interrupted.always = false;
+    /* Never "gone": the record is there. */
+    faults->read_short.always = true;
+    for (int i = 0; i < 50; i++) {
+        read_at(fixture.groups[0]->records[0].location, JOURNAL_READ_BUFFER_SIZE_MIN);
+        cr_assert(result == JOURNAL_READ_OK || result == JOURNAL_READ_ERROR, "%d", result);
+    }
+}
+
 Test(journal_reader, closes_retired_segments)
 {
     cr_assert(eq(int, fixture_append(&fixture, 1, 400, 0), JOURNAL_OK));
