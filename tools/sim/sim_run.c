@@ -21,7 +21,7 @@ enum {
     LIFE_MS_MAX = 120000,
     START_COUNT_MAX = 20,
     STOP_MS_MAX = 120000,
-    ANSWER_SLACK_MS = 3000,
+    ANSWER_SLACK_MS = 1000,
     HEAL_MS_MAX = 600000,
     LEAK_MS = 70000,      /* after which nothing of an abandoned request is left */
     HEAL_ODDS = 4,        /* one life in so many has the faults cease while it lasts */
@@ -117,7 +117,7 @@ static void draw_settings(void)
     s->queue_delay_ms = 20 + draw(500);
     s->dedup_entries = 16384;
     s->event_index_entries = 131072; /* for all logs together */
-    s->connections = 24 + draw(64);
+    s->connections = 17 + (int64_t)draw_small(64);
     s->requests_in_flight = 4 + draw(256);
     s->answer_timeout_ms = 500 + draw(10000);
     s->body_timeout_ms = 500 + draw(5000);
@@ -132,7 +132,7 @@ static void draw_settings(void)
     if (draw(4) != 0)
         return;
     run.model.is_forgetful = true;
-    switch (draw(4)) {
+    switch (draw(5)) {
     case 0:
         s->dedup_window_ms = 60000 + draw(60000);
         run.options.faults &= ~(1U << SIM_FAULT_CLOCK);
@@ -144,6 +144,7 @@ static void draw_settings(void)
         s->dedup_window_ms = 60000 + draw(120000); /* or a strict table stays full for a day */
         break;
     case 2:
+    case 3:
         s->segment_bytes = 128 << 10;
         s->reserve_bytes = 128 << 10;
         s->retain_bytes = (uint64_t)(512 + draw(1024)) << 10;
@@ -162,7 +163,7 @@ static void draw_spec(struct sim_workload_spec *spec)
     *spec = (struct sim_workload_spec){
         .client_count = 1 + draw(SIM_CLIENT_COUNT_MAX),
         .batch_count_max = sim_world_coin(run.world) ? 1 : 1 + draw(SIM_BATCH_COUNT_MAX),
-        .drop_odds = 1 + draw(32),
+        .drop_odds = 1 + (uint32_t)draw_small(32),
         .payload_size = (uint32_t)draw_small(sim_world_coin(run.world) ? 400 : 12000),
         .shared_count = draw(6),
         .rest_ns = {100000, 1000000 + draw_small(draw_small(60000000000))},
@@ -380,9 +381,11 @@ static enum sim_outcome heal(void)
     sim_weather_calm(&run.weather);
     sim_host_crash_after(run.server.host, 0);
     run.workload.is_paused = true;
+    run.workload.gives_up_never = true;
     run.waits_for_quiet = true;
     outcome = drive(HEAL_MS_MAX);
     run.waits_for_quiet = false;
+    run.workload.gives_up_never = false;
     if (outcome != SIM_REACHED)
         return outcome;
     if (!sim_workload_is_quiet(&run.workload))

@@ -29,7 +29,7 @@ static const struct fault_kind KINDS[] = {
     KIND(write_short, DISK, 15000),
     KIND(op_interrupted, DISK, 3000),
     KIND(write_no_space, SPACE, 1000),
-    KIND(disk_stuck, SLOW, 300),
+    KIND(disk_stuck, SLOW, 2000),
     KIND(connect_refused, NET, 3000),
     KIND(accept_error, NET, 3000),
     KIND(reset, NET, 3000),
