@@ -73,12 +73,24 @@ int log_files_open(const struct log_files *files, uint64_t seq)
     return disk_open(files->disk, path, O_RDONLY | (files->unsafe_storage ? 0 : O_DIRECT), 0);
 }
 
+/* 0, -EBADMSG when there is no intact header, or another -errno. */
+MUST_USE static int read_header(const struct log_files *files, struct log_file *file,
+                                const uint8_t *uuid, int fd, char *block)
+{
+    int64_t size = segment_scan_read(files->disk, fd, block, SEGMENT_BLOCK_SIZE, 0);
+
+    if (size < 0)
+        return (int)size;
+    if (size != SEGMENT_BLOCK_SIZE)
+        return -EBADMSG;
+    return segment_header_parse(block, files->log, file->seq, uuid, &file->header);
+}
+
 /* Reads size and header of one file. */
 MUST_USE static int load_file(const struct log_files *files, struct log_file *file,
                               const uint8_t *uuid, bool sync, char *block)
 {
     struct disk *disk = files->disk;
-    int64_t size;
     int fd = log_files_open(files, file->seq);
     int r = 0;
 
@@ -89,13 +101,13 @@ MUST_USE static int load_file(const struct log_files *files, struct log_file *fi
     if (r == 0)
         r = disk_size(disk, fd, &file->size);
     if (r == 0) {
-        size = segment_scan_read(disk, fd, block, SEGMENT_BLOCK_SIZE, 0);
-        if (size < 0)
-            r = (int)size;
-        else if (size == SEGMENT_BLOCK_SIZE)
-            r = segment_header_parse(block, files->log, file->seq, uuid, &file->header);
-        else
-            r = -EBADMSG;
+        r = read_header(files, file, uuid, fd, block);
+        /* A file may be lost by this: only two reads that agree are believed. */
+        if (r == -EBADMSG) {
+            r = read_header(files, file, uuid, fd, block);
+            if (r == 0)
+                SOMETIMES("a second look at a header finds it sound");
+        }
     }
     disk_close(disk, fd);
     file->begun = r == 0;

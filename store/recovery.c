@@ -43,6 +43,10 @@
  *  26  the disk cannot read                               refuse with its error
   27  next segment is marked as following a gap          go on there (verify --salvage)
  *
+ * "Bad" and "zeros" in rows 3 to 14, 18 and 23 mean: in two reads. A header or block that
+ * would end the log is read once more before that is believed, for a bit that flips on
+ * its way from the disk must not cut what was acknowledged (segment_scan.c).
+ *
  * What this cannot see: damage to the last write, when no watermark followed it,
  * looks like a torn tail (9), and loss of the newest files altogether looks like a
  * log that never had them.

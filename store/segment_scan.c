@@ -15,6 +15,10 @@
  *
  * A block that is intact but whose record stream makes no sense did not come from a
  * torn write: that is reported apart, and recovery refuses it.
+ *
+ * No block is believed to be bad, or to be where the log ends, after one look: what
+ * was acknowledged would be cut because a bit flipped on its way from the disk. It is
+ * read once more, and what the second read brings counts.
  */
 enum {
     CHUNK_SIZE = 2 << 20,
@@ -144,6 +148,16 @@ MUST_USE static int load_chunk(struct segment_scan *scan)
     return size > 0 ? 1 : 0;
 }
 
+/* Reads one block of the file again, in place. 0 or -errno. */
+MUST_USE static int look_again(struct segment_scan *scan, int fd, char *block, uint64_t index)
+{
+    int64_t size =
+        segment_scan_read(scan->disk, fd, block, SEGMENT_BLOCK_SIZE, index * SEGMENT_BLOCK_SIZE);
+
+    assert(block >= scan->chunk && block < scan->chunk + CHUNK_SIZE);
+    return size < 0 ? (int)size : 0;
+}
+
 /* Makes room for one more payload area at the end of the window. */
 static void slide_window(struct segment_scan *scan)
 {
@@ -172,7 +186,8 @@ MUST_USE static int take_block(struct segment_scan *scan)
         .log = header->log,
     };
     struct segment_trailer trailer;
-    const char *block;
+    enum segment_block_kind kind;
+    char *block;
     int r = load_chunk(scan);
 
     if (r < 0)
@@ -182,7 +197,16 @@ MUST_USE static int take_block(struct segment_scan *scan)
         return 0;
     }
     block = scan->chunk + (scan->block * SEGMENT_BLOCK_SIZE - scan->chunk_start);
-    switch (segment_block_check(block, &place, &trailer)) {
+    kind = segment_block_check(block, &place, &trailer);
+    if (kind != SEGMENT_BLOCK_GOOD) {
+        r = look_again(scan, scan->fd, block, scan->block);
+        if (r < 0)
+            return r;
+        kind = segment_block_check(block, &place, &trailer);
+        if (kind == SEGMENT_BLOCK_GOOD)
+            SOMETIMES("a second look at a block finds it sound");
+    }
+    switch (kind) {
     case SEGMENT_BLOCK_GOOD:
         break;
     case SEGMENT_BLOCK_STALE:
@@ -349,27 +373,32 @@ int segment_scan_next(struct segment_scan *scan, const struct journal_record_vie
     return SEGMENT_SCAN_END;
 }
 
-/* Notes one block of the remains. */
-static void judge_remains(const char *block, uint32_t log, uint64_t seq, uint64_t index,
-                          struct segment_remains *remains)
+/* What a block of the remains is. *ret_trailer is written unless it is zero or bad. */
+static enum segment_block_kind check_remains(const char *block, uint32_t log, uint64_t seq,
+                                             struct segment_trailer *ret_trailer)
 {
     struct segment_trailer trailer;
     struct segment_block_place place = {.seq = seq, .log = log};
-    enum segment_block_kind kind;
 
     /* Its own trailer says where it belongs: only log and seq must be right. */
     memcpy(&trailer, block + SEGMENT_PAYLOAD_SIZE, sizeof(trailer));
     place.block_lsn = trailer.block_lsn;
     place.boot_generation = trailer.boot_generation;
-    kind = segment_block_check(block, &place, &trailer);
+    return segment_block_check(block, &place, ret_trailer);
+}
+
+/* Notes one block of the remains. */
+static void note_remains(enum segment_block_kind kind, const struct segment_trailer *trailer,
+                         uint64_t index, struct segment_remains *remains)
+{
     if (kind == SEGMENT_BLOCK_ZERO || kind == SEGMENT_BLOCK_STALE)
         return;
     if (kind == SEGMENT_BLOCK_GOOD)
         SOMETIMES("an intact block lies beyond the end of its log");
     remains->used_end = index + 1;
     remains->used_count++;
-    if (kind == SEGMENT_BLOCK_GOOD && trailer.durable_lsn > remains->durable_lsn) {
-        remains->durable_lsn = trailer.durable_lsn;
+    if (kind == SEGMENT_BLOCK_GOOD && trailer->durable_lsn > remains->durable_lsn) {
+        remains->durable_lsn = trailer->durable_lsn;
         remains->durable_block = index;
     }
 }
@@ -390,8 +419,22 @@ int segment_scan_remains(struct segment_scan *scan, int fd, uint64_t file_size, 
         if (size == 0)
             break;
         scan->read_bytes += (uint64_t)size;
-        for (uint64_t i = 0; i < (uint64_t)size; i += SEGMENT_BLOCK_SIZE)
-            judge_remains(scan->chunk + i, log, seq, (offset + i) / SEGMENT_BLOCK_SIZE, &remains);
+        for (uint64_t i = 0; i < (uint64_t)size; i += SEGMENT_BLOCK_SIZE) {
+            uint64_t index = (offset + i) / SEGMENT_BLOCK_SIZE;
+            struct segment_trailer trailer;
+            enum segment_block_kind kind = check_remains(scan->chunk + i, log, seq, &trailer);
+
+            if (kind == SEGMENT_BLOCK_BAD) {
+                int r = look_again(scan, fd, scan->chunk + i, index);
+
+                if (r < 0)
+                    return r;
+                kind = check_remains(scan->chunk + i, log, seq, &trailer);
+                if (kind == SEGMENT_BLOCK_GOOD)
+                    SOMETIMES("a second look finds that a block vouches");
+            }
+            note_remains(kind, &trailer, index, &remains);
+        }
         offset += (uint64_t)size;
     }
     scan->chunk_size = 0; /* the chunk was used for something else */

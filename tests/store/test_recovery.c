@@ -524,6 +524,45 @@ static void on_log_end(struct recovery_visitor *visitor, const struct recovered_
     log_end_count++;
 }
 
+Test(recovery, believes_no_single_read_that_would_end_a_log)
+{
+    struct sim_fault *flip = &fixture.host->faults.read_flipped;
+    uint32_t struck_count = 0;
+
+    fill_segment();
+    add(30000); /* the next segment; nothing vouches for this group */
+    fixture_crash(&fixture, false);
+    for (uint32_t skip = 0; skip < 40; skip++) {
+        *flip = (struct sim_fault){.skip_count = skip, .once_count = 1};
+        cr_assert(eq(int, fixture_recover(&fixture), 0), "read %u: %s", skip, fixture.text);
+        struck_count += flip->once_count == 0;
+        *flip = (struct sim_fault){0};
+        cr_assert(eq(u32, fixture.recovered_count, fixture.group_count), "read %u", skip);
+        cr_assert(eq(u32, fixture.mismatch_count, 0), "read %u", skip);
+        cr_assert(eq(u64, fixture.recovered->logs[0].torn_block_count, 0), "read %u", skip);
+        fixture_crash(&fixture, true);
+    }
+    cr_expect(gt(u32, struck_count, 4));
+    expect_groups(fixture.group_count);
+}
+
+Test(recovery, refuses_what_is_damaged_however_often_it_looks)
+{
+    struct sim_fault *flip = &fixture.host->faults.read_flipped;
+    const struct fixture_group *group = add(3000);
+
+    add(3000);
+    idle();
+    fixture_crash(&fixture, true);
+    fixture_flip(&fixture, SEG(1), block_of(group) * SEGMENT_BLOCK_SIZE + 70, 1);
+    for (uint32_t skip = 0; skip < 12; skip++) {
+        *flip = (struct sim_fault){.skip_count = skip, .once_count = 1};
+        expect_refused("that LSN 2 was durable");
+        *flip = (struct sim_fault){0};
+        fixture_crash(&fixture, true);
+    }
+}
+
 Test(recovery, tells_its_progress_and_the_end_of_each_log)
 {
     fill_segment();
