@@ -52,8 +52,9 @@
  * log that never had them.
  *
  * Order of the changes: copies to .torn, sync, names; then truncation of the last
- * segment to its valid blocks; then leftovers become spares; then the directory. Each can be
- * repeated, and the log reads the same before and after each.
+ * segment to its valid blocks; then leftovers become spares; then the directory; then all but
+ * the newest 8 copies of the log are removed. Each can be repeated, and the log reads the same
+ * before and after each.
  */
 #include "store/recovery.h"
 
@@ -64,10 +65,9 @@
 #include "runtime/sim_point.h"
 #include "store/log_files.h"
 #include "store/segment_scan.h"
+#include "store/torn_files.h"
 
 static_assert((int)LOG_FILES_TEXT_SIZE == (int)RECOVERY_TEXT_SIZE, "one text");
-
-enum { TORN_SIZE_MAX = 16 << 20, FILE_MODE = 0600 };
 
 /* One log on its way. */
 struct log_state {
@@ -240,38 +240,6 @@ MUST_USE static int read_segment(struct recovery *recovery, struct log_state *st
 
 /* ---- what lies beyond the end ---- */
 
-MUST_USE static int write_torn(struct recovery *recovery, const struct log_files *files, int fd,
-                               uint64_t seq, uint64_t block, uint64_t block_end)
-{
-    struct disk *disk = recovery->config->disk;
-    char path[SEGMENT_POOL_PATH_SIZE];
-    char *chunk = recovery->scan.chunk;
-    uint64_t start = block * SEGMENT_BLOCK_SIZE;
-    uint64_t end = min_u64(block_end * SEGMENT_BLOCK_SIZE, start + TORN_SIZE_MAX);
-    int size = snprintf(path, sizeof(path), "%s/%016llx-%016llx.torn", files->directory,
-                        (unsigned long long)seq, (unsigned long long)block);
-    int64_t count = 0;
-    int torn_fd;
-    int r;
-
-    assert(size > 0 && size < (int)sizeof(path));
-    torn_fd = disk_open(disk, path, O_RDWR | O_CREAT | O_TRUNC, FILE_MODE);
-    if (torn_fd < 0)
-        return torn_fd;
-    for (uint64_t offset = start; offset < end && count >= 0; offset += SEGMENT_BLOCK_SIZE) {
-        count = segment_scan_read(disk, fd, chunk, SEGMENT_BLOCK_SIZE, offset);
-        if (count == SEGMENT_BLOCK_SIZE)
-            count = disk_write(disk, torn_fd, chunk, SEGMENT_BLOCK_SIZE, offset - start);
-    }
-    r = count < 0 ? (int)count : disk_sync(disk, torn_fd);
-    disk_close(disk, torn_fd);
-    if (r == 0)
-        r = disk_sync_directory(disk, files->directory);
-    if (r == 0)
-        SOMETIMES("what is cut off is kept as a copy");
-    return r;
-}
-
 /* The rows of the table that tell what lies beyond the end of a log. */
 static void note_remains(const struct log_state *state, const struct log_file *file,
                          const struct segment_remains *remains)
@@ -325,7 +293,7 @@ MUST_USE static int judge_file(struct recovery *recovery, struct log_state *stat
     }
     state->result.torn_block_count += r == 0 ? remains.used_count : 0;
     if (r == 0 && remains.used_count > 0 && !recovery->config->read_only)
-        r = write_torn(recovery, &state->files, fd, file->seq, block, remains.used_end);
+        r = torn_file_write(&recovery->scan, &state->files, fd, file->seq, block, remains.used_end);
     disk_close(disk, fd);
     return r;
 }
@@ -463,6 +431,8 @@ MUST_USE static int end_log(struct recovery *recovery, struct log_state *state)
         r = truncate_last(recovery, state);
     if (r == 0)
         r = put_leftovers_aside(recovery, state);
+    if (r == 0 && !recovery->config->read_only)
+        r = torn_files_trim(&state->files);
     if (r == 0)
         r = conclude(state);
     if (r < 0 && recovery->text[0] == 0)

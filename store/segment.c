@@ -8,7 +8,7 @@
  *                   0000000000000003.seg      made ready for the next switch
  *                   0000000000000007.spare    zeroed or recycled, waiting
  *                   0000000000000008.tmp      being zeroed; removed at start
- *                   0000000000000001-000000000000002a.torn    discarded tail
+ *                   0000000000000001-000000000000002a.torn    discarded tail; 8 are kept
  *
  * A segment file is size / 4096 blocks. Block 0 is the header. Nothing is ever
  * written in place but a block that was not durable yet.
