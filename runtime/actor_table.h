@@ -9,7 +9,6 @@
 #pragma once
 
 #include "runtime/message.h"
-#include "runtime/sim_point.h"
 
 enum {
     ACTOR_GENERATION_BITS = 24,
@@ -83,7 +82,7 @@ static inline struct actor *actor_table_find(const struct actor_table *table, st
     if (index >= table->touched_count || actor_id_shard(id) != table->shard_index)
         return NULL;
     row = &table->rows[index];
-    if (row->generation != (id.bits & ACTOR_GENERATION_MAX) && !MUTANT("stale_actor_id_accepted"))
+    if (row->generation != (id.bits & ACTOR_GENERATION_MAX))
         return NULL;
     return row->actor;
 }

@@ -146,6 +146,9 @@ void sim_disk_free(struct sim_disk **sd)
         return;
     sim_disk_check(*sd);
     sim_disk_drop_changes(*sd);
+    /* Nobody uses a file any more, however many names a lying sync has left it. */
+    for (struct list_node *node = (*sd)->files.next; node != &(*sd)->files; node = node->next)
+        container_of(node, struct sim_file, link)->in_use_count = 0;
     sim_names_clear(&(*sd)->names);
     sim_names_clear(&(*sd)->durable_names);
     assert(list_is_empty(&(*sd)->files));

@@ -218,7 +218,7 @@ bool journal_must_spare_reserve(const struct journal *journal, bool rolls)
     uint32_t ready = segment_pool_ready_count(&journal->pool);
     uint32_t reserve = journal->pool.config.reserve_count;
 
-    if (!journal->pool.no_space || MUTANT("no_space_ignores_reserve"))
+    if (!journal->pool.no_space)
         return false;
     return journal->write_retry_ns != 0 || ready < reserve || (rolls && ready <= reserve);
 }
