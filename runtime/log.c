@@ -292,6 +292,14 @@ size_t log_take(struct log *log, char *data, size_t size)
     return taken;
 }
 
+void log_count_lost(struct log *log, uint32_t line_count)
+{
+    log_check(log);
+    assert(line_count > 0);
+    log->dropped_count += line_count;
+    log->dropped_unsaid_count += line_count;
+}
+
 void log_write_now(struct slice lines)
 {
     size_t done = 0;

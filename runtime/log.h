@@ -79,6 +79,9 @@ void log_line(struct log *log, enum log_level level, const char *component, cons
 /* Takes whole lines, at most size bytes, out of the front of the buffer; returns the count. */
 size_t log_take(struct log *log, char *data, size_t size);
 
+/* Counts lines that were taken and then lost as dropped: the next line that fits says so. */
+void log_count_lost(struct log *log, uint32_t line_count);
+
 /* Writes whole lines, borrowed for the call, to descriptor 2 at once, blocking. */
 void log_write_now(struct slice lines);
 

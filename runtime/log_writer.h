@@ -9,13 +9,17 @@
 
 #include "runtime/io.h"
 #include "runtime/log.h"
+#include "runtime/timer_wheel.h"
 
 struct shard;
+
+enum { LOG_WRITER_RETRY_MS = 100 }; /* after a full pipe that does not block */
 
 /* Private to log_writer.c; embedded by value. */
 struct log_writer {
     struct shard *shard;
     struct io_op op;
+    struct timer timer; /* armed instead of op while a full pipe is waited for */
     uint32_t size;
     uint32_t done;
     char buffer[LOG_BUFFER_SIZE];
@@ -24,10 +28,11 @@ struct log_writer {
 /* An idle writer of this shard's log. Borrows shard. */
 void log_writer_init(struct log_writer *writer, struct shard *shard);
 
-/* Takes what the log holds and starts to write it, unless a write is in flight. */
+/* Takes what the log holds and starts to write it, unless a write is in flight or waits. */
 void log_writer_hand_over(struct log_writer *writer);
 
-/* Asks a write in flight to end; true when none is. */
+/* Asks a write in flight to end, and one that waits to wait no more; true when none is in flight.
+ */
 bool log_writer_cancel(struct log_writer *writer);
 
 /*
