@@ -7,11 +7,12 @@
 /*
  * Lines leave the log in log_writer_hand_over(), at the end of a turn, when the
  * one operation is idle. A short write goes on where it stopped, an interrupted one
- * is repeated at once. A pipe that is full and was made non-blocking by somebody who
- * shares it says so with EAGAIN: the rest is tried again every LOG_WRITER_RETRY_MS,
- * without end, as a blocking pipe would keep a write for ever. Meanwhile the log
- * fills, then counts what it drops. Any other failure loses what was in flight: it
- * is counted when the next lines are taken, and they say how many are missing.
+ * is repeated at once. Where somebody who shares standard error made it non-blocking,
+ * a kernel may say EAGAIN when it is full (6.18 waits by itself for pipes and
+ * terminals): the rest is tried again every LOG_WRITER_RETRY_MS, without end, as a
+ * blocking one would keep a write for ever. Meanwhile the log fills, then counts
+ * what it drops. Any other failure loses what was in flight: it is counted when the
+ * next lines are taken, and the first line after them says how many are missing.
  */
 
 static const uint64_t AT_THE_END = UINT64_MAX; /* of a stream: no offset */
