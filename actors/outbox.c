@@ -1,3 +1,9 @@
+/*
+ * The queue is a chain through message.next, which a mailbox uses too: a message
+ * leaves the queue before it is sent, and comes back to its front when there is
+ * still no room. The first one that does not fit ends an attempt, so messages to
+ * one receiver stay in order; those to another wait with them, a millisecond.
+ */
 #include "actors/outbox.h"
 
 #include "runtime/shard.h"
