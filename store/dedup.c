@@ -357,7 +357,12 @@ void dedup_insert_recovered(struct dedup *dedup, struct dedup_key key, uint32_t 
     dedup_check(dedup);
     assert(location.bits != 0 && location.bits != HOLE);
     if (dedup->slots[slot] != 0) {
+        uint32_t earlier = (uint32_t)received_unix_ms - entry_in(dedup, slot)->received_ms;
+
         SOMETIMES("recovery finds an id twice");
+        /* Logs are read one after the other: the later acceptance may have come first. */
+        if (earlier > INT32_MAX && !is_over(dedup, entry_in(dedup, slot), received_unix_ms))
+            return;
         remove_at(dedup, slot);
     }
     /* What was accepted before is not refused now: the oldest go, as when not strict. */

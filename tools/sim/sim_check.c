@@ -20,6 +20,15 @@ enum {
     SPARE_SEGMENTS = 2,       /* journal.h: the default */
 };
 
+/* Private to find_doubts(). */
+struct sim_gap {
+    uint64_t seq; /* UINT64_MAX: none */
+    uint64_t block;
+    uint64_t looked_seq;
+};
+
+#define NO_BLOCK UINT64_MAX
+
 void sim_check_init(struct sim_check *check, struct sim_server *server, struct sim_model *model,
                     struct sim_story *story)
 {
@@ -65,6 +74,12 @@ static bool locate(const struct sim_check *check, uint32_t number,
     return found.location.bits != 0;
 }
 
+static void write_path(struct journal_location location, char *path, size_t size)
+{
+    snprintf(path, size, SIM_SERVER_DATA "/log-%02u/%016llx.seg", journal_location_log(location),
+             (unsigned long long)journal_location_seq(location));
+}
+
 /* True when the medium holds the text of this item at the location. */
 static bool is_on_medium(const struct sim_check *check, uint32_t number,
                          struct journal_location location)
@@ -78,8 +93,7 @@ static bool is_on_medium(const struct sim_check *check, uint32_t number,
     int64_t size;
     int text_size;
 
-    snprintf(path, sizeof(path), SIM_SERVER_DATA "/log-%02u/%016llx.seg",
-             journal_location_log(location), (unsigned long long)journal_location_seq(location));
+    write_path(location, path, sizeof(path));
     size = sim_disk_read_medium(check->server->host->disk, path, blocks, sizeof(blocks), first);
     if (size < SEGMENT_BLOCK_SIZE)
         return false;
@@ -107,7 +121,7 @@ void sim_check_is_durable(struct sim_check *check, uint32_t number)
                        "event %u is acknowledged, and the server does not know where it is",
                        number);
     }
-    if (!check->may_lack_last && !is_on_medium(check, number, location))
+    if (!check->may_lack_last && !check->may_lack_old && !is_on_medium(check, number, location))
         sim_story_fail(check->story, number,
                        "event %u is acknowledged and not on the medium (log %u, segment %llu, "
                        "offset %llu)",
@@ -175,6 +189,7 @@ static void read_event(struct sim_check *check, const struct recovery_group *gro
         .boot_generation = group->boot_generation,
         .variant = variant,
         .location = record->location,
+        .size = (uint32_t)record->payload.size,
     };
     check->life_count += group->boot_generation == check->server->boot_generation;
     check->found_bytes += record->payload.size;
@@ -198,6 +213,7 @@ static void read_claim(struct sim_check *check, const struct journal_record_view
     check->found[number].group = check->group_count;
     check->found[number].variant = 0;
     check->found[number].location = record->location;
+    check->found[number].size = (uint32_t)record->payload.size;
 }
 
 static int on_group(struct recovery_visitor *visitor, const struct recovery_group *group)
@@ -337,26 +353,115 @@ static void compare_order(const struct sim_check *check, const struct sim_unit *
                        unit->first, before->first);
 }
 
+/* The first block of the segment that the medium does not hold as readers see it, or NO_BLOCK. */
+static uint64_t find_gap(const struct sim_check *check, uint32_t log, uint64_t seq)
+{
+    static char seen[SEGMENT_BLOCK_SIZE], held[SEGMENT_BLOCK_SIZE];
+    struct disk *disk = sim_host_disk(check->server->host);
+    uint64_t gap = NO_BLOCK;
+    char path[64];
+    int fd;
+
+    write_path(journal_location_make(log, seq, 0), path, sizeof(path));
+    fd = disk_open(disk, path, O_RDONLY, 0);
+    assert(fd >= 0);
+    for (uint64_t block = 0; block < SEGMENT_BLOCK_COUNT_MAX && gap == NO_BLOCK; block++) {
+        uint64_t offset = block * SEGMENT_BLOCK_SIZE;
+        int64_t size = disk_read(disk, fd, seen, sizeof(seen), offset);
+
+        if (size <= 0)
+            break;
+        if (sim_disk_read_medium(check->server->host->disk, path, held, sizeof(held), offset) !=
+                size ||
+            memcmp(seen, held, (size_t)size) != 0)
+            gap = block;
+    }
+    disk_close(disk, fd);
+    return gap;
+}
+
+/* True when part of the record lies behind the gap of its log. */
+static bool is_behind_gap(const struct sim_check *check, uint32_t number, const struct sim_gap *gap)
+{
+    const struct sim_found *found = &check->found[number];
+    uint64_t offset = journal_location_offset(found->location);
+    uint64_t last = offset / SEGMENT_BLOCK_SIZE +
+                    (offset % SEGMENT_BLOCK_SIZE + SEGMENT_RECORD_HEADER_SIZE + found->size - 1) /
+                        SEGMENT_PAYLOAD_SIZE;
+
+    if (journal_location_seq(found->location) != gap->seq)
+        return journal_location_seq(found->location) > gap->seq;
+    /* A block in its midst may not be full. */
+    last += check->model->items[number].stored_count == 0;
+    return last >= gap->block;
+}
+
 /*
- * What was found is stored, but only if it is on the medium: a process that was killed may
- * leave behind what only the page cache has, and a power cut may still take that away.
+ * What was found is stored, but only as far as the medium holds the log without a gap, and
+ * only whole groups: a process that was killed may leave behind what only the page cache
+ * has, and a power cut may take that away, and with it all that comes later in the log.
+ * Only the segment that was written last, and the one before, can be concerned.
  */
+static void find_doubts(struct sim_check *check)
+{
+    static struct sim_gap gaps[SEGMENT_LOG_MAX + 1];
+    uint64_t last_seqs[SEGMENT_LOG_MAX + 1] = {0};
+
+    for (uint32_t i = 0; i < check->model->item_count; i++) {
+        struct journal_location location = check->found[i].location;
+        uint32_t log = journal_location_log(location);
+
+        if (check->found[i].count > 0)
+            last_seqs[log] = max_u64(last_seqs[log], journal_location_seq(location));
+        if (check->found[i].count > 0 && last_seqs[log] > 0)
+            gaps[log] = (struct sim_gap){.seq = UINT64_MAX};
+    }
+    for (uint32_t i = 0; i < check->model->item_count; i++) {
+        const struct sim_found *found = &check->found[i];
+        uint32_t log = journal_location_log(found->location);
+        uint64_t seq = journal_location_seq(found->location);
+        uint64_t block;
+
+        if (found->count == 0 || seq + 2 <= last_seqs[log] || gaps[log].looked_seq == seq)
+            continue;
+        gaps[log].looked_seq = seq;
+        block = find_gap(check, log, seq);
+        if (block != NO_BLOCK && seq <= gaps[log].seq)
+            gaps[log] = (struct sim_gap){.seq = seq, .block = block, .looked_seq = seq};
+    }
+    memset(check->is_group_in_doubt, 0, min_u64(check->group_count, SIM_GROUP_COUNT_MAX));
+    for (uint32_t i = 0; i < check->model->item_count; i++) {
+        const struct sim_found *found = &check->found[i];
+
+        assert(found->group < SIM_GROUP_COUNT_MAX);
+        if (found->count > 0 &&
+            is_behind_gap(check, i, &gaps[journal_location_log(found->location)]))
+            check->is_group_in_doubt[found->group] = true;
+    }
+}
+
 static void settle(struct sim_check *check)
 {
     struct sim_model *model = check->model;
 
+    if (!check->may_lack_last)
+        find_doubts(check);
     for (uint32_t i = 0; i < model->item_count; i++) {
         const struct sim_found *found = &check->found[i];
 
         if (found->count == 0)
             check->acknowledged[i] = JOURNAL_LOCATION_NONE;
-        if (found->count == 0 || check->may_lack_last || is_on_medium(check, i, found->location))
-            sim_model_settle(model, i, found->count, found->variant);
-        else if (model->items[i].stored_count > 0 && !model->is_forgetful)
-            sim_story_fail(check->story, i,
-                           "event %u was acknowledged, and only the page cache has it", i);
-        else
+        if (found->count > 0 && !check->may_lack_last && check->is_group_in_doubt[found->group]) {
+            if (model->items[i].stored_count > 0 && !model->is_forgetful)
+                sim_story_fail(check->story, i,
+                               "event %u was acknowledged, and only the page cache has it", i);
             sim_model_doubt(model, i, found->count, found->variant);
+        } else if (found->count == 0 && check->may_lack_old && model->items[i].stored_count > 0) {
+            /* A dropped segment whose name is not durably gone may come back. */
+            sim_model_doubt(model, i, 1, model->items[i].stored_variant);
+        } else {
+            sim_model_settle(model, i, found->count, found->variant);
+        }
     }
 }
 

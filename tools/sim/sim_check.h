@@ -17,6 +17,7 @@
 enum {
     SIM_ID_SIZE = 36,
     SIM_TENANT_COUNT = 2,
+    SIM_GROUP_COUNT_MAX = 65536,
 };
 
 /* Where one item was found in the log. */
@@ -28,6 +29,7 @@ struct sim_found {
     uint32_t boot_generation;
     uint32_t variant;
     struct journal_location location;
+    uint32_t size; /* of the record's payload */
 };
 
 /* One run's checker. Large; fields below the first group may be read. */
@@ -49,6 +51,7 @@ struct sim_check {
     uint32_t life_count;    /* of found_count, of the latest life */
     uint32_t log_count_max; /* logs that the data directory ever had */
     struct journal_location acknowledged[SIM_ITEM_COUNT_MAX]; /* where, when it was checked */
+    bool is_group_in_doubt[SIM_GROUP_COUNT_MAX]; /* part of it may be in the page cache only */
     struct sim_found found[SIM_ITEM_COUNT_MAX];
 };
 
