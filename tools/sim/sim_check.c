@@ -16,8 +16,9 @@
 enum {
     SCAN_BLOCK_COUNT = 3, /* a record's first bytes lie in as many blocks at most */
     TORN_SUFFIX_SIZE = 5,
-    BOUND_SLACK_SEGMENTS = 4, /* per log: active, being made, being dropped, one to spare */
-    SPARE_SEGMENTS = 2,       /* journal.h: the default */
+    /* Per log: active, being made, being dropped, and what comes while others are dropped. */
+    BOUND_SLACK_SEGMENTS = 16,
+    SPARE_SEGMENTS = 2, /* journal.h: the default */
 };
 
 /* Private to find_doubts(). */
