@@ -87,6 +87,24 @@ Test(dedup, tells_the_time_of_arrival_also_when_the_clock_was_set_back)
     cr_expect(eq(u64, found.received_unix_ms, NOW));
 }
 
+Test(dedup, keeps_the_later_acceptance_when_recovery_reads_it_first)
+{
+    struct journal_location later = journal_location_make(0, 9, 4096);
+    struct journal_location earlier = journal_location_make(1, 2, 4096);
+
+    make(16, 60000, false);
+    dedup_insert_recovered(dedup, key_of(1), 7, later, NOW + 70000);
+    dedup_insert_recovered(dedup, key_of(1), 7, earlier, NOW);
+    cr_expect(eq(int, dedup_find(dedup, key_of(1), 7, NOW + 100000, &found), DEDUP_DUPLICATE));
+    cr_expect(eq(u64, found.location.bits, later.bits));
+    cr_expect(eq(u64, found.received_unix_ms, NOW + 70000));
+    /* In order of time the later one counts as well. */
+    dedup_insert_recovered(dedup, key_of(2), 7, earlier, NOW);
+    dedup_insert_recovered(dedup, key_of(2), 7, later, NOW + 70000);
+    cr_expect(eq(int, dedup_find(dedup, key_of(2), 7, NOW + 100000, &found), DEDUP_DUPLICATE));
+    cr_expect(eq(u64, found.location.bits, later.bits));
+}
+
 Test(dedup, lets_the_oldest_go_early_and_says_so)
 {
     make(4, 60000, false);
