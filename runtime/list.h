@@ -31,6 +31,7 @@ static inline bool list_is_empty(const struct list_node *node)
 static inline void list_push_back(struct list_node *head, struct list_node *node)
 {
     assert(list_is_empty(node));
+    assert(head->previous != NULL);
     node->previous = head->previous;
     node->next = head;
     head->previous->next = node;

@@ -1,5 +1,12 @@
 #include "runtime/sim_faults.h"
 
+/*
+ * The weather of a host: defaults that are mild but not still (latencies, segments cut
+ * in pieces), and the drawing of swarms. Whether a fault strikes is decided where it
+ * would strike, one draw for each operation whose kind of fault has a chance at all, so
+ * that a fault that is off costs nothing and draws nothing.
+ */
+
 /* More than nine interruptions of one operation in a row must not happen by chance. */
 enum { INTERRUPTED_PPM_MAX = SIM_PPM / 20 };
 

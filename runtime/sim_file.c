@@ -299,6 +299,7 @@ void sim_file_sync_fail(struct sim_file *file, struct rng *rng)
 /* Each sector is old, new or, where these two differ, garbage: what was at rest is safe. */
 static void tear(struct sim_block *block, const struct sim_crash *crash)
 {
+    assert(block->base != NULL);
     for (uint32_t from = 0; from < SIM_BLOCK_SIZE; from += SIM_SECTOR_SIZE) {
         if (memcmp(block->data + from, block->base + from, SIM_SECTOR_SIZE) == 0)
             continue;
@@ -316,6 +317,7 @@ static void settle_block(struct sim_block *block, const struct sim_crash *crash,
 {
     struct sim_crash_stats *stats = crash->stats;
 
+    assert(block->base != NULL); /* only dirty blocks are settled */
     if (mode == SIM_CRASH_MIXED)
         mode = (enum sim_crash_mode)(SIM_CRASH_KEEP + rng_below(crash->rng, 3));
     if (block->sync_failed)

@@ -2,6 +2,11 @@
 
 #include <inttypes.h>
 
+/*
+ * The hash must see every byte and be cheap: whole segments go through it at each crash.
+ * It need not be the same on machines of another byte order, and no one can attack it.
+ */
+
 enum { LINE_SIZE_MAX = 192, LANE_COUNT = 4 };
 
 /* A multiplication spreads each word over the high half, the shift brings it down again. */

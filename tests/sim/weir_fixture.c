@@ -8,6 +8,12 @@
 #include "runtime/io_sim.h"
 #include "runtime/sim_disk.h"
 
+/*
+ * What tests add to tools/sim: assertions that name the seed, clients that ask one thing
+ * and wait for the answer, and a census of the log. The server itself and the ways in
+ * which its process ends are sim_server.c's.
+ */
+
 static const uint64_t STOP_LIMIT_MS = 60000; /* of simulated time, for an orderly stop */
 static const uint64_t READY_LIMIT_MS = 120000;
 static const uint64_t ANSWER_LIMIT_MS = 60000;

@@ -4,6 +4,13 @@
 
 #include "runtime/sim_disk.h"
 
+/*
+ * After an orderly stop the log ends in a watermark that vouches for all before it, so
+ * damage to any block that holds an acknowledged event must be refused. The exception is
+ * a log whose last segment was full, or that was left by a life which was killed: nothing
+ * vouches for its last write, which then looks torn. What may be missing is checked to be
+ * the last (sim_check.c), and the rest of the run goes on without it.
+ */
 enum damage_kind {
     DAMAGE_FLIP,  /* one bit */
     DAMAGE_ZERO,  /* never written: a lost write */

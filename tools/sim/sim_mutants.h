@@ -13,7 +13,7 @@
 
 enum {
     SIM_MUTANT_COUNT_MAX = 256,
-    SIM_MUTANT_SEED_BUDGET = 400, /* per mutant; a good default */
+    SIM_MUTANT_SEED_BUDGET = 1000, /* per mutant; a good default */
 };
 
 /* What came of one mutant. */

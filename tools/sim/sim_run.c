@@ -262,6 +262,12 @@ static enum sim_outcome drive(uint64_t limit_ms)
     return outcome;
 }
 
+/* What the server had to say about its trouble. */
+static const char *server_text(void)
+{
+    return run.server.text[0] != '\0' ? run.server.text : "it logged no error";
+}
+
 /* --- ends and checks ------------------------------------------------------ */
 
 static void check_disk(bool was_orderly)
@@ -308,12 +314,12 @@ static void bury(void)
     int exit_code = sim_server_bury(&run.server);
 
     sim_story_tell(run.story, SIM_NO_NUMBER, 0, "the process ends with exit code %d: %s", exit_code,
-                   run.server.text);
+                   server_text());
     run.result.exit_count++;
     if ((exit_code != 73 && exit_code != 74) || (run.options.faults & reasons) == 0)
         sim_story_fail(run.story, SIM_NO_NUMBER,
                        "the process ended by itself, with exit code %d: %s", exit_code,
-                       run.server.text);
+                       server_text());
 }
 
 /* An orderly stop, without faults; true when it went well. */
@@ -336,7 +342,7 @@ static bool stop(void)
         break;
     }
     sim_story_fail(run.story, SIM_NO_NUMBER, "the server does not stop: exit code %d: %s",
-                   exit_code, run.server.text);
+                   exit_code, server_text());
 }
 
 /* --- lives ---------------------------------------------------------------- */
@@ -361,12 +367,12 @@ static void start(void)
         sim_host_crash_after(run.server.host, 0);
         run.result.failed_start_count++;
         sim_story_tell(run.story, SIM_NO_NUMBER, 0, "the start fails with exit code %d: %s",
-                       exit_code, run.server.text);
+                       exit_code, server_text());
         if (i % 4 == 3)
             sim_weather_calm(&run.weather);
     }
     sim_story_fail(run.story, SIM_NO_NUMBER, "the server does not start: exit code %d: %s",
-                   exit_code, run.server.text);
+                   exit_code, server_text());
 }
 
 /*
@@ -390,8 +396,7 @@ static enum sim_outcome heal(void)
         return outcome;
     if (!sim_workload_is_quiet(&run.workload))
         sim_story_fail(run.story, SIM_NO_NUMBER,
-                       "without faults what was begun does not come to its end: %s",
-                       run.server.text);
+                       "without faults what was begun does not come to its end: %s", server_text());
     outcome = sim_driver_run_for(&run.driver, (uint64_t)LEAK_MS * 1000000);
     if (outcome == SIM_REACHED)
         sim_check_leaks(&run.check);
@@ -457,15 +462,15 @@ static void finish(void)
     if (outcome != SIM_REACHED || !sim_workload_is_quiet(&run.workload))
         sim_story_fail(run.story, SIM_NO_NUMBER,
                        "the faults are over, and what was begun does not come to its end: %s",
-                       run.server.text);
+                       server_text());
     outcome = sim_driver_run_for(&run.driver, (uint64_t)LEAK_MS * 1000000);
     if (outcome != SIM_REACHED)
         sim_story_fail(run.story, SIM_NO_NUMBER, "without faults the process ends: %s",
-                       run.server.text);
+                       server_text());
     sim_check_leaks(&run.check);
     if (!stop())
         sim_story_fail(run.story, SIM_NO_NUMBER, "without faults a stop ends with an error: %s",
-                       run.server.text);
+                       server_text());
     check_disk(true);
 }
 
@@ -495,10 +500,10 @@ static void live_with_damage(void)
         return;
     }
     sim_story_tell(run.story, SIM_NO_NUMBER, 0, "the damage is refused with exit code %d: %s",
-                   exit_code, run.server.text);
+                   exit_code, server_text());
     if (exit_code != 74)
         sim_story_fail(run.story, SIM_NO_NUMBER, "damage is refused with exit code %d: %s",
-                       exit_code, run.server.text);
+                       exit_code, server_text());
     run.result.damage_count++;
 }
 
