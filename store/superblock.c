@@ -17,6 +17,10 @@
  * durable. A version that is in one copy only never counted, so the older pair
  * wins over it. After a complete change any two copies may be lost.
  *
+ * That holds only if all four are equal before. So a start first repairs those that
+ * an earlier crash left behind, with the contents that count, and syncs; else a second
+ * crash could hit the only two that agree.
+ *
  * A directory that holds logs but no superblock is refused: making a new one
  * would start the boot generations again, and with them the fencing of old work.
  */
@@ -132,8 +136,11 @@ static void note_copies(const struct copy *copies, const bool *valid, const stru
     }
 }
 
-/* The highest version that two copies hold; false when no version is there twice. */
-static bool choose(const char *sectors, struct superblock *superblock)
+/*
+ * The highest version that two copies hold; false when no version is there twice.
+ * ret_stale tells which copies hold something else.
+ */
+static bool choose(const char *sectors, struct superblock *superblock, bool *ret_stale)
 {
     struct copy copies[SUPERBLOCK_COPY_COUNT];
     bool valid[SUPERBLOCK_COPY_COUNT];
@@ -157,27 +164,54 @@ static bool choose(const char *sectors, struct superblock *superblock)
     superblock->partition_count = best->partition_count;
     superblock->log_count = best->log_count;
     superblock->boot_generation = best->boot_generation;
+    for (uint32_t i = 0; i < SUPERBLOCK_COPY_COUNT; i++)
+        ret_stale[i] = !valid[i] || !agree(&copies[i], best);
     return true;
+}
+
+MUST_USE static int write_copy(struct disk *disk, int fd, const struct superblock *superblock,
+                               uint32_t index)
+{
+    char sector[SUPERBLOCK_COPY_SIZE];
+    int64_t size;
+
+    encode(superblock, index, sector);
+    size = disk_write(disk, fd, sector, sizeof(sector), (uint64_t)index * sizeof(sector));
+    if (size < 0)
+        return (int)size;
+    return size == (int64_t)sizeof(sector) ? 0 : -EIO;
 }
 
 /* Writes copies first and first + 1, then syncs. */
 MUST_USE static int write_pair(struct disk *disk, int fd, const struct superblock *superblock,
                                uint32_t first)
 {
-    static const uint32_t PAIR = 2;
-    char sector[SUPERBLOCK_COPY_SIZE];
+    int r = write_copy(disk, fd, superblock, first);
 
-    for (uint32_t i = first; i < first + PAIR; i++) {
-        int64_t size;
+    if (r == 0)
+        r = write_copy(disk, fd, superblock, first + 1);
+    if (r < 0 || MUTANT("superblock_no_sync"))
+        return r;
+    return disk_sync(disk, fd);
+}
 
-        encode(superblock, i, sector);
-        size = disk_write(disk, fd, sector, sizeof(sector), (uint64_t)i * sizeof(sector));
-        if (size < 0)
-            return (int)size;
-        if (size != (int64_t)sizeof(sector))
-            return -EIO;
+/* Brings the stale copies to what the others hold. Does nothing when there are none. */
+MUST_USE static int repair(struct disk *disk, int fd, const struct superblock *superblock,
+                           const bool *stale)
+{
+    bool is_repaired = false;
+
+    for (uint32_t i = 0; i < SUPERBLOCK_COPY_COUNT; i++) {
+        int r = stale[i] ? write_copy(disk, fd, superblock, i) : 0;
+
+        if (r < 0)
+            return r;
+        is_repaired = is_repaired || stale[i];
     }
-    return MUTANT("superblock_no_sync") ? 0 : disk_sync(disk, fd);
+    if (!is_repaired)
+        return 0;
+    SOMETIMES("copies of the superblock are repaired");
+    return disk_sync(disk, fd);
 }
 
 MUST_USE static int write_all(struct disk *disk, int fd, const struct superblock *superblock)
@@ -251,7 +285,7 @@ MUST_USE static int create(const struct superblock_config *config, const char *p
 }
 
 /* Reads an open superblock file. 0, -EBADMSG or another -errno. */
-MUST_USE static int load(struct disk *disk, int fd, struct superblock *superblock)
+MUST_USE static int load(struct disk *disk, int fd, struct superblock *superblock, bool *ret_stale)
 {
     char *sectors = NULL;
     uint64_t done = 0;
@@ -270,7 +304,7 @@ MUST_USE static int load(struct disk *disk, int fd, struct superblock *superbloc
             break;
         done += (uint64_t)size;
     }
-    if (r == 0 && !choose(sectors, superblock))
+    if (r == 0 && !choose(sectors, superblock, ret_stale))
         r = -EBADMSG;
     memory_unmap(&sectors, SUPERBLOCK_SIZE);
     return r;
@@ -281,6 +315,7 @@ MUST_USE static int start(const struct superblock_config *config, struct superbl
                           char *text)
 {
     struct disk *disk = config->disk;
+    bool stale[SUPERBLOCK_COPY_COUNT] = {false};
     char path[PATH_SIZE];
     int fd;
     int r;
@@ -303,9 +338,11 @@ MUST_USE static int start(const struct superblock_config *config, struct superbl
     if (r == 0)
         r = disk_sync_directory(disk, config->data_path);
     if (r == 0)
-        r = load(disk, fd, superblock);
+        r = load(disk, fd, superblock, stale);
     if (r == -EBADMSG)
         say(text, "%s: fewer than two of the four copies agree", path);
+    if (r == 0)
+        r = repair(disk, fd, superblock, stale);
     if (r == 0) {
         superblock->version++;
         superblock->boot_generation++;
@@ -393,6 +430,7 @@ void superblock_close(struct superblock *superblock, struct disk *disk)
 
 int superblock_read(struct disk *disk, const char *data_path, struct superblock *ret_superblock)
 {
+    bool stale[SUPERBLOCK_COPY_COUNT];
     struct superblock superblock = {.lock_fd = -1};
     char path[PATH_SIZE];
     int fd;
@@ -404,7 +442,7 @@ int superblock_read(struct disk *disk, const char *data_path, struct superblock 
     fd = disk_open(disk, path, O_RDONLY, 0);
     if (fd < 0)
         return fd;
-    r = load(disk, fd, &superblock);
+    r = load(disk, fd, &superblock, stale);
     disk_close(disk, fd);
     if (r == 0)
         *ret_superblock = superblock;

@@ -127,6 +127,36 @@ Test(superblock, never_repeats_a_generation_whatever_call_the_crash_falls_in)
     cr_expect(gt(u32, highest, 3));
 }
 
+/* Starts that are cut off one after the other, anywhere: none may take the last good pair. */
+Test(superblock, survives_several_starts_that_are_cut_off)
+{
+    enum { SEED_COUNT = 400, START_COUNT = 6, CALL_COUNT_MAX = 16 };
+
+    for (uint64_t seed = 1; seed <= SEED_COUNT; seed++) {
+        uint32_t generation = 1;
+
+        teardown();
+        world = sim_world_new(seed);
+        host = sim_host_new(world, "server");
+        make_parent();
+        cr_assert(eq(int, open_it(1), 0), "%s", text);
+        restart(true);
+        for (uint32_t i = 0; i < START_COUNT; i++) {
+            host->faults.write_short.once_count = sim_world_coin(world);
+            sim_host_crash_after(host, 1 + rng_below(&world->rng, CALL_COUNT_MAX));
+            if (open_it(1) == 0) {
+                cr_assert(gt(u32, superblock.boot_generation, generation), "seed %lu", seed);
+                generation = superblock.boot_generation;
+            }
+            restart(host->state == SIM_HOST_DYING || sim_world_coin(world));
+        }
+        sim_faults_init(&host->faults);
+        cr_assert(eq(int, open_it(1), 0), "seed %lu: %s", seed, text);
+        cr_assert(gt(u32, superblock.boot_generation, generation), "seed %lu", seed);
+        superblock_close(&superblock, sim_host_disk(host));
+    }
+}
+
 Test(superblock, does_not_make_a_new_one_beside_logs)
 {
     make_parent();

@@ -160,6 +160,8 @@ static void draw_settings(void)
 
 static void draw_spec(struct sim_workload_spec *spec)
 {
+    const uint32_t delays = 1U << SIM_FAULT_PAUSE | 1U << SIM_FAULT_NET | 1U << SIM_FAULT_MEMORY;
+
     *spec = (struct sim_workload_spec){
         .client_count = 1 + draw(SIM_CLIENT_COUNT_MAX),
         .batch_count_max = sim_world_coin(run.world) ? 1 : 1 + draw(SIM_BATCH_COUNT_MAX),
