@@ -176,8 +176,8 @@ static void draw_spec(struct sim_workload_spec *spec)
         (uint32_t)min_u64(spec->batch_count_max,
                           SIM_CLIENT_BODY_SIZE_MAX / (spec->payload_size + EVENT_SIZE_MAX) - 1);
     /* Nothing else than a slow disk may delay an answer: then it must come in time. */
-    if ((run.options.faults & (1U << SIM_FAULT_PAUSE | 1U << SIM_FAULT_NET)) == 0 || draw(4) == 0) {
-        run.options.faults &= ~(1U << SIM_FAULT_PAUSE | 1U << SIM_FAULT_NET);
+    if ((run.options.faults & delays) == 0 || draw(4) == 0) {
+        run.options.faults &= ~delays;
         spec->answer_ms_max = run.server.settings.answer_timeout_ms + ANSWER_SLACK_MS;
         spec->split_ppm_max = 0;
     }
