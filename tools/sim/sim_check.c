@@ -8,10 +8,9 @@
 #include "store/recovery.h"
 
 /*
- * Events are recognised by their message, "number N.V.": the number of the item and
- * its variant. The log is read by the product's own recovery, which is what a user's
- * next start would see; that recovery itself tells the truth is what the proof on the
- * medium is for, which parses nothing but block trailers.
+ * That recovery itself tells the truth is what the proof on the medium is for: it parses
+ * nothing but block trailers, and looks for the text of the event where the server says
+ * that it is.
  */
 enum {
     SCAN_BLOCK_COUNT = 3, /* a record's first bytes lie in as many blocks at most */
@@ -37,15 +36,11 @@ void sim_check_init(struct sim_check *check, struct sim_server *server, struct s
     check->server = server;
     check->model = model;
     check->story = story;
-    check->projects[0] = "proj_demo";
-    check->projects[1] = "project two";
-}
-
-void sim_check_write_id(const struct sim_check *check, uint32_t number, char id[SIM_ID_SIZE + 1])
-{
-    if (number < 2 * check->shared_count)
-        number %= check->shared_count;
-    snprintf(id, SIM_ID_SIZE + 1, "00000000-0000-4000-8000-%012x", number);
+    check->census.server = server;
+    check->census.model = model;
+    check->census.story = story;
+    check->census.projects[0] = "proj_demo";
+    check->census.projects[1] = "project two";
 }
 
 /* --- on the medium -------------------------------------------------------- */
@@ -55,7 +50,7 @@ static bool locate(const struct sim_check *check, uint32_t number,
                    struct journal_location *ret_location)
 {
     const struct app *app = &check->server->app;
-    const char *project = check->projects[check->model->items[number].tenant];
+    const char *project = check->census.projects[check->model->items[number].tenant];
     char id[SIM_ID_SIZE + 1];
     uint8_t bytes[UUID_SIZE];
     struct dedup_key key;
@@ -63,7 +58,7 @@ static bool locate(const struct sim_check *check, uint32_t number,
     const struct intake *owner;
     bool is_uuid;
 
-    sim_check_write_id(check, number, id);
+    sim_census_write_id(&check->census, number, id);
     is_uuid = uuid_parse((struct slice){id, SIM_ID_SIZE}, bytes);
     assert(is_uuid);
     intake_key(app->hash_key, (struct slice){project, strlen(project)},
@@ -133,146 +128,11 @@ void sim_check_is_durable(struct sim_check *check, uint32_t number)
     check->durable_count++;
 }
 
-/* --- reading the log ------------------------------------------------------ */
-
-struct log_reader {
-    struct recovery_visitor visitor;
-    struct sim_check *check;
-};
-
-/* Payload of an event: what it says it is. False when it was never sent. */
-static bool recognise(struct slice envelope, uint32_t *ret_number, uint32_t *ret_variant)
-{
-    static const char name[] = "\"message\":\"number ";
-    const char *at = memmem(envelope.data, envelope.size, name, sizeof(name) - 1);
-    char *end;
-
-    if (at == NULL)
-        return false;
-    *ret_number = (uint32_t)strtoul(at + sizeof(name) - 1, &end, 10);
-    *ret_variant = *end == '.' ? (uint32_t)strtoul(end + 1, NULL, 10) : SIM_VARIANT_COUNT;
-    return *ret_variant < SIM_VARIANT_COUNT;
-}
-
-static bool has_text(struct slice envelope, const char *name, const char *value)
-{
-    char text[128];
-    int size = snprintf(text, sizeof(text), "\"%s\":\"%s\"", name, value);
-
-    return memmem(envelope.data, envelope.size, text, (size_t)size) != NULL;
-}
-
-static void read_event(struct sim_check *check, const struct recovery_group *group,
-                       const struct journal_record_view *record)
-{
-    struct slice envelope = {record->payload.data + sizeof(struct record_event),
-                             record->payload.size - sizeof(struct record_event)};
-    const struct sim_item *item;
-    struct sim_found *found;
-    uint32_t number, variant;
-    char id[SIM_ID_SIZE + 1];
-
-    if (!recognise(envelope, &number, &variant) || number >= check->model->item_count)
-        sim_story_fail(check->story, SIM_NO_NUMBER, "the log holds an event nobody sent: %.*s",
-                       (int)min_u64(envelope.size, 300), envelope.data);
-    item = &check->model->items[number];
-    sim_check_write_id(check, number, id);
-    if (item->kind == SIM_ITEM_NAMED && !has_text(envelope, "event_id", id))
-        sim_story_fail(check->story, number, "event %u is stored under another id", number);
-    if (!has_text(envelope, "project_id", check->projects[item->tenant]))
-        sim_story_fail(check->story, number, "event %u is stored for another project", number);
-    found = &check->found[number];
-    *found = (struct sim_found){
-        .count = found->count + 1,
-        .group = check->group_count,
-        .position = check->found_count++,
-        .log = group->log,
-        .boot_generation = group->boot_generation,
-        .variant = variant,
-        .location = record->location,
-        .size = (uint32_t)record->payload.size,
-    };
-    check->life_count += group->boot_generation == check->server->boot_generation;
-    check->found_bytes += record->payload.size;
-}
-
-static void read_claim(struct sim_check *check, const struct journal_record_view *record)
-{
-    struct record_claim claim;
-    char text[IDEMPOTENCY_KEY_SIZE_MAX + 1];
-    char *end = text;
-    uint32_t number = SIM_NONE;
-
-    memcpy(&claim, record->payload.data, sizeof(claim));
-    memcpy(text, record->payload.data + sizeof(claim), claim.key_size);
-    text[claim.key_size] = '\0';
-    if (strncmp(text, "key-", 4) == 0)
-        number = (uint32_t)strtoul(text + 4, &end, 10);
-    if (*end != '\0' || number >= check->model->item_count)
-        sim_story_fail(check->story, SIM_NO_NUMBER, "the log holds a claim nobody made: %s", text);
-    check->found[number].count++;
-    check->found[number].group = check->group_count;
-    check->found[number].variant = 0;
-    check->found[number].location = record->location;
-    check->found[number].size = (uint32_t)record->payload.size;
-}
-
-static int on_group(struct recovery_visitor *visitor, const struct recovery_group *group)
-{
-    struct sim_check *check = container_of(visitor, struct log_reader, visitor)->check;
-
-    for (uint32_t i = 0; i < group->record_count; i++) {
-        const struct journal_record_view *record = &group->records[i];
-
-        check->log_hash =
-            check->log_hash * 31 + sim_hash(record->payload.data, record->payload.size);
-        if (record->type == RECORD_EVENT)
-            read_event(check, group, record);
-        else if (record->type == RECORD_CLAIM)
-            read_claim(check, record);
-    }
-    check->group_count++;
-    return 0;
-}
-
-/* 0, or what recovery said; text then tells more. A directory that is not there is empty. */
-MUST_USE static int read_log(struct sim_check *check, bool read_only, char *text)
-{
-    struct log_reader reader = {.visitor = {.on_group = on_group}, .check = check};
-    struct recovered *recovered = NULL;
-    struct superblock superblock;
-    struct recovery_config config = {
-        .disk = sim_host_disk(check->server->host),
-        .data_path = SIM_SERVER_DATA,
-        .superblock = &superblock,
-        .visitor = &reader.visitor,
-        .read_only = read_only,
-    };
-    int r;
-
-    memset(check->found, 0, sizeof(check->found[0]) * check->model->item_count);
-    check->found_count = 0;
-    check->life_count = 0;
-    check->found_bytes = 0;
-    check->group_count = 0;
-    check->log_hash = 0;
-    text[0] = '\0';
-    r = superblock_read(config.disk, SIM_SERVER_DATA, &superblock);
-    if (r == -ENOENT)
-        return 0;
-    if (r == 0) {
-        check->log_count_max = superblock.log_count;
-        r = recovery_run(&config, &recovered, text);
-    }
-    recovered_free(&recovered);
-    return r;
-}
-
 /* --- comparing ------------------------------------------------------------ */
 
 static void compare_item(struct sim_check *check, uint32_t number)
 {
-    const struct sim_found *found = &check->found[number];
+    const struct sim_found *found = &check->census.found[number];
     struct sim_expectation expected;
 
     sim_model_expect(check->model, number, &expected);
@@ -297,12 +157,12 @@ static void compare_lost(const struct sim_check *check, uint32_t number)
 {
     struct journal_location lost = check->acknowledged[number];
 
-    if (check->found[number].count > 0 || lost.bits == 0)
+    if (check->census.found[number].count > 0 || lost.bits == 0)
         return;
     for (uint32_t i = 0; i < check->model->item_count; i++)
-        if (check->found[i].count > 0 &&
-            journal_location_log(check->found[i].location) == journal_location_log(lost) &&
-            check->found[i].location.bits > lost.bits)
+        if (check->census.found[i].count > 0 &&
+            journal_location_log(check->census.found[i].location) == journal_location_log(lost) &&
+            check->census.found[i].location.bits > lost.bits)
             sim_story_fail(check->story, number,
                            "event %u was acknowledged and is lost, though event %u after it in "
                            "log %u is there",
@@ -312,7 +172,7 @@ static void compare_lost(const struct sim_check *check, uint32_t number)
 /* The unit's items are there together, in one group, with their claim, or not at all. */
 static void compare_unit(const struct sim_check *check, const struct sim_unit *unit)
 {
-    const struct sim_found *first = &check->found[unit->first];
+    const struct sim_found *first = &check->census.found[unit->first];
 
     if (unit->is_divisible)
         return;
@@ -327,24 +187,24 @@ static void compare_unit(const struct sim_check *check, const struct sim_unit *u
     }
     if (unit->key == SIM_NONE)
         return;
-    if ((check->found[unit->key].count == 0) != (first->count == 0) ||
-        (first->count > 0 && check->found[unit->key].group != first->group))
+    if ((check->census.found[unit->key].count == 0) != (first->count == 0) ||
+        (first->count > 0 && check->census.found[unit->key].group != first->group))
         sim_story_fail(check->story, unit->first,
                        "event %u is apart from its Idempotency-Key %u (%u and %u times there)",
-                       unit->first, unit->key, first->count, check->found[unit->key].count);
+                       unit->first, unit->key, first->count, check->census.found[unit->key].count);
 }
 
 /* What one sender sent stands in the order in which it was sent. */
 static void compare_order(const struct sim_check *check, const struct sim_unit *unit)
 {
     const struct sim_unit *before;
-    const struct sim_found *found = &check->found[unit->first];
+    const struct sim_found *found = &check->census.found[unit->first];
     const struct sim_found *earlier;
 
     if (unit->previous == SIM_NONE)
         return;
     before = &check->model->units[unit->previous];
-    earlier = &check->found[before->first];
+    earlier = &check->census.found[before->first];
     if (!before->is_acknowledged || found->count != 1 || earlier->count != 1)
         return;
     if ((found->log == earlier->log || found->boot_generation != earlier->boot_generation) &&
@@ -384,7 +244,7 @@ static uint64_t find_gap(const struct sim_check *check, uint32_t log, uint64_t s
 /* True when part of the record lies behind the gap of its log. */
 static bool is_behind_gap(const struct sim_check *check, uint32_t number, const struct sim_gap *gap)
 {
-    const struct sim_found *found = &check->found[number];
+    const struct sim_found *found = &check->census.found[number];
     uint64_t offset = journal_location_offset(found->location);
     uint64_t last = offset / SEGMENT_BLOCK_SIZE +
                     (offset % SEGMENT_BLOCK_SIZE + SEGMENT_RECORD_HEADER_SIZE + found->size - 1) /
@@ -409,16 +269,16 @@ static void find_doubts(struct sim_check *check)
     uint64_t last_seqs[SEGMENT_LOG_MAX + 1] = {0};
 
     for (uint32_t i = 0; i < check->model->item_count; i++) {
-        struct journal_location location = check->found[i].location;
+        struct journal_location location = check->census.found[i].location;
         uint32_t log = journal_location_log(location);
 
-        if (check->found[i].count > 0)
+        if (check->census.found[i].count > 0)
             last_seqs[log] = max_u64(last_seqs[log], journal_location_seq(location));
-        if (check->found[i].count > 0 && last_seqs[log] > 0)
+        if (check->census.found[i].count > 0 && last_seqs[log] > 0)
             gaps[log] = (struct sim_gap){.seq = UINT64_MAX};
     }
     for (uint32_t i = 0; i < check->model->item_count; i++) {
-        const struct sim_found *found = &check->found[i];
+        const struct sim_found *found = &check->census.found[i];
         uint32_t log = journal_location_log(found->location);
         uint64_t seq = journal_location_seq(found->location);
         uint64_t block;
@@ -430,9 +290,9 @@ static void find_doubts(struct sim_check *check)
         if (block != NO_BLOCK && seq <= gaps[log].seq)
             gaps[log] = (struct sim_gap){.seq = seq, .block = block, .looked_seq = seq};
     }
-    memset(check->is_group_in_doubt, 0, min_u64(check->group_count, SIM_GROUP_COUNT_MAX));
+    memset(check->is_group_in_doubt, 0, min_u64(check->census.group_count, SIM_GROUP_COUNT_MAX));
     for (uint32_t i = 0; i < check->model->item_count; i++) {
-        const struct sim_found *found = &check->found[i];
+        const struct sim_found *found = &check->census.found[i];
 
         assert(found->group < SIM_GROUP_COUNT_MAX);
         if (found->count > 0 &&
@@ -448,7 +308,7 @@ static void settle(struct sim_check *check)
     if (!check->may_lack_last)
         find_doubts(check);
     for (uint32_t i = 0; i < model->item_count; i++) {
-        const struct sim_found *found = &check->found[i];
+        const struct sim_found *found = &check->census.found[i];
 
         if (found->count == 0)
             check->acknowledged[i] = JOURNAL_LOCATION_NONE;
@@ -473,7 +333,7 @@ bool sim_check_log(struct sim_check *check)
     int r;
 
     assert(!check->server->is_running);
-    r = read_log(check, true, text);
+    r = sim_census_read(&check->census, true, text);
     if (r < 0 && check->may_lack_last)
         return false;
     if (r < 0)
@@ -493,7 +353,7 @@ bool sim_check_log(struct sim_check *check)
     }
     settle(check);
     sim_story_tell(check->story, SIM_NO_NUMBER, 0, "the log holds %u events in %u groups",
-                   check->found_count, check->group_count);
+                   check->census.found_count, check->census.group_count);
     return true;
 }
 
@@ -505,14 +365,14 @@ void sim_check_recovery_repeats(struct sim_check *check)
     int r;
 
     assert(!check->server->is_running);
-    r = read_log(check, false, text);
-    log_hash = check->log_hash;
+    r = sim_census_read(&check->census, false, text);
+    log_hash = check->census.log_hash;
     disk_hash = sim_disk_hash(disk);
     if (r == 0)
-        r = read_log(check, false, text);
+        r = sim_census_read(&check->census, false, text);
     if (r < 0)
         sim_story_fail(check->story, SIM_NO_NUMBER, "recovery fails: error %d: %s", -r, text);
-    if (check->log_hash != log_hash)
+    if (check->census.log_hash != log_hash)
         sim_story_fail(check->story, SIM_NO_NUMBER, "a second recovery reads another log");
     if (sim_disk_hash(disk) != disk_hash)
         sim_story_fail(check->story, SIM_NO_NUMBER, "a second recovery changes the disk again");
@@ -544,15 +404,15 @@ void sim_check_accounting(const struct sim_check *check, bool was_orderly)
 
     if (server->boot_generation == 0 || check->may_lack_old || check->may_lack_last)
         return;
-    if (server->accepted_count > check->life_count)
+    if (server->accepted_count > check->census.life_count)
         sim_story_fail(check->story, SIM_NO_NUMBER,
                        "the server counted %llu accepted events, the log of that life holds %u",
-                       (unsigned long long)server->accepted_count, check->life_count);
-    if (was_orderly && server->accepted_count != check->life_count)
+                       (unsigned long long)server->accepted_count, check->census.life_count);
+    if (was_orderly && server->accepted_count != check->census.life_count)
         sim_story_fail(check->story, SIM_NO_NUMBER,
                        "the server counted %llu accepted events before an orderly stop, the log "
                        "of that life holds %u",
-                       (unsigned long long)server->accepted_count, check->life_count);
+                       (unsigned long long)server->accepted_count, check->census.life_count);
 }
 
 /* --- the disk's bound ----------------------------------------------------- */
@@ -595,7 +455,7 @@ void sim_check_disk_bound(struct sim_check *check)
 
     if (settings->retain_bytes == 0)
         return;
-    for (uint32_t log = 0; log < check->log_count_max; log++) {
+    for (uint32_t log = 0; log < check->census.log_count; log++) {
         char directory[64];
 
         snprintf(directory, sizeof(directory), SIM_SERVER_DATA "/log-%02u", log);
@@ -603,8 +463,8 @@ void sim_check_disk_bound(struct sim_check *check)
         if (disk_list(torn.disk, directory, &torn.visitor) < 0)
             continue;
     }
-    bound = settings->retain_bytes * check->log_count_max +
-            check->log_count_max * segments * settings->segment_bytes + torn.size +
+    bound = settings->retain_bytes * check->census.log_count +
+            check->census.log_count * segments * settings->segment_bytes + torn.size +
             settings->segment_bytes;
     if (check->server->host->disk->used > bound)
         sim_story_fail(check->story, SIM_NO_NUMBER, "the disk holds %llu bytes, the bound is %llu",

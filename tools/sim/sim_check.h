@@ -10,57 +10,28 @@
  */
 #pragma once
 
-#include "tools/sim/sim_model.h"
-#include "tools/sim/sim_server.h"
-#include "tools/sim/sim_story.h"
+#include "tools/sim/sim_census.h"
 
-enum {
-    SIM_ID_SIZE = 36,
-    SIM_TENANT_COUNT = 2,
-    SIM_GROUP_COUNT_MAX = 65536,
-};
-
-/* Where one item was found in the log. */
-struct sim_found {
-    uint32_t count;
-    uint32_t group;    /* of the latest copy: its record group, counted over the whole log */
-    uint32_t position; /* in the order of recovery */
-    uint32_t log;
-    uint32_t boot_generation;
-    uint32_t variant;
-    struct journal_location location;
-    uint32_t size; /* of the record's payload */
-};
+enum { SIM_GROUP_COUNT_MAX = 65536 };
 
 /* One run's checker. Large; fields below the first group may be read. */
 struct sim_check {
     struct sim_server *server;
     struct sim_model *model;
     struct sim_story *story;
-    const char *projects[SIM_TENANT_COUNT];
-    uint32_t shared_count; /* numbers below twice this share their ids across tenants */
-    bool may_lack_old;     /* retention drops segments: what is gone may be gone */
-    bool may_lack_last;    /* acknowledged writes were damaged: what is missing must be the last */
+    struct sim_census census; /* of the latest look at the log */
+    bool may_lack_old;        /* retention drops segments: what is gone may be gone */
+    bool may_lack_last; /* acknowledged writes were damaged: what is missing must be the last */
 
     uint64_t check_count;
     uint64_t durable_count; /* acknowledgements proven on the medium */
-    uint32_t found_count;   /* events in the log, at the latest check */
-    uint64_t found_bytes;   /* their payloads */
-    uint64_t log_hash;      /* of all records, at the latest check */
-    uint32_t group_count;
-    uint32_t life_count;    /* of found_count, of the latest life */
-    uint32_t log_count_max; /* logs that the data directory ever had */
     struct journal_location acknowledged[SIM_ITEM_COUNT_MAX]; /* where, when it was checked */
     bool is_group_in_doubt[SIM_GROUP_COUNT_MAX]; /* part of it may be in the page cache only */
-    struct sim_found found[SIM_ITEM_COUNT_MAX];
 };
 
 /* Nothing found yet. Borrows all. */
 void sim_check_init(struct sim_check *check, struct sim_server *server, struct sim_model *model,
                     struct sim_story *story);
-
-/* The event id that number has in every run. */
-void sim_check_write_id(const struct sim_check *check, uint32_t number, char id[SIM_ID_SIZE + 1]);
 
 /* The event has just been acknowledged: its record must be on the medium now. */
 void sim_check_is_durable(struct sim_check *check, uint32_t number);

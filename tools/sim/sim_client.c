@@ -13,7 +13,6 @@ enum {
 static uint32_t write_event(const struct sim_client *client, const struct sim_check *check,
                             uint32_t number, char *data, size_t size)
 {
-    static const char filler[] = "0123456789abcdef";
     const struct sim_item *item = &check->model->items[number];
     char id_member[SIM_ID_SIZE + 20] = "";
     uint32_t used;
@@ -21,7 +20,7 @@ static uint32_t write_event(const struct sim_client *client, const struct sim_ch
     if (item->kind == SIM_ITEM_NAMED) {
         char id[SIM_ID_SIZE + 1];
 
-        sim_check_write_id(check, number, id);
+        sim_census_write_id(&check->census, number, id);
         snprintf(id_member, sizeof(id_member), ",\"event_id\":\"%s\"", id);
     }
     used = (uint32_t)snprintf(data, size,
@@ -33,7 +32,7 @@ static uint32_t write_event(const struct sim_client *client, const struct sim_ch
         used += (uint32_t)snprintf(data + used, size - used, ",\"payload\":{\"filler\":\"");
         assert(used + client->payload_size + 8 < size);
         for (uint32_t i = 0; i < client->payload_size; i++)
-            data[used++] = filler[(number + i) % 16];
+            data[used++] = sim_census_filler(number, i);
         used += (uint32_t)snprintf(data + used, size - used, "\"}");
     }
     used += (uint32_t)snprintf(data + used, size - used, "}");

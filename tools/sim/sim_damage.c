@@ -30,7 +30,8 @@ static uint32_t pick_event(const struct sim_check *check, struct rng *rng)
     for (uint32_t i = 0; i < PICK_COUNT_MAX; i++) {
         uint32_t number = (uint32_t)rng_below(rng, check->model->item_count);
 
-        if (check->found[number].count == 1 && check->found[number].location.bits != 0)
+        if (check->census.found[number].count == 1 &&
+            check->census.found[number].location.bits != 0)
             return number;
     }
     return SIM_NONE;
@@ -122,7 +123,7 @@ static bool damage_log(struct sim_server *server, struct sim_check *check, struc
 
     if (number == SIM_NONE)
         return false;
-    location = check->found[number].location;
+    location = check->census.found[number].location;
     offset = journal_location_offset(location) / SEGMENT_BLOCK_SIZE * SEGMENT_BLOCK_SIZE;
     snprintf(path, sizeof(path), SIM_SERVER_DATA "/log-%02u/%016llx.seg",
              journal_location_log(location), (unsigned long long)journal_location_seq(location));

@@ -79,7 +79,7 @@ static void check_ids(const struct sim_client *client)
 
         if (workload->model->items[client->number + i].kind != SIM_ITEM_NAMED)
             continue;
-        sim_check_write_id(workload->check, client->number + i, id);
+        sim_census_write_id(&workload->check->census, client->number + i, id);
         at = memmem(at, (size_t)(end - at), id, SIM_ID_SIZE);
         if (at == NULL)
             fail(client, client->number + i, "the event is not in the answer");

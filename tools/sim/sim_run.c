@@ -223,7 +223,7 @@ static void end(struct sim_run_result *ret_result)
     run.result.request_count = run.workload.request_count;
     run.result.acknowledged_count = run.workload.acknowledged_count;
     run.result.unknown_count = run.workload.unknown_count;
-    run.result.stored_count = run.check.found_count;
+    run.result.stored_count = run.check.census.found_count;
     run.result.check_count = run.check.check_count;
     sim_point_install(NULL);
     sim_server_deinit(&run.server);

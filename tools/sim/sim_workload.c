@@ -80,7 +80,7 @@ void sim_workload_init(struct sim_workload *workload, const struct sim_workload_
     workload->address =
         (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(SIM_SERVER_PORT)};
     workload->address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    check->shared_count = spec->shared_count;
+    check->census.shared_count = spec->shared_count;
     for (uint8_t tenant = 0; tenant < SIM_TENANT_COUNT && spec->shared_count > 0; tenant++)
         (void)sim_model_add(model, SIM_ITEM_NAMED, spec->shared_count, tenant);
     workload->first_number = model->item_count;
@@ -271,7 +271,7 @@ static void ask_get(struct sim_client *client, uint32_t unit)
         take_unit(client, unit);
         client->number += draw(workload, client->count);
         tenant = workload->model->items[client->number].tenant;
-        sim_check_write_id(workload->check, client->number, id);
+        sim_census_write_id(&workload->check->census, client->number, id);
         if (client->ask == SIM_ASK_GET_FOREIGN)
             tenant = 1 - tenant;
         call.key = key_of(workload, tenant);
@@ -333,7 +333,7 @@ static void ask_admin(struct sim_client *client)
         keys->keys[fresh].state = SIM_KEY_CREATING;
         snprintf(client->body, sizeof(client->body),
                  "{\"org_id\":\"org two\",\"project_id\":\"%s\"}",
-                 workload->check->projects[SIM_TENANT_COUNT - 1]);
+                 workload->check->census.projects[SIM_TENANT_COUNT - 1]);
     } else if (old != SIM_KEY_COUNT_MAX && old != 0) {
         client->ask = SIM_ASK_ADMIN_REVOKE;
         client->number = old;

@@ -1,0 +1,172 @@
+#include "tools/sim/sim_census.h"
+
+#include <errno.h>
+
+#include "actors/record.h"
+#include "store/recovery.h"
+
+/*
+ * Events are recognised by their message, "number N.V.": the number of the item and its
+ * variant. Id, project and filler follow from the number, so that nothing in a record can
+ * be wrong unnoticed.
+ */
+
+void sim_census_write_id(const struct sim_census *census, uint32_t number, char id[SIM_ID_SIZE + 1])
+{
+    if (number < 2 * census->shared_count)
+        number %= census->shared_count;
+    snprintf(id, SIM_ID_SIZE + 1, "00000000-0000-4000-8000-%012x", number);
+}
+
+char sim_census_filler(uint32_t number, uint32_t index)
+{
+    return "0123456789abcdef"[(number + index) % 16];
+}
+
+struct log_reader {
+    struct recovery_visitor visitor;
+    struct sim_census *census;
+};
+
+/* Payload of an event: what it says it is. False when it was never sent. */
+static bool recognise(struct slice envelope, uint32_t *ret_number, uint32_t *ret_variant)
+{
+    static const char name[] = "\"message\":\"number ";
+    const char *at = memmem(envelope.data, envelope.size, name, sizeof(name) - 1);
+    char *end;
+
+    if (at == NULL)
+        return false;
+    *ret_number = (uint32_t)strtoul(at + sizeof(name) - 1, &end, 10);
+    *ret_variant = *end == '.' ? (uint32_t)strtoul(end + 1, NULL, 10) : SIM_VARIANT_COUNT;
+    return *ret_variant < SIM_VARIANT_COUNT;
+}
+
+static bool has_text(struct slice envelope, const char *name, const char *value)
+{
+    char text[128];
+    int size = snprintf(text, sizeof(text), "\"%s\":\"%s\"", name, value);
+
+    return memmem(envelope.data, envelope.size, text, (size_t)size) != NULL;
+}
+
+/* True when the filler, if there is one, is what was sent, byte for byte. */
+static bool has_own_filler(struct slice envelope, uint32_t number)
+{
+    static const char name[] = "\"filler\":\"";
+    const char *end = envelope.data + envelope.size;
+    const char *at = memmem(envelope.data, envelope.size, name, sizeof(name) - 1);
+    uint32_t index = 0;
+
+    if (at == NULL)
+        return true;
+    at += sizeof(name) - 1;
+    while (at + index < end && at[index] == sim_census_filler(number, index))
+        index++;
+    return at + index < end && at[index] == '"';
+}
+
+static void read_event(struct sim_census *census, const struct recovery_group *group,
+                       const struct journal_record_view *record)
+{
+    struct slice envelope = {record->payload.data + sizeof(struct record_event),
+                             record->payload.size - sizeof(struct record_event)};
+    const struct sim_item *item;
+    struct sim_found *found;
+    uint32_t number, variant;
+    char id[SIM_ID_SIZE + 1];
+
+    if (!recognise(envelope, &number, &variant) || number >= census->model->item_count)
+        sim_story_fail(census->story, SIM_NO_NUMBER, "the log holds an event nobody sent: %.*s",
+                       (int)min_u64(envelope.size, 300), envelope.data);
+    item = &census->model->items[number];
+    sim_census_write_id(census, number, id);
+    if (item->kind == SIM_ITEM_NAMED && !has_text(envelope, "event_id", id))
+        sim_story_fail(census->story, number, "event %u is stored under another id", number);
+    if (!has_text(envelope, "project_id", census->projects[item->tenant]))
+        sim_story_fail(census->story, number, "event %u is stored for another project", number);
+    if (!has_own_filler(envelope, number))
+        sim_story_fail(census->story, number, "event %u is stored with other bytes", number);
+    found = &census->found[number];
+    *found = (struct sim_found){
+        .count = found->count + 1,
+        .group = census->group_count,
+        .position = census->found_count++,
+        .log = group->log,
+        .boot_generation = group->boot_generation,
+        .variant = variant,
+        .location = record->location,
+        .size = (uint32_t)record->payload.size,
+    };
+    census->life_count += group->boot_generation == census->server->boot_generation;
+}
+
+static void read_claim(struct sim_census *census, const struct journal_record_view *record)
+{
+    struct record_claim claim;
+    char text[IDEMPOTENCY_KEY_SIZE_MAX + 1];
+    char *end = text;
+    uint32_t number = SIM_NONE;
+
+    memcpy(&claim, record->payload.data, sizeof(claim));
+    memcpy(text, record->payload.data + sizeof(claim), claim.key_size);
+    text[claim.key_size] = '\0';
+    if (strncmp(text, "key-", 4) == 0)
+        number = (uint32_t)strtoul(text + 4, &end, 10);
+    if (*end != '\0' || number >= census->model->item_count)
+        sim_story_fail(census->story, SIM_NO_NUMBER, "the log holds a claim nobody made: %s", text);
+    census->found[number].count++;
+    census->found[number].group = census->group_count;
+    census->found[number].variant = 0;
+    census->found[number].location = record->location;
+    census->found[number].size = (uint32_t)record->payload.size;
+}
+
+static int on_group(struct recovery_visitor *visitor, const struct recovery_group *group)
+{
+    struct sim_census *census = container_of(visitor, struct log_reader, visitor)->census;
+
+    for (uint32_t i = 0; i < group->record_count; i++) {
+        const struct journal_record_view *record = &group->records[i];
+
+        census->log_hash =
+            census->log_hash * 31 + sim_hash(record->payload.data, record->payload.size);
+        if (record->type == RECORD_EVENT)
+            read_event(census, group, record);
+        else if (record->type == RECORD_CLAIM)
+            read_claim(census, record);
+    }
+    census->group_count++;
+    return 0;
+}
+
+int sim_census_read(struct sim_census *census, bool read_only, char *text)
+{
+    struct log_reader reader = {.visitor = {.on_group = on_group}, .census = census};
+    struct recovered *recovered = NULL;
+    struct superblock superblock;
+    struct recovery_config config = {
+        .disk = sim_host_disk(census->server->host),
+        .data_path = SIM_SERVER_DATA,
+        .superblock = &superblock,
+        .visitor = &reader.visitor,
+        .read_only = read_only,
+    };
+    int r;
+
+    memset(census->found, 0, sizeof(census->found[0]) * census->model->item_count);
+    census->found_count = 0;
+    census->life_count = 0;
+    census->group_count = 0;
+    census->log_hash = 0;
+    text[0] = '\0';
+    r = superblock_read(config.disk, SIM_SERVER_DATA, &superblock);
+    if (r == -ENOENT)
+        return 0;
+    if (r == 0) {
+        census->log_count = superblock.log_count;
+        r = recovery_run(&config, &recovered, text);
+    }
+    recovered_free(&recovered);
+    return r;
+}
