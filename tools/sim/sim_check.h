@@ -24,7 +24,6 @@ struct sim_check {
     bool may_lack_last; /* acknowledged writes were damaged: what is missing must be the last */
 
     uint64_t check_count;
-    uint64_t durable_count; /* acknowledgements proven on the medium */
     struct journal_location acknowledged[SIM_ITEM_COUNT_MAX]; /* where, when it was checked */
     bool is_group_in_doubt[SIM_GROUP_COUNT_MAX]; /* part of it may be in the page cache only */
 };

@@ -1,8 +1,5 @@
 #include "tools/sim/sim_run.h"
 
-#include <errno.h>
-#include <fcntl.h>
-
 #include "runtime/sim_disk.h"
 #include "runtime/sim_point.h"
 #include "tools/sim/sim_damage.h"

@@ -83,7 +83,6 @@ void sim_workload_init(struct sim_workload *workload, const struct sim_workload_
     check->census.shared_count = spec->shared_count;
     for (uint8_t tenant = 0; tenant < SIM_TENANT_COUNT && spec->shared_count > 0; tenant++)
         (void)sim_model_add(model, SIM_ITEM_NAMED, spec->shared_count, tenant);
-    workload->first_number = model->item_count;
     for (uint32_t i = 0; i < SIM_CLIENT_HOST_COUNT; i++) {
         workload->hosts[i].host = sim_host_new(workload->world, names[i]);
         switch_on(workload, &workload->hosts[i]);

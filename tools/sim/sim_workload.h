@@ -55,7 +55,6 @@ struct sim_workload {
     bool reads_may_fail;    /* GET may answer 500 */
     bool sees_damage;       /* and what was damaged may be gone */
     uint32_t life;          /* counts the server's processes */
-    uint32_t first_number;  /* of the items that are no shared ids */
     uint64_t request_count; /* sent */
     uint64_t unknown_count; /* lost, or 503 unknown */
     uint64_t unit_count;    /* begun */
