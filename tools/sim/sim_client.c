@@ -87,7 +87,6 @@ void sim_client_send(struct sim_client *client, const struct sim_call *call)
     client->request.size = (uint32_t)size;
     client->is_asking = true;
     client->attempt_count++;
-    client->sent_ns = client->http.world->mono_ns;
     sim_http_client_submit(&client->http, &client->request);
 }
 

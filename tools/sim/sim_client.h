@@ -76,8 +76,7 @@ struct sim_client {
     uint32_t key_number;   /* the Idempotency-Key's item, or SIM_NONE */
     uint32_t payload_size; /* filler in each event */
     uint32_t attempt_count;
-    uint64_t sent_ns;   /* when the request was handed to the connection ... */
-    uint32_t sent_life; /* ... and in which life of the server */
+    uint32_t sent_life; /* the life of the server in which the request went out */
     /* What could have explained a refusal when the request went out. */
     uint32_t sends_before; /* attempts with these items, this one included */
     bool could_conflict;

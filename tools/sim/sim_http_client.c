@@ -65,6 +65,7 @@ void sim_http_client_submit(struct sim_http_client *client, struct sim_http_requ
     assert(request->size > 0);
     list_init(&request->link);
     request->sent_size = 0;
+    request->whole_ns = 0;
     request->lost = false;
     list_push_back(&client->queue, &request->link);
     go_on(client);
@@ -210,6 +211,8 @@ static void on_send(struct io_op *op, const struct io_result *result)
     assert(client->in_flight_count > 0);
     last = container_of(client->in_flight.previous, struct sim_http_request, link);
     last->sent_size += (uint32_t)result->value;
+    if (last->sent_size == last->size)
+        last->whole_ns = client->world->mono_ns;
     if (last->sent_size < last->size)
         sim_world_schedule(client->world, &client->pause_over,
                            sim_range_draw(&client->pause_ns, &client->world->rng));

@@ -34,7 +34,8 @@ struct sim_http_request {
     bool lost;       /* the connection went first: nobody knows */
     uint16_t status; /* unless lost */
     uint32_t body_size;
-    const char *body; /* borrowed during on_done */
+    const char *body;  /* borrowed during on_done */
+    uint64_t whole_ns; /* when its last byte was handed to the network; 0: never */
 
     struct list_node link; /* private, with the next */
     uint32_t sent_size;

@@ -294,7 +294,7 @@ static void judge_key(const struct sim_client *client, enum sim_reply reply)
 static void judge_delay(const struct sim_client *client, enum sim_reply reply)
 {
     const struct sim_workload *workload = client->workload;
-    uint64_t delay_ms = (workload->world->mono_ns - client->sent_ns) / 1000000;
+    uint64_t delay_ms = (workload->world->mono_ns - client->request.whole_ns) / 1000000;
 
     if (workload->spec.answer_ms_max > 0 && client->sent_life == workload->life &&
         reply != SIM_REPLY_LOST && delay_ms > workload->spec.answer_ms_max)

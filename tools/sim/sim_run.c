@@ -19,6 +19,7 @@ enum {
     START_COUNT_MAX = 20,
     STOP_MS_MAX = 120000,
     ANSWER_SLACK_MS = 1000,
+    FD_COUNT_MANY = 4096, /* so many descriptors that nobody waits for one */
     HEAL_MS_MAX = 600000,
     LEAK_MS = 70000,      /* after which nothing of an abandoned request is left */
     HEAL_ODDS = 4,        /* one life in so many has the faults cease while it lasts */
@@ -173,6 +174,8 @@ static void draw_spec(struct sim_workload_spec *spec)
         (uint32_t)min_u64(spec->batch_count_max,
                           SIM_CLIENT_BODY_SIZE_MAX / (spec->payload_size + EVENT_SIZE_MAX) - 1);
     /* Nothing else than a slow disk may delay an answer: then it must come in time. */
+    if (run.server.host->fd_count_max < FD_COUNT_MANY)
+        return; /* connections wait to be accepted */
     if ((run.options.faults & delays) == 0 || draw(4) == 0) {
         run.options.faults &= ~delays;
         spec->answer_ms_max = run.server.settings.answer_timeout_ms + ANSWER_SLACK_MS;
