@@ -19,6 +19,7 @@ enum {
     START_COUNT_MAX = 20,
     STOP_MS_MAX = 120000,
     ANSWER_SLACK_MS = 1000,
+    CONNECTIONS_ENOUGH = 128,
     FD_COUNT_MANY = 4096, /* so many descriptors that nobody waits for one */
     HEAL_MS_MAX = 600000,
     LEAK_MS = 70000,      /* after which nothing of an abandoned request is left */
@@ -180,6 +181,7 @@ static void draw_spec(struct sim_workload_spec *spec)
         run.options.faults &= ~delays;
         spec->answer_ms_max = run.server.settings.answer_timeout_ms + ANSWER_SLACK_MS;
         spec->split_ppm_max = 0;
+        run.server.settings.connections = CONNECTIONS_ENOUGH; /* or some wait to be accepted */
     }
 }
 
