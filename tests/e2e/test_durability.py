@@ -9,7 +9,6 @@ import subprocess
 import threading
 
 from harness import DEMO_KEY, Case, Settings, event, new_id, run_weir, wait_until
-from http_client import render
 from journal_dump import dump_ids
 
 KEY = {"X-API-Key": DEMO_KEY}
