@@ -60,7 +60,9 @@ int auth_check(struct exchange *exchange, uint32_t scope, struct auth *ret_auth)
                        ? EXCHANGE_READ_BODY
                        : exchange_problem(exchange, PROBLEM_FORBIDDEN_SCOPE, NULL);
         }
-        if (home->phase == APP_RECOVERING) { /* its key may not have been read back yet */
+        /* Its key may not have been read back yet, nor will it be when the server stops first. */
+        if (home->phase == APP_RECOVERING || !home->keeper.is_open ||
+            !tenant_is_ready(&home->tenant)) {
             SOMETIMES("a request comes before its key was read back");
             return exchange_problem(exchange, PROBLEM_RECOVERING, &retry);
         }

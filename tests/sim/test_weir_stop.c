@@ -312,3 +312,40 @@ Test(weir_stop, says_so_when_the_disk_holds_it_up_for_too_long)
     cr_expect(gt(u32, late_count, 0));
     cr_expect(lt(u32, late_count, SEED_COUNT));
 }
+
+static struct weir_client early;
+static uint32_t early_status;
+static bool early_is_done;
+
+static void on_early_answer(struct weir_client *client)
+{
+    early_is_done = true;
+    early_status = client->request.lost ? 0 : client->request.status;
+}
+
+/* A server that is told to stop before it was ready knows no keys, and must not call them bad. */
+Test(weir_stop, calls_no_key_invalid_that_it_has_not_read_back)
+{
+    struct weir_call call = {.path = "/v1/events"};
+    char body[256];
+    uint32_t answered_count = 0;
+
+    for (uint64_t seed = 1; seed <= 40; seed++) {
+        weir_begin(&weir, seed, 2);
+        weir.server->faults.disk_latency_ns = (struct sim_range){20000000, 20000000};
+        weir_start(&weir);
+        early_is_done = false;
+        weir_client_init(&early, &weir, 0, on_early_answer);
+        weir_write_event(body, sizeof(body), 1, NULL);
+        weir_client_call(&early, &call, body);
+        (void)!weir_run_for(&weir, seed % 4);
+        app_drain(&weir.process.app);
+        for (uint32_t i = 0; i < 100 && !early_is_done; i++)
+            if (weir_run_for(&weir, 1) != SIM_REACHED)
+                break;
+        cr_assert(ne(u32, early_status, 401), "seed %lu", seed);
+        answered_count += early_is_done && early_status != 0;
+        weir_end(&weir);
+    }
+    cr_expect(gt(u32, answered_count, 0));
+}
