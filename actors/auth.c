@@ -61,8 +61,7 @@ int auth_check(struct exchange *exchange, uint32_t scope, struct auth *ret_auth)
                        : exchange_problem(exchange, PROBLEM_FORBIDDEN_SCOPE, NULL);
         }
         /* Its key may not have been read back yet, nor will it be when the server stops first. */
-        if (home->phase == APP_RECOVERING || !home->keeper.is_open ||
-            !tenant_is_ready(&home->tenant)) {
+        if (!home->keeper.is_open || !tenant_is_ready(&home->tenant)) {
             SOMETIMES("a request comes before its key was read back");
             return exchange_problem(exchange, PROBLEM_RECOVERING, &retry);
         }

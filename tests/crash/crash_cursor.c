@@ -132,25 +132,7 @@ static void apply_name(struct crash_disk *cd, const struct write_log_op *op)
     directory = crash_names_find(&cd->names, parent);
     if (strcmp(parent, "/") != 0 && directory == CRASH_FILE_NONE)
         return; /* the directory itself is not there */
-    switch (op->kind) {
-    case WRITE_LOG_CREATE:
-    case WRITE_LOG_MAKE_DIRECTORY:
-        crash_names_set(&cd->names, op->path, op->file);
-        break;
-    case WRITE_LOG_RENAME:
-        crash_names_remove(&cd->names, op->path);
-        crash_names_set(&cd->names, op->new_path, op->file);
-        break;
-    case WRITE_LOG_UNLINK:
-        crash_names_remove(&cd->names, op->path);
-        break;
-    case WRITE_LOG_WRITE:
-    case WRITE_LOG_RESIZE:
-    case WRITE_LOG_SYNC:
-    case WRITE_LOG_SYNC_DIRECTORY:
-    case WRITE_LOG_MARK:
-        assert(false);
-    }
+    write_log_op_name(op, &cd->names);
 }
 
 static bool is_completed(const struct crash_cursor *cursor, uint32_t number)

@@ -206,20 +206,19 @@ uint32_t write_log_sync_directory(struct write_log *log, const char *path)
     return number;
 }
 
-/* What the server sees from now on. */
-static void change_names(struct write_log *log, const struct write_log_op *op)
+void write_log_op_name(const struct write_log_op *op, struct crash_names *names)
 {
     switch (op->kind) {
     case WRITE_LOG_CREATE:
     case WRITE_LOG_MAKE_DIRECTORY:
-        crash_names_set(&log->visible, op->path, op->file);
+        crash_names_set(names, op->path, op->file);
         break;
     case WRITE_LOG_RENAME:
-        crash_names_remove(&log->visible, op->path);
-        crash_names_set(&log->visible, op->new_path, op->file);
+        crash_names_remove(names, op->path);
+        crash_names_set(names, op->new_path, op->file);
         break;
     case WRITE_LOG_UNLINK:
-        crash_names_remove(&log->visible, op->path);
+        crash_names_remove(names, op->path);
         break;
     case WRITE_LOG_WRITE:
     case WRITE_LOG_RESIZE:
@@ -240,7 +239,7 @@ static void complete(struct write_log *log, uint32_t number, int64_t result)
     op->result = result;
     add_entry(log, number, true);
     if (result >= 0)
-        change_names(log, op);
+        write_log_op_name(op, &log->visible);
 }
 
 void write_log_complete(struct write_log *log, uint32_t op, int64_t result)

@@ -118,5 +118,8 @@ void write_log_close(struct write_log *log, int fd);
 /* A moment of the clients; its entry. */
 uint32_t write_log_mark(struct write_log *log);
 
+/* Changes names as the operation does; one that concerns no name changes nothing. */
+void write_log_op_name(const struct write_log_op *op, struct crash_names *names);
+
 /* One line on an entry, for people. */
 void write_log_describe(const struct write_log *log, uint32_t entry, char *text, size_t text_size);
