@@ -119,6 +119,32 @@ Test(sim_model, wants_the_time_of_the_first_acceptance_again)
     cr_expect(ne(ptr, (void *)sim_model_note_time(&model, event, "", 0), NULL));
 }
 
+Test(sim_model, lets_a_key_be_misused_by_one_request_only)
+{
+    uint32_t key = sim_model_add(&model, SIM_ITEM_KEY, 1, 1);
+    uint32_t unit = sim_model_add_unit(&model, event, 1, key, SIM_NONE);
+    uint32_t misuse = sim_model_misuse(&model, unit);
+
+    cr_expect(gt(u32, misuse, key));
+    cr_expect(eq(u32, sim_model_misuse(&model, unit), misuse));
+    cr_expect(eq(u32, model.items[misuse].kind, SIM_ITEM_NAMED));
+    cr_expect(eq(u32, model.items[misuse].tenant, 1));
+}
+
+Test(sim_model, gives_a_key_that_was_lost_to_whoever_sends_it_first)
+{
+    event = sim_model_add(&model, SIM_ITEM_KEY, 1, 0);
+    cr_assert(eq(ptr, (void *)ask(0, SIM_ANSWER_STORED), NULL));
+    cr_expect(ne(ptr, (void *)ask(1, SIM_ANSWER_STORED), NULL));
+    sim_model_settle(&model, event, 0, 0);
+
+    cr_assert(eq(ptr, (void *)ask(1, SIM_ANSWER_STORED), NULL));
+    cr_expect(eq(ptr, (void *)ask(1, SIM_ANSWER_STORED), NULL));
+    cr_expect(ne(ptr, (void *)ask(1, SIM_ANSWER_CONFLICT), NULL));
+    cr_expect(eq(ptr, (void *)ask(0, SIM_ANSWER_CONFLICT), NULL));
+    cr_expect(ne(ptr, (void *)ask(0, SIM_ANSWER_STORED), NULL));
+}
+
 Test(sim_model, counts_each_event_without_an_id)
 {
     event = sim_model_add(&model, SIM_ITEM_ANONYMOUS, 1, 0);

@@ -101,12 +101,29 @@ static void read_event(struct sim_census *census, const struct recovery_group *g
     census->life_count += group->boot_generation == census->server->boot_generation;
 }
 
+/* The number of the first event that the claim answers for; every one has a client's id. */
+static bool read_claim_event(const struct journal_record_view *record,
+                             const struct record_claim *claim, uint32_t *ret_number)
+{
+    static const char prefix[] = "00000000-0000-4000-8000-";
+    struct record_claim_event line;
+    char id[SIM_ID_SIZE + 1] = "";
+    size_t offset = sizeof(*claim) + claim->key_size;
+
+    if (claim->event_count == 0 || record->payload.size < offset + sizeof(line))
+        return false;
+    memcpy(&line, record->payload.data + offset, sizeof(line));
+    memcpy(id, line.event_id, SIM_ID_SIZE);
+    *ret_number = (uint32_t)strtoul(id + sizeof(prefix) - 1, NULL, 16);
+    return strncmp(id, prefix, sizeof(prefix) - 1) == 0;
+}
+
 static void read_claim(struct sim_census *census, const struct journal_record_view *record)
 {
     struct record_claim claim;
     char text[IDEMPOTENCY_KEY_SIZE_MAX + 1];
     char *end = text;
-    uint32_t number = SIM_NONE;
+    uint32_t number = SIM_NONE, event;
 
     memcpy(&claim, record->payload.data, sizeof(claim));
     memcpy(text, record->payload.data + sizeof(claim), claim.key_size);
@@ -115,9 +132,11 @@ static void read_claim(struct sim_census *census, const struct journal_record_vi
         number = (uint32_t)strtoul(text + 4, &end, 10);
     if (*end != '\0' || number >= census->model->item_count)
         sim_story_fail(census->story, SIM_NO_NUMBER, "the log holds a claim nobody made: %s", text);
+    if (!read_claim_event(record, &claim, &event) || event >= census->model->item_count)
+        sim_story_fail(census->story, number, "claim %u names an event nobody sent", number);
     census->found[number].count++;
     census->found[number].group = census->group_count;
-    census->found[number].variant = 0;
+    census->found[number].variant = event > number; /* see sim_model_misuse() */
     census->found[number].location = record->location;
     census->found[number].size = (uint32_t)record->payload.size;
 }

@@ -138,9 +138,7 @@ static void compare_item(struct sim_check *check, uint32_t number)
         sim_story_fail(check->story, number,
                        "event %u is in the log %u times, at most %u can have been stored", number,
                        found->count, expected.count_max);
-    /* A claim does not say which body it was made for. */
-    if (found->count > 0 && check->model->items[number].kind != SIM_ITEM_KEY &&
-        !expected.variants[found->variant])
+    if (found->count > 0 && !expected.variants[found->variant])
         sim_story_fail(check->story, number,
                        "event %u is stored with body %u, which was refused or never sent", number,
                        found->variant);

@@ -29,9 +29,22 @@ uint32_t sim_model_add_unit(struct sim_model *model, uint32_t first, uint32_t co
 {
     assert(model->unit_count < SIM_UNIT_COUNT_MAX);
     assert(first + count <= model->item_count);
-    model->units[model->unit_count] =
-        (struct sim_unit){.first = first, .count = count, .key = key, .previous = previous};
+    assert(key == SIM_NONE || key >= first + count);
+    model->units[model->unit_count] = (struct sim_unit){
+        .first = first, .count = count, .key = key, .misuse = SIM_NONE, .previous = previous};
     return model->unit_count++;
+}
+
+uint32_t sim_model_misuse(struct sim_model *model, uint32_t unit)
+{
+    struct sim_unit *u = &model->units[unit];
+
+    assert(unit < model->unit_count);
+    assert(u->key != SIM_NONE);
+    if (u->misuse == SIM_NONE)
+        u->misuse = sim_model_add(model, SIM_ITEM_NAMED, 1, item_at(model, u->key)->tenant);
+    assert(u->misuse > u->key);
+    return u->misuse;
 }
 
 /* Attempts that may have stored this variant, or may yet; own ones excluded by the caller. */

@@ -17,6 +17,10 @@
  *          --any other refusal-->     nothing was stored by this attempt
  *          --lost, or 503 with outcome unknown--> unknown
  *
+ * The two bodies of an Idempotency-Key are two requests: the unit's own, and one that misuses
+ * the key, for each key always the same (sim_model_misuse). Were it another one each time,
+ * they would conflict with each other, and their variant would say nothing.
+ *
  * When the process is down the log tells: what was unknown is stored or is not.
  *
  * A server may forget ids: after the window, when the table is full, when retention
@@ -85,6 +89,7 @@ struct sim_unit {
     uint32_t first;
     uint32_t count;
     uint32_t key;      /* number of the Idempotency-Key's item, or SIM_NONE */
+    uint32_t misuse;   /* the item that the key is misused for, or SIM_NONE as yet */
     uint32_t previous; /* the same sender's unit before, or SIM_NONE */
     uint8_t form;      /* how it is sent; the sender's to say */
     bool is_divisible; /* its items may be stored one without the other */
@@ -110,6 +115,13 @@ uint32_t sim_model_add(struct sim_model *model, enum sim_item_kind kind, uint32_
 /* Makes a unit of the items; returns its index. */
 uint32_t sim_model_add_unit(struct sim_model *model, uint32_t first, uint32_t count, uint32_t key,
                             uint32_t previous);
+
+/*
+ * The item of the one request that misuses the unit's key, made when it is first asked for. Its
+ * number is greater than the key's, those of the unit's own items are smaller: so one can
+ * tell from its event for which request a claim was made.
+ */
+uint32_t sim_model_misuse(struct sim_model *model, uint32_t unit);
 
 /* An attempt begins. */
 void sim_model_send(struct sim_model *model, uint32_t number, uint32_t variant);

@@ -229,9 +229,7 @@ static void ask_about_unit(struct sim_client *client, uint32_t unit)
         client->key_number = SIM_NONE;
         client->variant = 1;
     } else if (client->ask == SIM_ASK_KEY_MISUSED) {
-        uint8_t tenant = workload->model->items[client->number].tenant;
-
-        client->number = sim_model_add(workload->model, SIM_ITEM_ANONYMOUS, 1, tenant);
+        client->number = sim_model_misuse(workload->model, unit);
         client->count = 1;
         client->form = SIM_FORM_SINGLE;
     }
