@@ -1,47 +1,18 @@
 /*
- * Days are counted with the civil-calendar arithmetic that shifts the year to begin
- * in March: the leap day is then the last day of a year, a 400-year era always has
- * 146,097 days, and no table of month lengths is needed. Years before 1970 work
- * because all divisions are made on non-negative numbers counted from year 0.
+ * One pass over the digits at their fixed places; the calendar itself is civil.h's.
+ * An instant is split into day and time of day after a shift that makes it positive.
  */
 #include "contracts/timestamp.h"
 
+#include "contracts/civil.h"
+
 enum {
-    DAYS_PER_ERA = 146097,             /* 400 years */
-    DAYS_FROM_YEAR_0_TO_1970 = 719468, /* from 0000-03-01 */
     MS_PER_DAY = 86400000,
     MS_PER_MINUTE = 60000,
 };
 
-static const int64_t UNIX_MS_MIN = -62167219200000; /* 0000-01-01T00:00:00.000Z */
-static const int64_t UNIX_MS_MAX = 253402300799999; /* 9999-12-31T23:59:59.999Z */
-
-/* year 0..9999, month 1..12, day 1..31. */
-static int64_t days_from_civil(int year, int month, int day)
-{
-    int64_t shifted_year = year - (month <= 2);
-    int64_t era = (shifted_year + 400) / 400 - 1; /* the year -1 lies in the era before */
-    int64_t year_of_era = shifted_year - era * 400;
-    int64_t day_of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
-    int64_t day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-
-    assert(year_of_era >= 0 && year_of_era < 400);
-    assert(day_of_era >= 0 && day_of_era < DAYS_PER_ERA);
-    return era * DAYS_PER_ERA + day_of_era - DAYS_FROM_YEAR_0_TO_1970;
-}
-
-static bool is_leap_year(int year)
-{
-    return year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-}
-
-static int days_of_month(int year, int month)
-{
-    static const int DAYS[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-
-    assert(month >= 1 && month <= 12);
-    return month == 2 && is_leap_year(year) ? 29 : DAYS[month - 1];
-}
+static const int64_t UNIX_MS_MIN = CIVIL_SECONDS_MIN * 1000;
+static const int64_t UNIX_MS_MAX = CIVIL_SECONDS_MAX * 1000 + 999;
 
 /* Two digits, or a value above 99 when either is none. */
 static unsigned two_digits(const char *at)
@@ -65,9 +36,9 @@ static bool parse_date(const char *at, int64_t *ret_days)
         return false;
     if (month < 1 || month > 12)
         return false;
-    if (day < 1 || (int)day > days_of_month(year, (int)month))
+    if (day < 1 || (int)day > civil_month_days(year, (int)month))
         return false;
-    *ret_days = days_from_civil(year, (int)month, (int)day);
+    *ret_days = civil_days(year, (int)month, (int)day);
     return true;
 }
 
@@ -155,37 +126,27 @@ static void put_digits(char *at, unsigned value, int count)
     assert(value == 0);
 }
 
-/* days counts from -0400-03-01, one era before year 0, so that it is never negative. */
-static void put_date(char *at, uint32_t days)
+static void put_date(char *at, const struct civil_time *date)
 {
-    uint32_t era = days / DAYS_PER_ERA;
-    uint32_t day_of_era = days % DAYS_PER_ERA;
-    uint32_t year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
-    uint32_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    uint32_t shifted_month = (5 * day_of_year + 2) / 153;
-    uint32_t day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    uint32_t month = shifted_month < 10 ? shifted_month + 3 : shifted_month - 9;
-    uint32_t year = era * 400 + year_of_era + (month <= 2) - 400;
-
-    put_digits(at, year, 4);
+    put_digits(at, (unsigned)date->year, 4);
     at[4] = '-';
-    put_digits(at + 5, month, 2);
+    put_digits(at + 5, date->month, 2);
     at[7] = '-';
-    put_digits(at + 8, day, 2);
+    put_digits(at + 8, date->day, 2);
 }
 
 void timestamp_format(int64_t unix_ms, char ret_text[TIMESTAMP_TEXT_SIZE])
 {
-    uint64_t ms;
+    struct civil_time date;
     uint32_t ms_of_day;
+    uint64_t ms;
 
     unix_ms = unix_ms < UNIX_MS_MIN ? UNIX_MS_MIN : unix_ms > UNIX_MS_MAX ? UNIX_MS_MAX : unix_ms;
-    /* One era is added so that January and February of year 0 count from above zero. */
-    ms = (uint64_t)(unix_ms + (int64_t)(DAYS_FROM_YEAR_0_TO_1970 + DAYS_PER_ERA) * MS_PER_DAY);
+    ms = (uint64_t)(unix_ms + CIVIL_DAYS_TO_1970 * MS_PER_DAY);
     ms_of_day = (uint32_t)(ms % MS_PER_DAY);
+    date = civil_date_of((int64_t)(ms / MS_PER_DAY) - CIVIL_DAYS_TO_1970);
     memcpy(ret_text, "YYYY-MM-DDTHH:MM:SS.mmmZ", TIMESTAMP_TEXT_SIZE);
-    put_date(ret_text, (uint32_t)(ms / MS_PER_DAY));
+    put_date(ret_text, &date);
     put_digits(ret_text + 11, ms_of_day / 3600000, 2);
     put_digits(ret_text + 14, ms_of_day / 60000 % 60, 2);
     put_digits(ret_text + 17, ms_of_day / 1000 % 60, 2);
