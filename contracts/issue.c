@@ -51,10 +51,16 @@ void issue_list_add(struct issue_list *list, const struct issue *issue)
 struct slice issue_code(const struct issue *issue)
 {
     static const struct slice CODES[] = {
-        [ISSUE_TYPE] = {"invalid_type", 12},       [ISSUE_OPTION] = {"invalid_enum_value", 18},
-        [ISSUE_DATETIME] = {"invalid_string", 14}, [ISSUE_UUID] = {"invalid_string", 14},
-        [ISSUE_STRING_EMPTY] = {"too_small", 9},   [ISSUE_DUPLICATE_KEY] = {"duplicate_key", 13},
-        [ISSUE_ARRAY_EMPTY] = {"too_small", 9},    [ISSUE_ARRAY_TOO_BIG] = {"too_big", 7},
+        [ISSUE_TYPE] = {"invalid_type", 12},
+        [ISSUE_OPTION] = {"invalid_enum_value", 18},
+        [ISSUE_DATETIME] = {"invalid_string", 14},
+        [ISSUE_UUID] = {"invalid_string", 14},
+        [ISSUE_STRING_EMPTY] = {"too_small", 9},
+        [ISSUE_DUPLICATE_KEY] = {"duplicate_key", 13},
+        [ISSUE_ARRAY_EMPTY] = {"too_small", 9},
+        [ISSUE_ARRAY_TOO_BIG] = {"too_big", 7},
+        [ISSUE_RULE] = {"custom", 6},
+        [ISSUE_UNKNOWN_KEY] = {"unrecognized_keys", 17},
     };
 
     assert(issue->kind < ARRAY_COUNT(CODES));
@@ -106,6 +112,8 @@ static void write_path(const struct issue *issue, struct slice array_key,
             json_writer_string(writer, array_key);
         json_writer_u64(writer, (uint64_t)issue->index);
     }
+    if (issue->parent.size > 0)
+        json_writer_string(writer, issue->parent);
     if (has_quotable_key(issue))
         json_writer_raw(writer, issue->key.raw);
     json_writer_end_array(writer);
@@ -142,6 +150,10 @@ static void write_pointer(const struct issue *issue, struct slice array_key,
         }
         size = (size_t)snprintf(text, sizeof(text), "/%d", issue->index);
         json_writer_string_piece(writer, (struct slice){text, size});
+    }
+    if (issue->parent.size > 0) {
+        json_writer_string_piece(writer, SLICE_LITERAL("/"));
+        write_pointer_token(issue->parent, writer);
     }
     if (has_quotable_key(issue)) {
         size_t decoded_size = json_string_decode(&issue->key, text, sizeof(text), &size);
@@ -206,6 +218,23 @@ static void write_option(const struct issue *issue, struct slice array_key,
     json_writer_end_string(writer);
 }
 
+static void write_rule(const struct issue *issue, struct slice array_key,
+                       struct json_writer *writer)
+{
+    assert(issue->rule.size > 0);
+    MEMBER(writer, "code", issue_code(issue));
+    write_path(issue, array_key, writer);
+    KEY(writer, "message");
+    json_writer_begin_string(writer);
+    json_writer_string_piece(writer, issue->rule);
+    if (issue->value.type == JSON_STRING) {
+        json_writer_string_piece(writer, SLICE_LITERAL(", received '"));
+        write_received_pieces(issue, writer);
+        json_writer_string_piece(writer, SLICE_LITERAL("'"));
+    }
+    json_writer_end_string(writer);
+}
+
 /* bound is "minimum" or "maximum"; type is what has the size. */
 static void write_size(const struct issue *issue, struct slice array_key, struct slice bound,
                        struct slice type, struct json_writer *writer)
@@ -257,6 +286,14 @@ void issue_write(const struct issue *issue, struct slice array_key, struct json_
         MEMBER(writer, "code", issue_code(issue));
         write_path(issue, array_key, writer);
         MEMBER(writer, "message", SLICE_LITERAL("Duplicate key"));
+        break;
+    case ISSUE_UNKNOWN_KEY:
+        MEMBER(writer, "code", issue_code(issue));
+        write_path(issue, array_key, writer);
+        MEMBER(writer, "message", SLICE_LITERAL("Unrecognized key"));
+        break;
+    case ISSUE_RULE:
+        write_rule(issue, array_key, writer);
         break;
     case ISSUE_STRING_EMPTY:
         write_size(issue, array_key, SLICE_LITERAL("minimum"), SLICE_LITERAL("string"), writer);

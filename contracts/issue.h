@@ -1,5 +1,5 @@
 /*
- * Issue: one thing that is wrong with an event, and the list of them.
+ * Issue: one thing that is wrong with what a client sent, and the list of them.
  *
  * Written for the client in the shape of the validator that the product replaces
  * (seeds 1.2), with a JSON Pointer added. An issue borrows from the request's text;
@@ -26,6 +26,8 @@ enum issue_kind {
     ISSUE_DUPLICATE_KEY, /* a member name that occurs twice */
     ISSUE_ARRAY_EMPTY,   /* an array of no elements */
     ISSUE_ARRAY_TOO_BIG, /* an array of more than limit elements */
+    ISSUE_UNKNOWN_KEY,   /* a member name that means nothing there */
+    ISSUE_RULE,          /* another rule, which the issue itself puts into words */
 };
 
 enum { ISSUE_NO_INDEX = -1 };
@@ -34,13 +36,15 @@ enum { ISSUE_NO_INDEX = -1 };
 struct issue {
     enum issue_kind kind;
     int32_t index;               /* of the event in its batch, or ISSUE_NO_INDEX */
+    struct slice parent;         /* name of the member that holds key; empty: the event itself */
     struct json_value key;       /* the member concerned; JSON_ABSENT: the value itself */
     enum json_type received;     /* what was there */
     struct slice expected;       /* the type's name; empty when options say it */
     const struct slice *options; /* what a string may be */
     size_t option_count;
-    struct json_value value; /* the string received, for ISSUE_OPTION */
+    struct json_value value; /* the string received, for ISSUE_OPTION and ISSUE_RULE */
     uint32_t limit;
+    struct slice rule; /* ISSUE_RULE: a sentence without a full stop */
 };
 
 /* Private to issue.c; spelled out so that it can live where the caller wants it. */
@@ -66,7 +70,7 @@ struct slice issue_code(const struct issue *issue);
 /*
  * Writes one issue as an object. array_key names the member that holds the batch
  * ("events"), or is empty when the batch is the body itself; the path is made of it,
- * the issue's index and key.
+ * the issue's index, parent and key.
  */
 void issue_write(const struct issue *issue, struct slice array_key, struct json_writer *writer);
 
