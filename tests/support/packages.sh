@@ -3,9 +3,9 @@
 # Sourced, never run. It touches the network only when a package is missing, so
 # that a second run works offline. SC names the script that speaks.
 
-# What a build needs.
+# What a build needs, and to run what is built: tzdata has the time zones of schedules.
 build_packages="gcc libc6-dev meson ninja-build pkg-config liburing-dev libbearssl-dev
-libinih-dev zlib1g-dev libzstd-dev"
+libinih-dev zlib1g-dev libzstd-dev tzdata"
 
 say() { printf '%s: %s\n' "${SC:-weir}" "$*"; }
 die() {
