@@ -398,6 +398,22 @@ Test(time_zone, reads_hours_of_a_week_around_a_date)
     expect_dst("AAA0BBB,J365/167,J60/0", utc(2024, 1, 6, 23, 0), utc(2024, 2, 29, 23, 0));
 }
 
+/* On 3 January the dates of the year before are still to come, or those of the next are over. */
+Test(time_zone, finds_the_neighbours_of_an_instant_in_years_further_off)
+{
+    static const char *const RULES[] = {"AAA0BBB,J364/167,J365/160", "AAA0BBB,J1/-160,J2/-167"};
+
+    for (size_t i = 0; i < ARRAY_COUNT(RULES); i++) {
+        cr_assert(eq(int, load_rule(RULES[i]), TIME_ZONE_OK));
+        for (int64_t at = utc(2023, 1, 1, 0, 0); at < utc(2026, 1, 1, 0, 0); at += 6 * 3600) {
+            struct time_zone_span span = time_zone_span_at(&zone, at);
+
+            zone_assert_span_at(&zone, at);
+            cr_assert(lt(i64, span.end_s - span.begin_s, INT64_C(366) * CIVIL_SECONDS_PER_DAY));
+        }
+    }
+}
+
 Test(time_zone, takes_a_rule_from_new_year_to_new_year_for_daylight_saving_for_ever)
 {
     cr_assert(eq(int, load_rule("EST5EDT,0/0,J365/25"), TIME_ZONE_OK));
