@@ -66,8 +66,19 @@ void keeper_retire_done(struct keeper *keeper, uint32_t log, uint64_t seq)
     assert(entry->retiring_seq == seq);
     entry->retiring_seq = 0;
     event_index_drop_segments(entry->index, seq + 1);
-    tell_dropped(keeper, log, seq + 1);
     journal_retire_done(entry->journal, seq);
+}
+
+/*
+ * Its ids are forgotten everywhere, and not a moment sooner: until the removal is durable a
+ * power cut can bring the segment back, beside whatever was taken as new meanwhile.
+ */
+static void on_retired(struct journal_owner *owner, uint64_t seq)
+{
+    struct keeper_log *entry = log_of(owner);
+
+    if (!entry->keeper->is_stopping)
+        tell_dropped(entry->keeper, entry->log, seq + 1);
 }
 
 static void on_retire(struct journal_owner *owner, const struct journal_segment *segment)
@@ -385,6 +396,7 @@ int keeper_init(struct keeper *keeper, struct app_shard *home)
         entry->log = log;
         entry->owner.on_failed = on_failed;
         entry->owner.on_retire = on_retire;
+        entry->owner.on_retired = on_retired;
         entry->owner.on_room = on_room;
         entry->owner.on_stopped = on_stopped;
         r = event_index_new(log, entries, &entry->index);

@@ -119,9 +119,14 @@ struct journal_owner {
     /*
      * The segment is about to be dropped. Append again what must live on, and when
      * that is durable call journal_retire_done(); it may be called from here. May be
-     * NULL: drop at once. Afterwards drop the segment from the event index and dedup.
+     * NULL: drop at once. Drop the segment from the event index, but not yet from dedup.
      */
     void (*on_retire)(struct journal_owner *owner, const struct journal_segment *segment);
+    /*
+     * The segment is gone, and durably so. Only now may its ids be taken as new: a removal
+     * that a power cut undoes would leave them in the log twice. May be NULL.
+     */
+    void (*on_retired)(struct journal_owner *owner, uint64_t seq);
     /* After JOURNAL_FULL or JOURNAL_NO_SPACE was answered: room again. May be NULL. */
     void (*on_room)(struct journal_owner *owner);
     /* journal_stop() is complete: journal_free() may be called. */

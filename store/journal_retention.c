@@ -2,7 +2,8 @@
  * The ring of segments from the oldest retained to the active one, and what makes
  * the oldest go: bytes, age, or the owner's wish. One goes at a time: on_retire lets
  * the owner append again what must live on, journal_retire_done() has the pool remove
- * or recycle the file, on_pool_retired() forgets it. The log's position must survive on
+ * or recycle the file, on_pool_retired() forgets it when its name is durably gone, and
+ * lets the owner forget its ids by on_retired. The log's position must survive on
  * disk: a segment stays until a later one has a durable header.
  */
 #include "store/journal_internals.h"
@@ -144,6 +145,8 @@ void journal_on_pool_retired(struct segment_pool_owner *owner, uint64_t seq)
         metrics_add(journal->config.metrics,
                     journal->config.series->dropped[journal->retiring_reason], 1);
     journal_export_gauges(journal);
+    if (journal->config.owner->on_retired != NULL)
+        journal->config.owner->on_retired(journal->config.owner, seq);
     journal_retain(journal);
 }
 
