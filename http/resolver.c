@@ -69,13 +69,15 @@ int resolver_init(struct resolver *resolver, uint32_t name_count, struct resolve
 
 void resolver_deinit(struct resolver *resolver)
 {
-    for (uint32_t i = 0; resolver->names != NULL && i < resolver->name_count; i++)
-        assert(resolver->names[i].queries.next == NULL ||
-               list_is_empty(&resolver->names[i].queries));
     free(resolver->names);
     free(resolver->buckets);
     resolver->names = NULL;
     resolver->buckets = NULL;
+}
+
+size_t resolver_name_size(void)
+{
+    return sizeof(struct resolver_name) + sizeof(struct list_node);
 }
 
 static struct list_node *bucket_of(struct resolver *resolver, struct slice text)

@@ -16,6 +16,7 @@
 #include "http/address.h"
 #include "runtime/clock.h"
 #include "runtime/list.h"
+#include "runtime/message.h"
 
 enum {
     RESOLVER_NAME_SIZE_MAX = 253,
@@ -54,11 +55,17 @@ struct resolver_query {
 
 /*
  * Whoever looks names up; embedded in its own state. It answers each lookup with one
- * call of resolver_settle(), also from inside lookup().
+ * call of resolver_settle(), also from inside lookup(). All but lookup may be NULL.
  */
 struct resolver_backend {
     /* Borrows text, lower case and terminated, until it has settled name. */
     void (*lookup)(struct resolver_backend *backend, struct resolver_name *name, const char *text);
+    /* The actor whose operations and timers it may use has started. */
+    void (*start)(struct resolver_backend *backend, struct actor *owner);
+    /* A completion or a timer of the owner. False when it is not this backend's. */
+    bool (*receive)(struct resolver_backend *backend, const struct message *msg);
+    /* The owner has ended, no operation is armed: settles whatever is open. */
+    void (*stop)(struct resolver_backend *backend);
 };
 
 /* Private to resolver.c; embedded by value. */
@@ -82,8 +89,11 @@ MUST_USE int resolver_init(struct resolver *resolver, uint32_t name_count,
                            struct resolver_backend *backend, const struct clock *clock,
                            const uint8_t hash_key[SIPHASH_KEY_SIZE]);
 
-/* Gives the memory back; nobody may wait any more. */
+/* Gives the memory back; nobody must be told any more. */
 void resolver_deinit(struct resolver *resolver);
+
+/* What one name takes, for --print-limits. */
+size_t resolver_name_size(void);
 
 /*
  * Asks for the addresses of a name in any case. True: *ret_answer, which is borrowed

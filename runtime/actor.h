@@ -119,6 +119,12 @@ static inline struct actor *actor_cast_check(struct actor *self, uint32_t type_m
     return self;
 }
 
+/* True from its start until it stops or crashes: then it may arm operations and timers. */
+static inline bool actor_is_running(const struct actor *self)
+{
+    return self->state == ACTOR_RUNNING;
+}
+
 /*
  * Starts self (zeroed but for its own fields) on shard, as a child of supervisor,
  * which hears MSG_EXIT. With ACTOR_ID_NONE the first such actor becomes the shard's
