@@ -7,10 +7,11 @@
 #include "runtime/sim_point.h"
 
 /*
- * Recovery meets three kinds of records. An EVENT goes into the index of its log
+ * Recovery meets four kinds of records. An EVENT goes into the index of its log
  * and, when the client chose its id, into the dedup table of the shard that owns
  * the id; a CLAIM into the dedup table; a KEY into every shard's keyring. Their
- * keyed hashes are stored with them, so nothing is parsed or hashed again.
+ * keyed hashes are stored with them, so nothing is parsed or hashed again. All
+ * others are facts of a durable actor on the shard that has their partition.
  */
 
 enum {
@@ -205,19 +206,25 @@ static struct intake *owner_of(struct app *app, struct dedup_key key)
     return &app->shards[owner % app->shard_count].intake;
 }
 
+static struct keeper *keeper_of_log(struct app *app, const struct journal_record_view *record)
+{
+    return &app->shards[journal_location_log(record->location) % app->shard_count].keeper;
+}
+
 MUST_USE static int recover_event(struct app_recovery *recovery,
                                   const struct journal_record_view *record)
 {
     struct app *app = recovery->app;
     const struct record_event *header = (const void *)record->payload.data;
     uint32_t log = journal_location_log(record->location);
-    struct keeper *keeper = &app->shards[log % app->shard_count].keeper;
+    struct keeper *keeper = keeper_of_log(app, record);
     struct dedup_key key;
 
     if (record->payload.size < sizeof(*header))
         return -EBADMSG;
     memcpy(key.words, header->key, sizeof(key.words));
     recovery->event_count++;
+    keeper_note_event(keeper, record->location);
     if (event_index_add(keeper_find_log(keeper, log)->index, (uint32_t)key.words[0],
                         record->location) != EVENT_INDEX_ADDED) {
         SOMETIMES("recovery finds the event index full");
@@ -239,6 +246,7 @@ MUST_USE static int recover_claim(struct app_recovery *recovery,
         return -EBADMSG;
     memcpy(key.words, header->key, sizeof(key.words));
     SOMETIMES("recovery finds an idempotent request");
+    keeper_note_event(keeper_of_log(recovery->app, record), record->location);
     if (!MUTANT("idempotency_claim_not_recovered"))
         intake_recover_claim(owner_of(recovery->app, key), key, header->body_hash, record->location,
                              header->received_ms);
@@ -267,31 +275,43 @@ MUST_USE static int recover_key(struct app_recovery *recovery,
     return r;
 }
 
+/* A record that no durable actor knows is from a newer version: refuse, never skip. */
+MUST_USE static int recover_fact(struct app_recovery *recovery,
+                                 const struct journal_record_view *record)
+{
+    struct app *app = recovery->app;
+    struct keeper *keeper = &app->shards[record->partition % app->shard_count].keeper;
+    int r = durable_recover(&keeper->durables, record);
+
+    if (r == 0)
+        return -EPROTO;
+    return r < 0 ? r : 0;
+}
+
+MUST_USE static int recover_record(struct app_recovery *recovery,
+                                   const struct journal_record_view *record)
+{
+    bool is_known = record->version == RECORD_VERSION;
+
+    switch (record->type) {
+    case RECORD_EVENT:
+        return is_known ? recover_event(recovery, record) : -EPROTO;
+    case RECORD_CLAIM:
+        return is_known ? recover_claim(recovery, record) : -EPROTO;
+    case RECORD_KEY:
+        return is_known ? recover_key(recovery, record) : -EPROTO;
+    default:
+        return recover_fact(recovery, record);
+    }
+}
+
 static int on_group(struct recovery_visitor *visitor, const struct recovery_group *group)
 {
     struct app_recovery *recovery = container_of(visitor, struct app_recovery, visitor);
     int r = 0;
 
-    for (uint32_t i = 0; i < group->record_count && r == 0; i++) {
-        const struct journal_record_view *record = &group->records[i];
-
-        if (record->version != RECORD_VERSION)
-            return -EPROTO;
-        switch (record->type) {
-        case RECORD_EVENT:
-            r = recover_event(recovery, record);
-            break;
-        case RECORD_CLAIM:
-            r = recover_claim(recovery, record);
-            break;
-        case RECORD_KEY:
-            r = recover_key(recovery, record);
-            break;
-        default:
-            r = -EPROTO; /* from a newer version: refuse, never skip */
-            break;
-        }
-    }
+    for (uint32_t i = 0; i < group->record_count && r == 0; i++)
+        r = recover_record(recovery, &group->records[i]);
     return r;
 }
 

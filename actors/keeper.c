@@ -36,6 +36,7 @@ static void on_failed(struct journal_owner *owner, int error, const char *text)
     struct keeper *keeper = log_of(owner)->keeper;
 
     keeper->has_failed = true;
+    durable_stop(&keeper->durables); /* there will never be room again */
     log_event(&keeper->home->shard->log, LOG_ERROR, "journal", text, LOG_NUMBER("errno", -error),
               LOG_NUMBER("log", log_of(owner)->log));
     runtime_fail(app_of(keeper)->runtime, KEEPER_EXIT_IO, text);
@@ -58,15 +59,39 @@ static void tell_dropped(struct keeper *keeper, uint32_t log, uint64_t oldest_se
                               MSG_KEEPER_DROPPED, log, oldest_seq);
 }
 
-void keeper_retire_done(struct keeper *keeper, uint32_t log, uint64_t seq)
+/* Everybody has what he needs of the segment. */
+static void retire_done(struct keeper_log *entry)
+{
+    uint64_t seq = entry->retiring_seq;
+
+    assert(seq != 0);
+    entry->retiring_seq = 0;
+    event_index_drop_segments(entry->index, seq + 1);
+    segment_marks_drop(&entry->events, seq + 1);
+    journal_retire_done(entry->journal, seq);
+}
+
+void keeper_keys_copied(struct keeper *keeper, uint32_t log, uint64_t seq)
 {
     struct keeper_log *entry = keeper_find_log(keeper, log);
 
     assert(entry != NULL);
     assert(entry->retiring_seq == seq);
-    entry->retiring_seq = 0;
-    event_index_drop_segments(entry->index, seq + 1);
-    journal_retire_done(entry->journal, seq);
+    assert(entry->asked_count == 0);
+    entry->asked_count = app_of(keeper)->shard_count;
+    retirement_ask(keeper, log, seq);
+}
+
+/* A shard has answered; the last one lets the segment go. */
+static void on_carried(struct keeper *keeper, uint32_t log, uint64_t seq)
+{
+    struct keeper_log *entry = keeper_find_log(keeper, log);
+
+    assert(entry != NULL);
+    assert(entry->retiring_seq == seq);
+    assert(entry->asked_count > 0);
+    if (--entry->asked_count == 0)
+        retire_done(entry);
 }
 
 /*
@@ -87,10 +112,39 @@ static void on_retire(struct journal_owner *owner, const struct journal_segment 
     struct keeper *keeper = entry->keeper;
 
     entry->retiring_seq = segment->seq;
-    if (entry->log == TENANT_LOG && !MUTANT("keys_not_copied_forward") &&
-        tenant_copy_forward(&keeper->home->tenant, entry->log, segment->seq))
+    /* Later: this may be in the middle of an append, where nothing else may be appended. */
+    outbox_send_words(&keeper->outbox, &keeper->actor, keeper->actor.id, MSG_KEEPER_RETIRE,
+                      entry->log, segment->seq);
+}
+
+static void begin_retirement(struct keeper *keeper, uint32_t log, uint64_t seq)
+{
+    if (log == TENANT_LOG && !MUTANT("keys_not_copied_forward") &&
+        tenant_copy_forward(&keeper->home->tenant, log, seq))
         return;
-    keeper_retire_done(keeper, entry->log, segment->seq);
+    keeper_keys_copied(keeper, log, seq);
+}
+
+/*
+ * Nothing in the segment has to be kept for a time, and the log is out of proportion to what
+ * is alive in it. A log that is no longer written is given up as early as it can be.
+ */
+static bool is_spent(struct journal_owner *owner, const struct journal_segment *oldest,
+                     uint64_t log_bytes)
+{
+    const struct keeper_log *entry = log_of(owner);
+    const struct keeper *keeper = entry->keeper;
+    uint64_t live_bytes;
+
+    if (!keeper->is_open || segment_marks_has_oldest(&entry->events, oldest->seq))
+        return false;
+    if (entry != &keeper->logs[0])
+        return true;
+    live_bytes = durable_live_bytes(&keeper->durables);
+    if (entry->log == TENANT_LOG)
+        live_bytes += tenant_live_bytes(&keeper->home->tenant);
+    return log_bytes > KEEPER_RECLAIM_FACTOR * live_bytes +
+                           KEEPER_RECLAIM_SEGMENTS * app_of(keeper)->settings->segment_bytes;
 }
 
 static uint64_t own_bit(const struct keeper *keeper)
@@ -127,8 +181,10 @@ static void on_room(struct journal_owner *owner)
 
     if (!journal_is_low(log_of(owner)->journal) && !MUTANT("full_disk_for_ever"))
         set_full(keeper, false);
-    if (log_of(owner) == &keeper->logs[0] && !MUTANT("on_room_never_called"))
-        intake_on_room(&keeper->home->intake);
+    if (log_of(owner) != &keeper->logs[0] || MUTANT("on_room_never_called"))
+        return;
+    durable_on_room(&keeper->durables);
+    intake_on_room(&keeper->home->intake);
 }
 
 static void on_stopped(struct journal_owner *owner)
@@ -148,6 +204,26 @@ static void on_turn_end(struct turn_hook *hook)
         journal_flush(keeper->logs[0].journal);
 }
 
+/* Notes what must stay until its time is over. */
+static void mark_segment(struct keeper_log *entry, const struct journal_record *records,
+                         uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (records[i].type != RECORD_EVENT && records[i].type != RECORD_CLAIM)
+            continue;
+        segment_marks_add(&entry->events, journal_active_seq(entry->journal));
+        return;
+    }
+}
+
+void keeper_note_event(struct keeper *keeper, struct journal_location location)
+{
+    struct keeper_log *entry = keeper_find_log(keeper, journal_location_log(location));
+
+    assert(entry != NULL);
+    segment_marks_add(&entry->events, journal_location_seq(location));
+}
+
 int keeper_append(struct keeper *keeper, struct journal_append *append,
                   struct journal_record *records, uint32_t count, uint32_t flags)
 {
@@ -156,9 +232,23 @@ int keeper_append(struct keeper *keeper, struct journal_append *append,
     if (!keeper->is_open)
         return JOURNAL_STOPPED;
     r = journal_append(keeper->logs[0].journal, append, records, count, flags);
+    if (r == JOURNAL_OK)
+        mark_segment(&keeper->logs[0], records, count);
     if (r == JOURNAL_NO_SPACE)
         set_full(keeper, true);
     return r;
+}
+
+static int write_durable(struct durable_writer *writer, struct journal_append *append,
+                         struct journal_record *records, uint32_t count, uint32_t flags)
+{
+    return keeper_append(container_of(writer, struct keeper, writer), append, records, count,
+                         flags);
+}
+
+static void on_durables_carried(struct durable_writer *writer, uint32_t log, uint64_t seq)
+{
+    retirement_on_carried(container_of(writer, struct keeper, writer), log, seq);
 }
 
 void keeper_index(struct keeper *keeper, uint32_t hash, struct journal_location location)
@@ -279,6 +369,8 @@ static int on_recovered(struct keeper *keeper, const struct recovered *recovered
         }
     }
     keeper->is_open = true;
+    durable_resume(&keeper->durables);
+    retirement_open(keeper);
     tenant_on_open(&keeper->home->tenant);
     keeper_try_ready(keeper);
     return ACTOR_OK;
@@ -295,6 +387,7 @@ static bool all_stopped(const struct keeper *keeper)
 static int on_stop(struct keeper *keeper)
 {
     keeper->is_stopping = true;
+    durable_stop(&keeper->durables);
     journal_reader_stop(keeper->reader);
     for (uint32_t i = 0; i < keeper->log_count; i++)
         if (keeper->logs[i].journal != NULL)
@@ -326,6 +419,17 @@ static int receive(struct actor *self, const struct message *msg)
         return ACTOR_OK;
     case MSG_KEEPER_READY:
         keeper->ready_shards |= (uint64_t)1 << msg->as.words[0];
+        return ACTOR_OK;
+    case MSG_KEEPER_RETIRE:
+        if (!keeper->is_stopping)
+            begin_retirement(keeper, (uint32_t)msg->as.words[0], msg->as.words[1]);
+        return ACTOR_OK;
+    case MSG_KEEPER_CARRY:
+        retirement_on_asked(keeper, (uint32_t)msg->as.words[0], msg->as.words[1]);
+        return ACTOR_OK;
+    case MSG_KEEPER_CARRIED:
+        if (!keeper->is_stopping)
+            on_carried(keeper, (uint32_t)msg->as.words[0], msg->as.words[1]);
         return ACTOR_OK;
     case MSG_KEEPER_STOPPED:
         return keeper->is_stopping && all_stopped(keeper) ? ACTOR_STOP : ACTOR_OK;
@@ -386,6 +490,9 @@ int keeper_init(struct keeper *keeper, struct app_shard *home)
     memset(keeper, 0, sizeof(*keeper));
     keeper->home = home;
     keeper->flush_hook.on_turn_end = on_turn_end;
+    keeper->writer.append = write_durable;
+    keeper->writer.on_carried = on_durables_carried;
+    durable_set_init(&keeper->durables, &keeper->writer);
     keeper->logs = calloc(log_count / app->shard_count + 1, sizeof(*keeper->logs));
     if (keeper->logs == NULL)
         return -ENOMEM;
@@ -395,11 +502,14 @@ int keeper_init(struct keeper *keeper, struct app_shard *home)
         entry->keeper = keeper;
         entry->log = log;
         entry->owner.on_failed = on_failed;
+        entry->owner.is_spent = is_spent;
         entry->owner.on_retire = on_retire;
         entry->owner.on_retired = on_retired;
         entry->owner.on_room = on_room;
         entry->owner.on_stopped = on_stopped;
         r = event_index_new(log, entries, &entry->index);
+        if (r == 0)
+            r = segment_marks_init(&entry->events);
     }
     if (r < 0)
         return r;
@@ -415,6 +525,7 @@ void keeper_deinit(struct keeper *keeper)
         if (keeper->logs[i].journal != NULL)
             journal_free(&keeper->logs[i].journal);
         event_index_free(&keeper->logs[i].index);
+        segment_marks_deinit(&keeper->logs[i].events);
     }
     free(keeper->logs);
     keeper->logs = NULL;

@@ -4,20 +4,30 @@
  * Opens the shard's own log when recovery hands over, and the logs that are left
  * from starts with more shards (read and dropped by age, never written). Flushes
  * at the end of each turn, carries out retention, ends the process when the disk
- * can no longer be trusted.
+ * can no longer be trusted. It is what the shard's durable actors write through:
+ * their set is `durables`.
+ *
+ * Before a segment goes, the API keys in it are copied forward (tenant.h), then all
+ * shards carry forward what their durables need of it (retirement.h).
  */
 #pragma once
 
 #include "actors/outbox.h"
+#include "actors/retirement.h"
 #include "contracts/problem.h"
 #include "runtime/shard.h"
+#include "store/durable.h"
 #include "store/event_index.h"
 #include "store/journal.h"
 #include "store/journal_reader.h"
+#include "store/segment_marks.h"
 
 enum {
     KEEPER_MAGIC = 0x4b454550,
     KEEPER_EXIT_IO = 74,
+    /* A log with nothing to be kept by time may be so much larger than what is alive in it. */
+    KEEPER_RECLAIM_FACTOR = 2,
+    KEEPER_RECLAIM_SEGMENTS = 4,
 };
 
 struct app_shard;
@@ -30,17 +40,22 @@ struct keeper_log {
     struct keeper *keeper;
     struct journal *journal; /* NULL until recovered */
     struct event_index *index;
+    struct segment_marks events; /* segments with events or claims: only retention drops them */
     uint32_t log;
+    uint32_t asked_count; /* shards that have not answered about retiring_seq */
     uint64_t retiring_seq;
     bool is_stopped;
 };
 
-/* Private to keeper.c, except reader and logs[], which others may use to read. */
+/* Private to keeper.c, except reader and logs[], which others may use to read, and durables. */
 struct keeper {
     struct actor actor;
     struct app_shard *home;
     struct outbox outbox;
     struct turn_hook flush_hook;
+    struct durable_set durables; /* of this shard; durable_add() after keeper_init() */
+    struct durable_writer writer;
+    struct retirement retirement;
     struct journal_reader *reader;
     struct keeper_log *logs;
     uint32_t log_count;
@@ -84,5 +99,8 @@ bool keeper_is_recovering(const struct keeper *keeper);
 /* True when this shard or, as far as it has heard, another one finds the disk full. */
 bool keeper_disk_is_low(const struct keeper *keeper);
 
-/* The tenant has copied forward what it needed from the segment. */
-void keeper_retire_done(struct keeper *keeper, uint32_t log, uint64_t seq);
+/* The tenant has copied forward the keys it needed from the segment. */
+void keeper_keys_copied(struct keeper *keeper, uint32_t log, uint64_t seq);
+
+/* Recovery: this record is an event or a claim, which only retention may drop. */
+void keeper_note_event(struct keeper *keeper, struct journal_location location);

@@ -28,4 +28,7 @@ enum {
     MSG_KEEPER_SPACE,              /* words: shard, whether it finds the disk full */
     MSG_KEEPER_READY,              /* words: shard that is ready, 0 */
     MSG_KEEPER_STOPPED,            /* to itself: one more log has stopped */
+    MSG_KEEPER_RETIRE,             /* to itself: words: log, sequence number of what shall go */
+    MSG_KEEPER_CARRY,              /* words: log, seq: carry forward what you need of it */
+    MSG_KEEPER_CARRIED,            /* the answer: log, seq */
 };

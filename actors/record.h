@@ -9,6 +9,11 @@
  *     CLAIM    struct record_claim, then the Idempotency-Key, then event_count
  *              struct record_claim_event
  *     KEY      struct record_key: an API key as it is from now on
+ *     JOB, JOB_FACT, JOB_QUEUE   see store/job_record.h
+ *
+ * Types from JOB on are facts of durable actors (store/durable.h), each with versions
+ * of its own; they go to the shard that has their partition. A type that no actor of
+ * this version owns is one of a later version.
  *
  * An event's own dedup claim is its record: flag RECORD_EVENT_CLIENT_ID. A CLAIM
  * stands in the same record group as the events it answers for.
@@ -24,9 +29,15 @@ enum record_type {
     RECORD_EVENT = 1,
     RECORD_CLAIM = 2,
     RECORD_KEY = 3,
+    RECORD_JOB = 4,
+    RECORD_JOB_FACT = 5,
+    RECORD_JOB_QUEUE = 6,
+    RECORD_SCHEDULE = 7, /* reserved */
+    RECORD_BREAKER = 8,  /* reserved */
+    RECORD_REPLAY = 9,   /* reserved */
 };
 
-enum { RECORD_VERSION = 1 };
+enum { RECORD_VERSION = 1 }; /* of EVENT, CLAIM, KEY */
 
 enum {
     RECORD_EVENT_CLIENT_ID = 1, /* the client chose event_id: it is a dedup claim */

@@ -279,7 +279,7 @@ static void try_copy(struct tenant *tenant)
     fill_copy(tenant);
     if (tenant->copy_count == 0) {
         SOMETIMES("keys are copied forward before retention");
-        keeper_retire_done(&tenant->home->keeper, TENANT_LOG, tenant->copy_seq);
+        keeper_keys_copied(&tenant->home->keeper, TENANT_LOG, tenant->copy_seq);
         return;
     }
     tenant->copy_append.on_durable = on_copied;
@@ -303,6 +303,11 @@ bool tenant_copy_forward(struct tenant *tenant, uint32_t log, uint64_t seq)
     tenant->copy_seq = seq;
     try_copy(tenant);
     return true;
+}
+
+uint64_t tenant_live_bytes(const struct tenant *tenant)
+{
+    return tenant->keyring.count * segment_record_size(sizeof(struct record_key));
 }
 
 /* --- the demo ------------------------------------------------------------- */

@@ -87,9 +87,12 @@ bool tenant_is_ready(struct tenant *tenant);
 
 /*
  * Before a segment of log 0 is dropped: appends the keys whose record is there again.
- * False when there is none; else keeper_retire_done() is called when it is durable.
+ * False when there is none; else keeper_keys_copied() is called when it is durable.
  */
 bool tenant_copy_forward(struct tenant *tenant, uint32_t log, uint64_t seq);
+
+/* Bytes of the log that the keys' records take. */
+uint64_t tenant_live_bytes(const struct tenant *tenant);
 
 /* A blank change for this exchange, or NULL when too many are in flight. */
 MUST_USE struct tenant_request *tenant_acquire(struct tenant *tenant,

@@ -102,10 +102,11 @@ struct journal_segment {
 
 /* Why a segment is dropped; the label of weir_journal_segments_dropped_total. */
 enum journal_drop_reason {
-    JOURNAL_DROP_BYTES,   /* retain_bytes */
-    JOURNAL_DROP_AGE,     /* retain_hours */
-    JOURNAL_DROP_ENTRIES, /* the event index is full */
-    JOURNAL_DROP_COUNT,   /* JOURNAL_SEGMENT_COUNT_MAX */
+    JOURNAL_DROP_BYTES,     /* retain_bytes */
+    JOURNAL_DROP_AGE,       /* retain_hours */
+    JOURNAL_DROP_ENTRIES,   /* the event index is full */
+    JOURNAL_DROP_COUNT,     /* JOURNAL_SEGMENT_COUNT_MAX */
+    JOURNAL_DROP_RECLAIMED, /* the owner has nothing in it to keep for a time */
     JOURNAL_DROP_REASON_COUNT,
 };
 
@@ -127,6 +128,13 @@ struct journal_owner {
      * that a power cut undoes would leave them in the log twice. May be NULL.
      */
     void (*on_retired)(struct journal_owner *owner, uint64_t seq);
+    /*
+     * True when the oldest segment may go though no bound is exceeded. log_bytes: what all
+     * retained segments can hold. Asked when a segment begins or is dropped, and at ticks.
+     * May be NULL: never.
+     */
+    bool (*is_spent)(struct journal_owner *owner, const struct journal_segment *oldest,
+                     uint64_t log_bytes);
     /* After JOURNAL_FULL or JOURNAL_NO_SPACE was answered: room again. May be NULL. */
     void (*on_room)(struct journal_owner *owner);
     /* journal_stop() is complete: journal_free() may be called. */
@@ -245,6 +253,9 @@ bool journal_retire_oldest(struct journal *journal, enum journal_drop_reason rea
 
 /* The sequence number of the oldest retained segment; locations before it are gone. */
 uint64_t journal_oldest_seq(const struct journal *journal);
+
+/* The segment that the latest append went to, or the next one will. */
+uint64_t journal_active_seq(const struct journal *journal);
 
 /* Takes no more appends, writes what is staged and a last watermark, then on_stopped. */
 void journal_stop(struct journal *journal);

@@ -8,6 +8,7 @@ void journal_metrics_add(struct metrics_registry *registry, struct journal_metri
         [JOURNAL_DROP_AGE] = "reason=\"age\"",
         [JOURNAL_DROP_ENTRIES] = "reason=\"entries\"",
         [JOURNAL_DROP_COUNT] = "reason=\"count\"",
+        [JOURNAL_DROP_RECLAIMED] = "reason=\"reclaimed\"",
     };
     struct journal_metrics series;
 
@@ -38,9 +39,9 @@ void journal_metrics_add(struct metrics_registry *registry, struct journal_metri
         metrics_add_series(registry, METRIC_GAUGE, METRIC_UNIT_NONE, "weir_journal_no_space", "",
                            "Logs that found the disk full but for the reserve.");
     for (uint32_t i = 0; i < JOURNAL_DROP_REASON_COUNT; i++)
-        series.dropped[i] = metrics_add_series(registry, METRIC_COUNTER, METRIC_UNIT_NONE,
-                                               "weir_journal_segments_dropped_total", reasons[i],
-                                               "Segments dropped by retention, by reason.");
+        series.dropped[i] = metrics_add_series(
+            registry, METRIC_COUNTER, METRIC_UNIT_NONE, "weir_journal_segments_dropped_total",
+            reasons[i], "Segments dropped, by reason; reclaimed: nothing in them was to be kept.");
     *ret_series = series;
 }
 

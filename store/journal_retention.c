@@ -1,10 +1,10 @@
 /*
  * The ring of segments from the oldest retained to the active one, and what makes
- * the oldest go: bytes, age, or the owner's wish. One goes at a time: on_retire lets
- * the owner append again what must live on, journal_retire_done() has the pool remove
- * or recycle the file, on_pool_retired() forgets it when its name is durably gone, and
- * lets the owner forget its ids by on_retired. The log's position must survive on
- * disk: a segment stays until a later one has a durable header.
+ * the oldest go: bytes, age, or the owner's word that nothing is left in it to keep. One goes at a
+ * time: on_retire lets the owner append again what must live on, journal_retire_done() has the pool
+ * remove or recycle the file, on_pool_retired() forgets it when its name is durably gone, and lets
+ * the owner forget its ids by on_retired. The log's position must survive on disk: a segment stays
+ * until a later one has a durable header.
  */
 #include "store/journal_internals.h"
 
@@ -50,10 +50,19 @@ void journal_begin_segment(struct journal *journal, uint64_t previous_seq)
                                  });
 }
 
+/* What the segments can hold of records: blocks' ends are not held against the owner. */
+static uint64_t capacity(const struct journal *journal)
+{
+    uint64_t blocks = journal->segment_bytes_total / SEGMENT_BLOCK_SIZE;
+
+    return (blocks - 2 * (uint64_t)journal->segment_count) * SEGMENT_PAYLOAD_SIZE;
+}
+
 /* Why the oldest segment should go; JOURNAL_DROP_REASON_COUNT when it may stay. */
 static enum journal_drop_reason drop_reason(const struct journal *journal)
 {
     const struct journal_config *config = &journal->config;
+    struct journal_owner *owner = config->owner;
     uint64_t now_ms = config->clock->unix_ms;
 
     if (journal->segment_count < 2)
@@ -66,6 +75,9 @@ static enum journal_drop_reason drop_reason(const struct journal *journal)
     if (config->retain_ms != 0 &&
         journal_segment_at(journal, 1)->created_unix_ms + config->retain_ms <= now_ms)
         return JOURNAL_DROP_AGE;
+    if (owner->is_spent != NULL && journal->retiring_seq == 0 &&
+        owner->is_spent(owner, journal_segment_at(journal, 0), capacity(journal)))
+        return JOURNAL_DROP_RECLAIMED;
     return JOURNAL_DROP_REASON_COUNT;
 }
 
@@ -80,6 +92,9 @@ static void note_reason(enum journal_drop_reason reason)
         break;
     case JOURNAL_DROP_ENTRIES:
         SOMETIMES("a segment is dropped: the event index is full");
+        break;
+    case JOURNAL_DROP_RECLAIMED:
+        SOMETIMES("a segment is dropped: nothing in it is to be kept");
         break;
     case JOURNAL_DROP_COUNT:
     case JOURNAL_DROP_REASON_COUNT:
@@ -148,6 +163,11 @@ void journal_on_pool_retired(struct segment_pool_owner *owner, uint64_t seq)
     if (journal->config.owner->on_retired != NULL)
         journal->config.owner->on_retired(journal->config.owner, seq);
     journal_retain(journal);
+}
+
+uint64_t journal_active_seq(const struct journal *journal)
+{
+    return journal->write_seq;
 }
 
 uint64_t journal_oldest_seq(const struct journal *journal)

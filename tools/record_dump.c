@@ -7,10 +7,13 @@
 
 #include "actors/record.h"
 #include "contracts/json_reader.h"
+#include "store/job_id.h"
+#include "store/job_record.h"
 
 enum {
     FIXED_SIZE_MAX = 4096, /* of an object without the parts that grow with the payload */
     GROWTH_MAX = 6,        /* bytes that one of the payload becomes at most */
+    ID_END_SIZE = 17,      /* of a job's id: what a JOB_FACT knows of it */
 };
 
 size_t record_dump_size_max(size_t payload_size)
@@ -27,6 +30,18 @@ struct slice record_dump_type(const struct journal_record_view *record)
         return SLICE_LITERAL("claim");
     case RECORD_KEY:
         return SLICE_LITERAL("key");
+    case RECORD_JOB:
+        return SLICE_LITERAL("job");
+    case RECORD_JOB_FACT:
+        return SLICE_LITERAL("job_fact");
+    case RECORD_JOB_QUEUE:
+        return SLICE_LITERAL("job_queue");
+    case RECORD_SCHEDULE:
+        return SLICE_LITERAL("schedule");
+    case RECORD_BREAKER:
+        return SLICE_LITERAL("breaker");
+    case RECORD_REPLAY:
+        return SLICE_LITERAL("replay");
     default:
         return SLICE_LITERAL("unknown");
     }
@@ -158,22 +173,209 @@ static bool write_api_key(struct slice payload, struct json_writer *writer)
     return true;
 }
 
+/* --- jobs ------------------------------------------------------------------ */
+
+/* Texts of the kind that was checked when it came in; a string when it is none after all. */
+static void write_json(struct json_writer *writer, struct slice name, struct slice text)
+{
+    struct json_reader reader;
+    struct json_value document;
+
+    if (text.size == 0)
+        return;
+    json_writer_key(writer, name);
+    if (json_read_document(text, JSON_DEPTH_MAX, &reader, &document) == JSON_OK)
+        json_writer_raw(writer, document.raw);
+    else
+        json_writer_string(writer, text);
+}
+
+static void write_if_any(struct json_writer *writer, struct slice name, struct slice text)
+{
+    if (text.size > 0)
+        write_text(writer, name, text);
+}
+
+static void write_time_if_any(struct json_writer *writer, struct slice name, uint64_t unix_ms)
+{
+    if (unix_ms > 0)
+        write_time(writer, name, unix_ms);
+}
+
+static void write_number_if_any(struct json_writer *writer, struct slice name, uint64_t number)
+{
+    if (number > 0)
+        write_number(writer, name, number);
+}
+
+/* The last two groups of the id's text: they alone name the job. */
+static void write_id_end(struct json_writer *writer, uint64_t id_low)
+{
+    char text[UUID_TEXT_SIZE];
+
+    job_id_format((struct job_id){.id_low = id_low}, text);
+    json_writer_string(writer, (struct slice){text + UUID_TEXT_SIZE - ID_END_SIZE, ID_END_SIZE});
+}
+
+static void write_job_head(const struct job_image_header *job, uint32_t partition,
+                           struct json_writer *writer)
+{
+    static const char *const UNIQUES[] = {"none", "singleton", "throttle", "debounce",
+                                          "idempotency"};
+    char id[UUID_TEXT_SIZE];
+
+    job_id_format((struct job_id){job->created_ms, job->id_low, partition}, id);
+    write_text(writer, SLICE_LITERAL("id"), (struct slice){id, sizeof(id)});
+    write_text(writer, SLICE_LITERAL("state"), slice_of(job_state_name(job->state)));
+    if (job->reason != JOB_DEAD_NONE)
+        write_text(writer, SLICE_LITERAL("reason"), slice_of(job_dead_reason_name(job->reason)));
+    write_time(writer, SLICE_LITERAL("created_at"), job->created_ms);
+    write_time_if_any(writer, SLICE_LITERAL("due_at"), job->due_ms);
+    write_time_if_any(writer, SLICE_LITERAL("ended_at"), job->ended_ms);
+    write_time_if_any(writer, SLICE_LITERAL("deadline"), job->deadline_ms);
+    write_time_if_any(writer, SLICE_LITERAL("first_failed_at"), job->first_failed_ms);
+    write_number(writer, SLICE_LITERAL("priority"), job->priority);
+    write_number(writer, SLICE_LITERAL("attempt"), job->attempt);
+    write_number_if_any(writer, SLICE_LITERAL("max_attempts"), job->max_attempts);
+    write_number_if_any(writer, SLICE_LITERAL("crash_count"), job->crash_count);
+    write_number_if_any(writer, SLICE_LITERAL("timeout_ms"), job->timeout_ms);
+    if (job->unique != JOB_UNIQUE_NONE)
+        write_text(writer, SLICE_LITERAL("unique"), slice_of(UNIQUES[job->unique]));
+    write_time_if_any(writer, SLICE_LITERAL("unique_until"), job->unique_until_ms);
+    if ((job->flags & JOB_FLAG_CARRIED) != 0) {
+        json_writer_key(writer, SLICE_LITERAL("carried"));
+        json_writer_boolean(writer, true);
+    }
+    if ((job->flags & (JOB_FLAG_REPLAYED | JOB_FLAG_IS_REPLAY)) != 0) {
+        json_writer_key(writer, (job->flags & JOB_FLAG_REPLAYED) != 0 ? SLICE_LITERAL("replayed_as")
+                                                                      : SLICE_LITERAL("replay_of"));
+        write_id_end(writer, job->link);
+    }
+}
+
+/* False when the payload is none of this version. */
+static bool write_job(const struct journal_record_view *record, struct json_writer *writer)
+{
+    struct job_image job;
+    const struct slice *sections = job.sections;
+
+    if (record->partition >= JOB_PARTITION_COUNT_MAX || job_image_decode(record->payload, &job) < 0)
+        return false;
+    write_job_head(&job.header, record->partition, writer);
+    write_text(writer, SLICE_LITERAL("org_id"), sections[JOB_SECTION_ORG]);
+    write_text(writer, SLICE_LITERAL("project_id"), sections[JOB_SECTION_PROJECT]);
+    write_text(writer, SLICE_LITERAL("kind"), sections[JOB_SECTION_KIND]);
+    write_if_any(writer, SLICE_LITERAL("key"), sections[JOB_SECTION_KEY]);
+    write_if_any(writer, SLICE_LITERAL("correlation_id"), sections[JOB_SECTION_CORRELATION]);
+    if (job.after_count > 0) {
+        json_writer_key(writer, SLICE_LITERAL("after"));
+        json_writer_begin_array(writer);
+        for (uint32_t i = 0; i < job.after_count; i++)
+            write_id_end(writer, job_image_after(&job, i));
+        json_writer_end_array(writer);
+    }
+    write_json(writer, SLICE_LITERAL("payload"), sections[JOB_SECTION_PAYLOAD]);
+    write_if_any(writer, SLICE_LITERAL("first_error"), sections[JOB_SECTION_FIRST_ERROR]);
+    write_if_any(writer, SLICE_LITERAL("last_error"), sections[JOB_SECTION_LAST_ERROR]);
+    write_json(writer, SLICE_LITERAL("result"), sections[JOB_SECTION_RESULT]);
+    write_json(writer, SLICE_LITERAL("progress"), sections[JOB_SECTION_PROGRESS]);
+    return true;
+}
+
+/* False when the payload is none of this version. */
+static bool write_job_fact(struct slice payload, struct json_writer *writer)
+{
+    struct job_fact fact;
+
+    if (job_fact_decode(payload, &fact) < 0)
+        return false;
+    json_writer_key(writer, SLICE_LITERAL("id_end"));
+    write_id_end(writer, fact.header.id_low);
+    write_text(writer, SLICE_LITERAL("fact"), slice_of(job_fact_name(fact.header.kind)));
+    write_time(writer, SLICE_LITERAL("at"), fact.header.at_ms);
+    write_number(writer, SLICE_LITERAL("attempt"), fact.header.attempt);
+    write_time_if_any(writer, SLICE_LITERAL("due_at"), fact.header.due_ms);
+    write_number_if_any(writer, SLICE_LITERAL("crash_count"), fact.header.crash_count);
+    if (fact.header.reason != JOB_DEAD_NONE)
+        write_text(writer, SLICE_LITERAL("reason"),
+                   slice_of(job_dead_reason_name(fact.header.reason)));
+    if (fact.header.kind == JOB_FACT_REPLAYED) {
+        json_writer_key(writer, SLICE_LITERAL("replayed_as"));
+        write_id_end(writer, fact.header.link);
+    }
+    if (fact.header.kind == JOB_FACT_COMPLETED)
+        write_json(writer, SLICE_LITERAL("result"), fact.text);
+    else if (fact.header.kind == JOB_FACT_PROGRESS)
+        write_json(writer, SLICE_LITERAL("progress"), fact.text);
+    else
+        write_if_any(writer, SLICE_LITERAL("error"), fact.text);
+    return true;
+}
+
+/* False when the payload is none of this version. */
+static bool write_job_queue(struct slice payload, struct json_writer *writer)
+{
+    struct job_queue_record record;
+    const struct job_queue_settings *settings = &record.settings;
+
+    if (job_queue_record_decode(payload, &record) < 0)
+        return false;
+    write_text(writer, SLICE_LITERAL("org_id"), record.org);
+    write_text(writer, SLICE_LITERAL("project_id"), record.project);
+    write_text(writer, SLICE_LITERAL("kind"), record.kind);
+    json_writer_key(writer, SLICE_LITERAL("paused"));
+    json_writer_boolean(writer, (settings->flags & JOB_QUEUE_PAUSED) != 0);
+    json_writer_key(writer, SLICE_LITERAL("draining"));
+    json_writer_boolean(writer, (settings->flags & JOB_QUEUE_DRAINING) != 0);
+    write_number(writer, SLICE_LITERAL("concurrency"), settings->concurrency);
+    write_number(writer, SLICE_LITERAL("key_concurrency"), settings->key_concurrency);
+    write_number(writer, SLICE_LITERAL("rate_per_second"), settings->rate_per_s);
+    write_number(writer, SLICE_LITERAL("burst"), settings->burst);
+    write_number(writer, SLICE_LITERAL("timeout_ms"), settings->timeout_ms);
+    write_number(writer, SLICE_LITERAL("depth_max"), settings->depth_max);
+    if (settings->retry.is_set != 0) {
+        write_number(writer, SLICE_LITERAL("retry_base_ms"), settings->retry.base_ms);
+        write_number(writer, SLICE_LITERAL("retry_cap_ms"), settings->retry.cap_ms);
+        write_number(writer, SLICE_LITERAL("retry_factor"), settings->retry.factor);
+        write_number(writer, SLICE_LITERAL("retry_jitter"), settings->retry.jitter);
+        write_number(writer, SLICE_LITERAL("max_attempts"), settings->retry.max_attempts);
+    }
+    return true;
+}
+
+/* False when type, version or payload are not known here. */
+static bool write_payload(const struct journal_record_view *record, struct json_writer *writer)
+{
+    if (record->type >= RECORD_JOB && record->version != JOB_RECORD_VERSION)
+        return false;
+    if (record->type < RECORD_JOB && record->version != RECORD_VERSION)
+        return false;
+    switch (record->type) {
+    case RECORD_EVENT:
+        return write_event(record->payload, writer);
+    case RECORD_CLAIM:
+        return write_claim(record->payload, writer);
+    case RECORD_KEY:
+        return write_api_key(record->payload, writer);
+    case RECORD_JOB:
+        return write_job(record, writer);
+    case RECORD_JOB_FACT:
+        return write_job_fact(record->payload, writer);
+    case RECORD_JOB_QUEUE:
+        return write_job_queue(record->payload, writer);
+    default:
+        return false;
+    }
+}
+
 void record_dump_write(const struct journal_record_view *record, struct json_writer *writer)
 {
-    bool is_known = false;
-
     json_writer_begin_object(writer);
     write_number(writer, SLICE_LITERAL("log"), journal_location_log(record->location));
     write_number(writer, SLICE_LITERAL("lsn"), record->lsn);
     write_number(writer, SLICE_LITERAL("partition"), record->partition);
     write_text(writer, SLICE_LITERAL("type"), record_dump_type(record));
-    if (record->version == RECORD_VERSION && record->type == RECORD_EVENT)
-        is_known = write_event(record->payload, writer);
-    else if (record->version == RECORD_VERSION && record->type == RECORD_CLAIM)
-        is_known = write_claim(record->payload, writer);
-    else if (record->version == RECORD_VERSION && record->type == RECORD_KEY)
-        is_known = write_api_key(record->payload, writer);
-    if (!is_known) {
+    if (!write_payload(record, writer)) {
         write_number(writer, SLICE_LITERAL("type_number"), record->type);
         write_number(writer, SLICE_LITERAL("version"), record->version);
         write_number(writer, SLICE_LITERAL("size"), record->payload.size);

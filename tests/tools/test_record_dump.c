@@ -5,6 +5,7 @@
 
 #include "actors/record.h"
 #include "contracts/json_reader.h"
+#include "store/job_record.h"
 
 static char payload[4096], text[32768];
 
@@ -105,9 +106,96 @@ Test(record_dump, writes_a_claim_with_the_ids_it_stands_for)
     cr_assert(ne(ptr, strstr(json, "\"batch\":true"), NULL));
 }
 
+static size_t put_job(void)
+{
+    static const uint64_t after[] = {5};
+    struct job_image job = {.header = {.id_low = 0x3123456789abcdef,
+                                       .created_ms = 1736942400000,
+                                       .state = JOB_WAITING,
+                                       .priority = 3,
+                                       .unique = JOB_UNIQUE_SINGLETON,
+                                       .on_failure = JOB_ON_FAILURE_FAIL},
+                            .after = after,
+                            .after_count = 1,
+                            .sections = {[JOB_SECTION_ORG] = SLICE_LITERAL("acme"),
+                                         [JOB_SECTION_PROJECT] = SLICE_LITERAL("shop"),
+                                         [JOB_SECTION_KIND] = SLICE_LITERAL("mail"),
+                                         [JOB_SECTION_PAYLOAD] = SLICE_LITERAL("{\"to\": 1}"),
+                                         [JOB_SECTION_LAST_ERROR] = SLICE_LITERAL("a\"b")}};
+
+    return job_image_encode(&job, payload);
+}
+
+static size_t put_fact(enum job_fact_kind kind, const char *said)
+{
+    struct job_fact fact = {.header = {.id_low = 0x3123456789abcdef,
+                                       .at_ms = 1736942400000,
+                                       .kind = (uint8_t)kind,
+                                       .attempt = 2,
+                                       .reason = kind == JOB_FACT_DEAD ? JOB_DEAD_POISON : 0},
+                            .text = slice_of(said)};
+
+    return job_fact_encode(&fact, payload);
+}
+
+static size_t put_queue(void)
+{
+    struct job_queue_record queue = {.settings = {.concurrency = 7, .flags = JOB_QUEUE_PAUSED},
+                                     .org = SLICE_LITERAL("acme"),
+                                     .project = SLICE_LITERAL("shop"),
+                                     .kind = SLICE_LITERAL("mail")};
+
+    return job_queue_record_encode(&queue, payload);
+}
+
+Test(record_dump, writes_a_job_with_its_id_and_its_payload)
+{
+    cr_assert(
+        eq(str, (char *)dump(RECORD_JOB, JOB_RECORD_VERSION, put_job()),
+           "{\"log\":2,\"lsn\":7,\"partition\":3,\"type\":\"job\",\"id\":"
+           "\"019469d5-b200-7003-b123-456789abcdef\",\"state\":\"waiting\",\"created_at\":"
+           "\"2025-01-15T12:00:00.000Z\",\"priority\":3,\"attempt\":0,\"unique\":\"singleton\","
+           "\"org_id\":\"acme\",\"project_id\":\"shop\",\"kind\":\"mail\",\"after\":"
+           "[\"8000-000000000005\"],\"payload\":{\"to\": 1},\"last_error\":\"a\\\"b\"}"));
+}
+
+Test(record_dump, writes_a_fact_with_the_end_of_its_jobs_id)
+{
+    const char *json =
+        dump(RECORD_JOB_FACT, JOB_RECORD_VERSION, put_fact(JOB_FACT_DEAD, "it is dead"));
+
+    cr_assert(ne(ptr, strstr(json, "\"id_end\":\"b123-456789abcdef\",\"fact\":\"dead\""), NULL));
+    cr_assert(ne(ptr, strstr(json, "\"reason\":\"poison\",\"error\":\"it is dead\""), NULL));
+    json = dump(RECORD_JOB_FACT, JOB_RECORD_VERSION, put_fact(JOB_FACT_COMPLETED, "[1]"));
+    cr_assert(ne(ptr, strstr(json, "\"result\":[1]"), NULL));
+    json = dump(RECORD_JOB_FACT, JOB_RECORD_VERSION, put_fact(JOB_FACT_COMPLETED, "not JSON"));
+    cr_assert(ne(ptr, strstr(json, "\"result\":\"not JSON\""), NULL));
+}
+
+Test(record_dump, writes_the_settings_of_a_queue)
+{
+    const char *json = dump(RECORD_JOB_QUEUE, JOB_RECORD_VERSION, put_queue());
+
+    cr_assert(ne(ptr, strstr(json, "\"kind\":\"mail\",\"paused\":true,\"draining\":false"), NULL));
+    cr_assert(ne(ptr, strstr(json, "\"concurrency\":7"), NULL));
+    cr_assert(eq(ptr, strstr(json, "retry"), NULL));
+}
+
+Test(record_dump, shows_only_the_outside_of_jobs_it_does_not_know)
+{
+    size_t size = put_job();
+
+    cr_assert(ne(ptr, strstr(dump(RECORD_JOB, 2, size), "\"version\":2"), NULL));
+    for (size_t i = 0; i < size; i++)
+        cr_assert(ne(ptr, strstr(dump(RECORD_JOB, JOB_RECORD_VERSION, i), "\"size\":"), NULL));
+    cr_assert(
+        ne(ptr, strstr(dump(RECORD_REPLAY, 1, 4), "\"type\":\"replay\",\"type_number\":9"), NULL));
+}
+
 Test(record_dump, shows_only_the_outside_of_what_it_does_not_know)
 {
-    cr_assert(ne(ptr, strstr(dump(9, RECORD_VERSION, 10), "\"type\":\"unknown\",\"type_number\":9"),
+    cr_assert(ne(ptr,
+                 strstr(dump(99, RECORD_VERSION, 10), "\"type\":\"unknown\",\"type_number\":99"),
                  NULL));
     cr_assert(ne(ptr,
                  strstr(dump(RECORD_EVENT, RECORD_VERSION + 1, put_event("{}")),

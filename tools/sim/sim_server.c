@@ -102,6 +102,8 @@ bool sim_server_try_start(struct sim_server *server, int *ret_exit_code)
     server->text[0] = '\0';
     r = app_new(&config, server->text, ret_exit_code);
     if (r == 0) {
+        if (server->on_new != NULL)
+            server->on_new(server);
         runtime_freeze_metrics(server->app.runtime);
         r = app_recover(&server->app, server->text, ret_exit_code);
     }

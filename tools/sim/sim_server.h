@@ -44,6 +44,8 @@ struct sim_server {
     bool is_running;
     char text[APP_TEXT_SIZE]; /* why the latest start failed, or the latest error line */
     struct runtime_hooks hooks;
+    /* The process is there, recovery has not begun: a test's durables go in here. May be NULL. */
+    void (*on_new)(struct sim_server *server);
     /* Of the latest process, written down when it ended. */
     uint64_t accepted_count;  /* events, by its own metric */
     uint32_t boot_generation; /* 0: the start failed */
