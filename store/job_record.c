@@ -92,7 +92,7 @@ static bool header_is_valid(const struct job_image_header *header)
         return false;
     if (is_dead != (header->reason != JOB_DEAD_NONE) || header->reason >= JOB_DEAD_REASON_COUNT)
         return false;
-    return is_zero(header->reserved, sizeof(header->reserved));
+    return (header->flags & JOB_FLAG_CARRIED) != 0 || is_zero(header->order, sizeof(header->order));
 }
 
 /* True when the parts that follow the head are possible. */

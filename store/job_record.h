@@ -115,7 +115,7 @@ struct job_image_header {
     uint16_t after_count;
     uint16_t after_failed_count; /* of those it came after and that have ended */
     uint8_t reason;              /* DEAD: enum job_dead_reason */
-    uint8_t reserved[7];
+    uint8_t order[7]; /* CARRIED: its place among the jobs of its serial key, see job_keys.c */
     uint32_t sizes[JOB_SECTION_COUNT];
 };
 

@@ -318,8 +318,6 @@ Test(job_record, refuses_a_job_with_an_impossible_field)
         {JOB_AT(after_count), 2, UINT16_MAX},
         {JOB_AT(after_failed_count), 2, JOB_AFTER_COUNT_MAX + 1},
         {JOB_AT(reason), 1, JOB_DEAD_ATTEMPTS}, /* not dead */
-        {JOB_AT(reserved), 1, 1},
-        {JOB_AT(reserved) + 6, 1, 1},
         {JOB_AT(sizes), 4, 0},
         {JOB_AT(sizes) + 4 * JOB_SECTION_ORG, 4, 1},
         {JOB_AT(sizes) + 4 * JOB_SECTION_PAYLOAD, 4, UINT32_MAX},
@@ -336,6 +334,20 @@ Test(job_record, refuses_a_job_with_an_impossible_field)
         cr_expect(eq(int, job_image_decode(changed(golden, &CHANGES[i]), &image), -EBADMSG),
                   "change %zu", i);
     }
+}
+
+Test(job_record, refuses_a_place_in_an_order_from_a_job_that_was_not_carried)
+{
+    uint8_t bytes[sizeof(GOLDEN_JOB)];
+    struct slice payload = {(const char *)bytes, sizeof(bytes)};
+    struct job_image image;
+
+    memcpy(bytes, GOLDEN_JOB, sizeof(bytes));
+    bytes[JOB_AT(order) + 6] = 1;
+    bytes[JOB_AT(flags)] = JOB_FLAG_IS_REPLAY;
+    cr_expect(eq(int, job_image_decode(payload, &image), -EBADMSG));
+    bytes[JOB_AT(flags)] = JOB_FLAG_IS_REPLAY | JOB_FLAG_CARRIED;
+    cr_expect(eq(int, job_image_decode(payload, &image), 0));
 }
 
 Test(job_record, refuses_a_job_without_a_name)

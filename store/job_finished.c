@@ -1,0 +1,161 @@
+/*
+ * What is remembered of jobs that have ended, and for how long.
+ *
+ *     COMPLETED, CANCELLED, replayed  finished: FIFO, bounded by count and age
+ *     DEAD                            dead letters: FIFO; leave by REPLAYED or DROPPED only
+ *
+ * One at the end of its time is not forgotten yet
+ *
+ *     while its records are in two logs    the number of shards was changed, and if the log
+ *                                          with its end went first, the other one would
+ *                                          bring it back to life: it waits in a list of its
+ *                                          own for job_table_old_logs_gone()
+ *     while jobs that come after it live   they must know how it ended: the last of them
+ *                                          takes it along
+ *     while its unique key is in force     the due heap wakes it at the end of the window
+ */
+#include "runtime/sim_point.h"
+#include "store/job_flow.h"
+#include "store/job_heap.h"
+#include "store/job_table_internals.h"
+#include "store/job_unique.h"
+
+static bool is_kept_for_logs(const struct job_table *table, const struct job *job)
+{
+    return job_has(job, JOB_BIT_FOREIGN) && !table->old_logs_gone;
+}
+
+void job_remember(struct job_table *table, uint32_t index)
+{
+    struct job *job = job_at(table, index);
+
+    assert(!job_has(job, JOB_BIT_LINKED));
+    if (is_kept_for_logs(table, job)) {
+        SOMETIMES("a job with records in two logs is remembered");
+        job_list_push_back(table, &table->foreign, index);
+    } else {
+        job_list_push_back(table, &table->finished, index);
+    }
+    job_set(job, JOB_BIT_LINKED);
+}
+
+void job_mark_replayed(struct job_table *table, uint32_t index)
+{
+    struct job *job = job_at(table, index);
+    struct job_queue *queue = job_queue_of(table, job);
+
+    assert(job->state == JOB_DEAD);
+    assert(!job_has(job, JOB_BIT_REPLAYED));
+    job_leave(table, index);
+    queue->counts[JOB_DEAD]--;
+    queue->dropped_count++;
+    table->counts[JOB_DEAD]--;
+    table->dropped_count++;
+    job_set(job, JOB_BIT_REPLAYED);
+    job_remember(table, index);
+}
+
+void job_retire(struct job_table *table, uint32_t index)
+{
+    struct job *job = job_at(table, index);
+    struct job_extra *extra = job_extra_of(table, job);
+
+    assert(job_is_terminal(job));
+    assert(!job_has(job, JOB_BIT_LINKED));
+    if (is_kept_for_logs(table, job)) {
+        job_remember(table, index);
+        return;
+    }
+    if (job_flow_is_needed(table, index)) {
+        SOMETIMES("a finished job is kept for those that come after it");
+        extra->is_held = true;
+        return;
+    }
+    if (extra != NULL && job_unique_outlives(extra, table->now_ms)) {
+        SOMETIMES("a finished job is kept for its unique key");
+        job_set_timer(table, index, extra->unique_until_ms);
+        return;
+    }
+    job_forget(table, index);
+}
+
+static bool is_past(const struct job_table *table, const struct job *job)
+{
+    return table->finished.count > table->config.finished_count_max ||
+           (table->config.finished_ms != 0 &&
+            table->now_ms >= job->when_ms + table->config.finished_ms);
+}
+
+void job_retire_some(struct job_table *table, uint32_t step_max)
+{
+    for (uint32_t i = 0; i < step_max && table->finished.first != 0; i++) {
+        uint32_t index = table->finished.first;
+        struct job *job = job_at(table, index);
+
+        /* While a fact about it is being written it is named by a claim. */
+        if (!is_past(table, job) || job_has(job, JOB_BIT_COMMITTING))
+            return;
+        job_list_remove(table, &table->finished, index);
+        job_clear(job, JOB_BIT_LINKED);
+        job_retire(table, index);
+    }
+}
+
+void job_table_tidy(struct job_table *table, uint64_t now_ms)
+{
+    job_table_enter(table, now_ms);
+    job_flow_work(table, JOB_WORK_MAX);
+    job_retire_some(table, JOB_WORK_MAX);
+}
+
+void job_table_old_logs_gone(struct job_table *table)
+{
+    struct job_list *finished = &table->finished, *foreign = &table->foreign;
+
+    job_table_enter(table, table->now_ms);
+    if (table->old_logs_gone)
+        return;
+    table->old_logs_gone = true;
+    if (foreign->count == 0)
+        return;
+    /* In front of the others: most of them are older. */
+    job_at(table, foreign->last)->next = finished->first;
+    if (finished->first != 0)
+        job_at(table, finished->first)->previous = foreign->last;
+    else
+        finished->last = foreign->last;
+    finished->first = foreign->first;
+    finished->count += foreign->count;
+    *foreign = (struct job_list){.first = 0};
+}
+
+struct job_ref job_table_expired_dead(struct job_table *table, uint64_t now_ms)
+{
+    uint32_t index = table->dead.first;
+
+    job_table_enter(table, now_ms);
+    if (table->config.dead_ms == 0)
+        return JOB_REF_NONE;
+    for (uint32_t i = 0; i < JOB_WORK_MAX && index != 0; i++) {
+        const struct job *job = job_at(table, index);
+
+        if (now_ms < job->when_ms + table->config.dead_ms)
+            break;
+        if (!job_has(job, JOB_BIT_COMMITTING))
+            return (struct job_ref){index};
+        index = job->next;
+    }
+    return JOB_REF_NONE;
+}
+
+struct job_ref job_table_next_dead(const struct job_table *table, struct job_ref ref)
+{
+    const struct job *job;
+
+    if (ref.index == 0)
+        return (struct job_ref){table->dead.first};
+    job = job_at(table, ref.index);
+    if (job->state != JOB_DEAD || job_has(job, JOB_BIT_REPLAYED))
+        return JOB_REF_NONE;
+    return (struct job_ref){job->next};
+}
