@@ -19,6 +19,7 @@
  *      |- tenant       API keys; on shard 0 the one that changes them
  *      |- scrape       numbers of all shards for /metrics
  *      |- lookup       GET /v1/events/{id}
+ *      |- jobs         the jobs of the projects that this shard owns
  *      |- intake       POST /v1/events: dedup, append, acknowledge
  *      |- connections  (simple_one_for_one, temporary)
  *      |- listener...  one per address
@@ -26,6 +27,7 @@
 #pragma once
 
 #include "actors/intake.h"
+#include "actors/job_desk.h"
 #include "actors/keeper.h"
 #include "actors/lookup.h"
 #include "actors/scrape.h"
@@ -41,7 +43,7 @@
 
 enum {
     APP_TEXT_SIZE = 1024,
-    APP_CHILD_COUNT_MAX = 6 + SETTINGS_LISTEN_COUNT_MAX,
+    APP_CHILD_COUNT_MAX = 7 + SETTINGS_LISTEN_COUNT_MAX,
     APP_TOKEN_BYTES = 32,
     START_TRY_COUNT_MAX = 20, /* for what a process that was just killed still holds */
     START_TRY_MS = 100,
@@ -73,6 +75,7 @@ struct app_shard {
     struct tenant tenant;
     struct scrape scrape;
     struct lookup lookup;
+    struct job_desk jobs;
     struct intake intake;
     struct listener listeners[SETTINGS_LISTEN_COUNT_MAX];
     uint32_t listener_count;
@@ -83,6 +86,7 @@ struct app_metrics {
     struct http_metrics http;
     struct journal_metrics journal;
     struct intake_metrics intake;
+    struct job_metrics jobs;
     struct metric unindexed;
     struct metric build_info;
     struct metric io_backend;

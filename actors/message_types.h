@@ -31,4 +31,9 @@ enum {
     MSG_KEEPER_RETIRE,             /* to itself: words: log, sequence number of what shall go */
     MSG_KEEPER_CARRY,              /* words: log, seq: carry forward what you need of it */
     MSG_KEEPER_CARRIED,            /* the answer: log, seq */
+    MSG_JOB_DO,                    /* struct job_request *: to the desk that keeps the project */
+    MSG_JOB_DONE,                  /* the answer */
+    MSG_JOB_ANSWER,                /* to a connection */
+    MSG_JOB_FORGET,                /* struct job_request *: nobody waits for this lease any more */
+    MSG_JOB_FORGOTTEN,             /* the answer */
 };

@@ -57,6 +57,15 @@ struct settings {
     int64_t dedup_entries;
     uint64_t dedup_window_ms;
     bool dedup_strict;
+    /* [jobs] */
+    int64_t job_count;
+    int64_t job_finished;
+    uint64_t job_finished_ms;
+    int64_t job_dead;
+    uint64_t job_dead_ms;
+    int64_t job_tenant_concurrency;
+    uint64_t job_payload_bytes;
+    uint64_t job_cache_bytes;
 };
 
 /* The table of keys, in the order in which they are printed. */

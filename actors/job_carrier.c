@@ -1,0 +1,387 @@
+#include "actors/job_carrier.h"
+
+#include "actors/app.h"
+#include "runtime/sim_point.h"
+
+/*
+ *     walk: entry in the segment? -> slot -> read its records -> append one JOB -> slot free
+ *       \-- all slots busy: go on when one is free          (applied: the table points there)
+ *       \-- end of the table, something found: once more, from the start
+ *       \-- end of the table, nothing found: durable_carried()
+ *
+ * The image is put together after the reads and described in the moment of the append, so
+ * that no fact lies between what it says and its place in the log.
+ */
+
+enum { READ_SIZE_DEFAULT = 4 * SEGMENT_BLOCK_SIZE };
+
+static void work(struct job_carrier *carrier, struct job_desk *desk);
+
+void job_carrier_init(struct job_carrier *carrier, struct job_desk *desk)
+{
+    memset(carrier, 0, sizeof(*carrier));
+    for (uint32_t i = 0; i < JOB_CARRIER_SLOT_COUNT; i++)
+        carrier->slots[i].desk = desk;
+}
+
+void job_carrier_start(struct job_carrier *carrier, struct job_desk *desk)
+{
+    actor_timer_init(&desk->actor, &carrier->timer);
+}
+
+/* One that is not busy; there must be one. It is now. */
+static struct job_carrier_slot *free_slot(struct job_carrier *carrier)
+{
+    struct job_carrier_slot *slot = carrier->slots;
+
+    assert(carrier->busy_count < JOB_CARRIER_SLOT_COUNT);
+    while (slot->is_busy)
+        slot++;
+    slot->is_busy = true;
+    slot->part = JOB_CARRIER_BODY;
+    memset(slot->payloads, 0, sizeof(slot->payloads));
+    carrier->busy_count++;
+    return slot;
+}
+
+static void release_slot(struct job_carrier_slot *slot)
+{
+    assert(slot->is_busy);
+    for (uint32_t i = 0; i < JOB_CARRIER_PART_COUNT; i++)
+        buffer_unref(&slot->records[i]);
+    buffer_unref(&slot->image);
+    slot->is_busy = false;
+    slot->desk->carrier.busy_count--;
+}
+
+/* The job is not carried in this round. */
+static void give_up(struct job_carrier_slot *slot, uint64_t again_ms)
+{
+    struct job_desk *desk = slot->desk;
+
+    release_slot(slot);
+    actor_timer_start(&desk->actor, &desk->carrier.timer, again_ms);
+}
+
+/* --- one job: putting it together ------------------------------------------------------- */
+
+/* The text of a part: a section when it stands in a JOB, or the text of a JOB_FACT. */
+static struct slice text_of(const struct job_carrier_slot *slot, enum job_carrier_part part,
+                            enum job_section section)
+{
+    struct job_image image;
+    struct job_fact fact;
+
+    if (slot->records[part] == NULL)
+        return (struct slice){NULL, 0};
+    if (slot->types[part] == RECORD_JOB && job_image_decode(slot->payloads[part], &image) == 0)
+        return image.sections[section];
+    if (slot->types[part] == RECORD_JOB_FACT && job_fact_decode(slot->payloads[part], &fact) == 0)
+        return fact.text;
+    return (struct slice){NULL, 0};
+}
+
+static void on_written(struct durable_step *step, enum durable_outcome outcome)
+{
+    struct job_carrier_slot *slot = container_of(step, struct job_carrier_slot, step);
+    struct job_desk *desk = slot->desk;
+
+    release_slot(slot);
+    if (outcome == DURABLE_UNKNOWN)
+        return; /* the process is ending */
+    metrics_add(&desk->home->shard->metrics, desk->home->app->metrics.jobs.carried, 1);
+    work(&desk->carrier, desk);
+}
+
+/* Fills the image from what was read and what the table knows. False: the job is gone or busy. */
+MUST_USE static bool compose(struct job_carrier_slot *slot, struct job_image *ret_image,
+                             uint64_t ret_after[JOB_AFTER_COUNT_MAX])
+{
+    struct job_desk *desk = slot->desk;
+    struct job_image body;
+    struct job_view view;
+    struct job_ref ref;
+
+    if (!job_table_find(desk->table, slot->id_low, &ref))
+        return false;
+    job_table_view(desk->table, ref, &view);
+    if (view.is_committing || job_image_decode(slot->payloads[JOB_CARRIER_BODY], &body) < 0)
+        return false;
+    *ret_image = body;
+    job_table_describe(desk->table, ref, &ret_image->header);
+    ret_image->header.flags |= JOB_FLAG_CARRIED;
+    ret_image->after_count = job_table_after(desk->table, ref, ret_after);
+    ret_image->header.after_count = (uint16_t)ret_image->after_count;
+    ret_image->after = ret_after;
+    ret_image->sections[JOB_SECTION_FIRST_ERROR] =
+        text_of(slot, JOB_CARRIER_FIRST_ERROR, JOB_SECTION_FIRST_ERROR);
+    ret_image->sections[JOB_SECTION_LAST_ERROR] =
+        text_of(slot, JOB_CARRIER_LAST_ERROR, JOB_SECTION_LAST_ERROR);
+    ret_image->sections[JOB_SECTION_RESULT] = text_of(slot, JOB_CARRIER_RESULT, JOB_SECTION_RESULT);
+    ret_image->sections[JOB_SECTION_PROGRESS] =
+        text_of(slot, JOB_CARRIER_PROGRESS, JOB_SECTION_PROGRESS);
+    if (view.state == JOB_COMPLETED || view.state == JOB_CANCELLED)
+        ret_image->sections[JOB_SECTION_PAYLOAD] = (struct slice){NULL, 0};
+    slot->ref = ref;
+    return true;
+}
+
+/* Appends the slot's record. */
+static void commit(struct job_carrier_slot *slot)
+{
+    slot->step = (struct durable_step){
+        .on_done = on_written,
+        .records = &slot->record,
+        .record_count = 1,
+        .flags = JOURNAL_IMPORTANT,
+    };
+    if (durable_commit(&slot->desk->home->keeper.durables, &slot->step) == JOURNAL_OK)
+        return;
+    SOMETIMES("a job carried forward waits for room");
+    give_up(slot, JOB_CARRIER_ROOM_MS);
+}
+
+static void write_job(struct job_carrier_slot *slot)
+{
+    struct job_desk *desk = slot->desk;
+    uint64_t after[JOB_AFTER_COUNT_MAX];
+    struct job_image image;
+
+    if (!compose(slot, &image, after)) {
+        SOMETIMES("a job changes while it is carried forward");
+        give_up(slot, JOB_CARRIER_AGAIN_MS);
+        return;
+    }
+    if (buffer_acquire(desk->home->buffers, job_image_size(&image), &slot->image) < 0) {
+        give_up(slot, JOB_CARRIER_ROOM_MS);
+        return;
+    }
+    slot->record_part =
+        (struct slice){slot->image->data, job_image_encode(&image, slot->image->data)};
+    job_desk_fill_record(desk, slot->ref, RECORD_JOB, &slot->record_part, &slot->record);
+    commit(slot);
+}
+
+/* --- one job: reading ---------------------------------------------------------------------- */
+
+static struct journal_location location_of(const struct job_view *view, uint32_t part)
+{
+    switch ((enum job_carrier_part)part) {
+    case JOB_CARRIER_BODY:
+        return view->location;
+    case JOB_CARRIER_FIRST_ERROR:
+        return view->first_error;
+    case JOB_CARRIER_LAST_ERROR:
+        return view->last_error;
+    case JOB_CARRIER_RESULT:
+        return view->result;
+    case JOB_CARRIER_PROGRESS:
+        return view->progress;
+    case JOB_CARRIER_PART_COUNT:
+        break;
+    }
+    return JOURNAL_LOCATION_NONE;
+}
+
+static void on_read(struct journal_read *read, enum journal_read_result result,
+                    const struct journal_record_view *view);
+
+static void read_next(struct job_carrier_slot *slot, uint32_t size)
+{
+    struct job_desk *desk = slot->desk;
+    struct job_view view;
+    struct job_ref ref;
+
+    if (!job_table_find(desk->table, slot->id_low, &ref)) {
+        give_up(slot, JOB_CARRIER_AGAIN_MS);
+        return;
+    }
+    job_table_view(desk->table, ref, &view);
+    while (slot->part < JOB_CARRIER_PART_COUNT && location_of(&view, slot->part).bits == 0)
+        slot->part++;
+    if (slot->part == JOB_CARRIER_PART_COUNT) {
+        write_job(slot);
+        return;
+    }
+    buffer_unref(&slot->records[slot->part]);
+    if (buffer_acquire(desk->home->buffers, size, &slot->records[slot->part]) < 0) {
+        give_up(slot, JOB_CARRIER_ROOM_MS);
+        return;
+    }
+    memset(&slot->read, 0, sizeof(slot->read));
+    slot->read.on_done = on_read;
+    slot->read.location = location_of(&view, slot->part);
+    slot->read.buffer = slot->records[slot->part]->data;
+    slot->read.buffer_size = slot->records[slot->part]->capacity;
+    journal_read_start(desk->home->keeper.reader, &slot->read);
+}
+
+static void on_read(struct journal_read *read, enum journal_read_result result,
+                    const struct journal_record_view *view)
+{
+    struct job_carrier_slot *slot = container_of(read, struct job_carrier_slot, read);
+
+    if (result == JOURNAL_READ_TOO_BIG) {
+        read_next(slot, read->size_needed);
+        return;
+    }
+    if (result != JOURNAL_READ_OK) {
+        SOMETIMES("a job to be carried forward cannot be read");
+        log_event(&slot->desk->home->shard->log, LOG_ERROR, "jobs",
+                  "a job to be carried forward cannot be read: it is tried again",
+                  LOG_NUMBER("result", (uint64_t)result));
+        give_up(slot, JOB_CARRIER_DAMAGED_MS);
+        return;
+    }
+    slot->payloads[slot->part] = view->payload;
+    slot->types[slot->part] = view->type;
+    slot->part++;
+    read_next(slot, READ_SIZE_DEFAULT);
+}
+
+static void start_slot(struct job_carrier *carrier, struct job_ref ref)
+{
+    struct job_carrier_slot *slot = free_slot(carrier);
+    struct job_view view;
+
+    job_table_view(slot->desk->table, ref, &view);
+    slot->id_low = view.id_low;
+    read_next(slot, READ_SIZE_DEFAULT);
+}
+
+/* --- settings of queues ------------------------------------------------------------------------
+ */
+
+static bool queue_is_in_segment(const struct job_carrier *carrier, const struct job_queue *queue)
+{
+    struct journal_location location = queue->settings_location;
+
+    return location.bits != 0 && journal_location_log(location) == carrier->log &&
+           journal_location_seq(location) == carrier->seq;
+}
+
+/* Memory has all there is to say of a queue: written at once. */
+static void write_queue(struct job_carrier *carrier, struct job_desk *desk,
+                        const struct job_queue *queue)
+{
+    struct job_carrier_slot *slot = free_slot(carrier);
+
+    if (buffer_acquire(desk->home->buffers, JOB_QUEUE_RECORD_SIZE_MAX, &slot->image) < 0) {
+        give_up(slot, JOB_CARRIER_ROOM_MS);
+        return;
+    }
+    slot->record_part = (struct slice){
+        slot->image->data, job_command_encode_queue(queue, &queue->settings, slot->image->data)};
+    slot->record = (struct journal_record){
+        .partition = job_desk_partition(desk, queue),
+        .type = RECORD_JOB_QUEUE,
+        .version = JOB_RECORD_VERSION,
+        .parts = &slot->record_part,
+        .part_count = 1,
+    };
+    commit(slot);
+}
+
+/*
+ * Looks at queues until all are seen or all slots are busy. While new settings are on their
+ * way into the log none are carried: the old ones must not come behind them.
+ */
+static void walk_queues(struct job_carrier *carrier, struct job_desk *desk)
+{
+    uint32_t count = job_table_queue_count(desk->table);
+
+    for (; carrier->queue_cursor < count && carrier->busy_count < JOB_CARRIER_SLOT_COUNT;
+         carrier->queue_cursor++) {
+        const struct job_queue *queue = job_table_queue_at(desk->table, carrier->queue_cursor);
+
+        if (!queue_is_in_segment(carrier, queue))
+            continue;
+        carrier->found_any = true;
+        if (desk->queue_change_count == 0)
+            write_queue(carrier, desk, queue);
+    }
+}
+
+/* --- the walk --------------------------------------------------------------------------------- */
+
+static void end_carry(struct job_carrier *carrier, struct job_desk *desk)
+{
+    SOMETIMES("jobs are carried out of a segment");
+    carrier->seq = 0;
+    durable_carried(&desk->durable);
+}
+
+static void begin_round(struct job_carrier *carrier)
+{
+    carrier->cursor = JOB_REF_NONE;
+    carrier->queue_cursor = 0;
+    carrier->at_end = false;
+    carrier->found_any = false;
+}
+
+/* Looks at some entries; starts slots for what lies in the segment. */
+static void walk(struct job_carrier *carrier, struct job_desk *desk)
+{
+    uint32_t left = JOB_CARRIER_STEP_MAX;
+
+    while (left > 0 && carrier->busy_count < JOB_CARRIER_SLOT_COUNT) {
+        struct job_view view;
+        bool is_job;
+
+        carrier->cursor = job_table_next(desk->table, carrier->cursor, 64, &is_job);
+        left = left > 64 ? left - 64 : 0;
+        if (carrier->cursor.index == JOB_REF_NONE.index) {
+            carrier->at_end = true;
+            return;
+        }
+        if (!is_job ||
+            !job_table_is_in_segment(desk->table, carrier->cursor, carrier->log, carrier->seq))
+            continue;
+        carrier->found_any = true;
+        job_table_view(desk->table, carrier->cursor, &view);
+        if (!view.is_committing)
+            start_slot(carrier, carrier->cursor);
+    }
+}
+
+static void work(struct job_carrier *carrier, struct job_desk *desk)
+{
+    if (carrier->seq == 0)
+        return;
+    walk_queues(carrier, desk);
+    if (!carrier->at_end)
+        walk(carrier, desk);
+    if (!carrier->at_end) {
+        if (carrier->busy_count == 0)
+            actor_timer_start(&desk->actor, &carrier->timer, JOB_CARRIER_AGAIN_MS);
+        return;
+    }
+    if (carrier->busy_count > 0)
+        return; /* its end brings us back */
+    if (!carrier->found_any) {
+        end_carry(carrier, desk);
+        return;
+    }
+    begin_round(carrier);
+    actor_timer_start(&desk->actor, &carrier->timer, JOB_CARRIER_AGAIN_MS);
+}
+
+void job_carrier_carry(struct job_carrier *carrier, struct job_desk *desk, uint32_t log,
+                       uint64_t seq)
+{
+    assert(carrier->seq == 0);
+    assert(seq != 0);
+    carrier->log = log;
+    carrier->seq = seq;
+    begin_round(carrier);
+    work(carrier, desk);
+}
+
+bool job_carrier_on_timer(struct job_carrier *carrier, struct job_desk *desk,
+                          const struct timer *timer)
+{
+    if (timer != &carrier->timer)
+        return false;
+    work(carrier, desk);
+    return true;
+}
