@@ -1,0 +1,141 @@
+"""What the side-by-side measurements share: servers to start and stop, and the machine's name.
+
+Every server runs on SERVER_CORE, every load program on CLIENT_CORE; both listen and speak on
+127.0.0.1 only, and each is stopped by its own pid.
+"""
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+SERVER_CORE, CLIENT_CORE = "0", "1"
+START_SECONDS_MAX = 60
+STOP_SECONDS_MAX = 30
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def get(port, path):
+    with urllib.request.urlopen("http://127.0.0.1:%d%s" % (port, path), timeout=10) as answer:
+        return answer.read().decode()
+
+
+def read_line(command, default="unknown"):
+    try:
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              check=False, text=True, cwd=ROOT)
+        return done.stdout.strip().split("\n")[0] or default
+    except OSError:
+        return default
+
+
+def stolen_ticks():
+    """(stolen, all) ticks of all cores since boot."""
+    with open("/proc/stat", encoding="ascii") as file:
+        fields = [int(value) for value in file.readline().split()[1:]]
+    return fields[7], sum(fields[:8])
+
+
+def stat_fields(pid):
+    """The fields of /proc/PID/stat from the third on, which is the state."""
+    with open("/proc/%d/stat" % pid, encoding="ascii", errors="replace") as file:
+        return file.read().rpartition(")")[2].split()
+
+
+def machine_lines(work, weir):
+    """Two lines on the machine and one on the tree, for the head of a table."""
+    model = "unknown"
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        for line in file:
+            if line.startswith("model name"):
+                model = line.partition(":")[2].strip()
+                break
+    dirty = read_line(["git", "status", "--porcelain", "--untracked-files=no"], "")
+    return [
+        "- machine: %s, %d cores, kernel %s, load %.2f" % (
+            model, os.cpu_count(), os.uname().release, os.getloadavg()[0]),
+        "- disk: %s" % read_line(["findmnt", "-n", "-o", "SOURCE,FSTYPE,OPTIONS", "-T", work]),
+        "- weir: %s; commit %s%s" % (
+            read_line([weir, "--version"]) if weir else "not run",
+            read_line(["git", "rev-parse", "--short", "HEAD"]), " and changes" if dirty else ""),
+    ]
+
+
+class Server:
+    """A server process on SERVER_CORE with a directory of its own; subclasses say which.
+
+    They give `name`, `command()` and `is_ready()`; and may change `stop_signal`, `user`."""
+
+    stop_signal = signal.SIGTERM
+    user = None
+    pinned = True
+
+    def __init__(self, work):
+        self.directory = tempfile.mkdtemp(prefix=self.name + "-", dir=work)
+        self.port = free_port()
+        self.log = open(os.path.join(self.directory, "log"), "wb")
+        pin = ["taskset", "-c", SERVER_CORE] if self.pinned else []
+        self.process = subprocess.Popen(
+            pin + self.command(), stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
+            env=dict(os.environ), user=self.user)
+        try:
+            self.wait_ready()
+        except BaseException:
+            self.stop()
+            raise
+
+    def wait_ready(self):
+        deadline = time.monotonic() + START_SECONDS_MAX
+        while not self.is_ready():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                self.log.flush()
+                with open(self.log.name, encoding="utf-8", errors="replace") as file:
+                    sys.exit("%s did not start:\n%s" % (self.name, file.read()[-2000:]))
+            time.sleep(0.05)
+
+    def stop(self):
+        self.process.send_signal(self.stop_signal)
+        try:
+            self.process.wait(STOP_SECONDS_MAX)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.log.close()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def cpu_seconds(self):
+        fields = stat_fields(self.process.pid)
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+class HttpServer(Server):
+    """One that is ready when it answers `ready_path`."""
+
+    def is_ready(self):
+        try:
+            get(self.port, self.ready_path)
+            return True
+        except OSError:
+            return False
+
+
+class Weir(HttpServer):
+    """weir with one shard, in demo mode, with an empty data directory."""
+
+    name = "weir"
+    ready_path = "/readyz"
+    binary = None
+
+    def command(self):
+        return [self.binary, "serve", "--demo", "--shards", "1", "--data",
+                os.path.join(self.directory, "data"), "--listen", "127.0.0.1:%d" % self.port]
