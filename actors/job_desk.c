@@ -588,7 +588,7 @@ void job_metrics_add(struct metrics_registry *registry, struct job_metrics *ret_
             metrics_text(registry, "reason=\"%s\"", job_dead_reason_name((enum job_dead_reason)i)),
             "Jobs that became dead letters.");
     ret_metrics->stale = metrics_add_series(registry, METRIC_COUNTER, METRIC_UNIT_NONE,
-                                            "weir_stale_completions_total", "",
+                                            "weir_job_stale_completions_total", "",
                                             "Completions, failures and extensions refused because "
                                             "the lease had gone to somebody else.");
     ret_metrics->dlq_size = metrics_add_series(registry, METRIC_GAUGE, METRIC_UNIT_NONE,
