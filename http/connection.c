@@ -186,7 +186,8 @@ MUST_USE static int proceed(struct connection *c)
     is_sending = c->output != NULL;
     if (c->peer_closed && c->state == CONNECTION_PENDING)
         SOMETIMES("a peer closes its side while its answer is awaited");
-    if (c->peer_closed && !is_sending && c->state != CONNECTION_PENDING)
+    if (c->peer_closed && !is_sending &&
+        (c->state != CONNECTION_PENDING || c->exchange.ends_with_peer))
         return ACTOR_STOP;
     if (has_nothing_to_do(c) && connection_must_close(c))
         return ACTOR_STOP;

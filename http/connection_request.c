@@ -70,6 +70,8 @@ void connection_begin_exchange(struct connection *c, struct http_request *reques
     x->body = (struct slice){NULL, 0};
     x->body_size_max = 0;
     x->decoded_size_max = 0;
+    x->wait_ms = 0;
+    x->ends_with_peer = false;
     x->started_ns = c->actor.shard->clock.mono_ns;
     x->route = NULL;
     x->route_index = c->server->router.count;
@@ -303,8 +305,8 @@ MUST_USE static int on_body(struct connection *c, struct slice body)
         if (r == EXCHANGE_PENDING && !x->answered) {
             x->request = NULL;
             c->state = CONNECTION_PENDING;
-            connection_set_deadline(c, limit_ms > 0 && !MUTANT("timer_dropped") ? limit_ms
-                                                                                : UINT64_MAX);
+            connection_set_deadline(
+                c, limit_ms > 0 && !MUTANT("timer_dropped") ? limit_ms + x->wait_ms : UINT64_MAX);
         } else if (r >= 0) {
             assert(r == EXCHANGE_ANSWERED);
             connection_end_exchange(c);

@@ -38,10 +38,12 @@ struct exchange {
     const struct route *route;
     uint32_t route_index;
     enum http_method method;
+    uint16_t wait_ms; /* set by on_request: how much later than others the answer may come */
     bool keep_alive;
     bool speaks_1_0; /* the request was HTTP/1.0 */
     bool answered;
     bool refusal_closes; /* the body has not been read: an answer ends the connection */
+    bool ends_with_peer; /* set by on_request: nobody to answer when the peer closes its side */
     uint8_t correlation_size;
     char correlation[EXCHANGE_CORRELATION_SIZE_MAX];
     union {

@@ -275,6 +275,20 @@ static int on_slow(struct exchange *x)
     return EXCHANGE_PENDING;
 }
 
+/* As on_slow(), but the answer may come late. */
+static int on_patient(struct exchange *x)
+{
+    x->wait_ms = FIXTURE_PATIENCE_MS;
+    return on_slow(x);
+}
+
+/* As on_slow(), but for the peer alone that is there to the end. */
+static int on_attended(struct exchange *x)
+{
+    x->ends_with_peer = true;
+    return on_slow(x);
+}
+
 static int on_slow_reply(struct exchange *x, const struct message *msg)
 {
     const struct work *work = MESSAGE_AS_CONST(msg, struct work);
@@ -294,6 +308,8 @@ static const struct route ROUTES[] = {
     {HTTP_METHOD_GET, "/hello", read_nothing, on_hello, NULL, NULL},
     {HTTP_METHOD_POST, "/echo", read_echo, on_echo, NULL, NULL},
     {HTTP_METHOD_POST, "/slow", read_slow, on_slow, on_slow_reply, on_abandon},
+    {HTTP_METHOD_POST, "/patient", read_slow, on_patient, on_slow_reply, on_abandon},
+    {HTTP_METHOD_POST, "/attended", read_slow, on_attended, on_slow_reply, on_abandon},
     {HTTP_METHOD_POST, "/upload", read_upload, on_upload, NULL, NULL},
     {HTTP_METHOD_POST, "/admit", read_admitted, on_admitted, NULL, on_abandon},
     {HTTP_METHOD_POST, "/guarded", refuse_all, on_echo, NULL, NULL},

@@ -9,6 +9,8 @@
  *     GET  /hello            "hello"            GET  /empty   204, no body
  *     POST /echo             the body           GET  /large   1 MB
  *     POST /slow             the body (at most 40 bytes), later, by a message
+ *     POST /patient          as /slow, with 500 ms more for the answer
+ *     POST /attended         as /slow, but ends when the peer closes its side
  *     POST /upload           how many bytes there were and their sum; 1 MiB
  *     POST /admit            takes something on the head, gives it back on the request
  *     POST /guarded          401 on the head
@@ -33,6 +35,7 @@ enum {
     FIXTURE_ECHO_SIZE_MAX = 64 * 1024,
     FIXTURE_DECODED_SIZE_MAX = 128 * 1024,
     FIXTURE_SLOW_SIZE_MAX = 40,
+    FIXTURE_PATIENCE_MS = 500,
     FIXTURE_ADMIT_SIZE_MAX = 1000,
     FIXTURE_UPLOAD_SIZE_MAX = 1024 * 1024,
     FIXTURE_LARGE_SIZE = 1000 * 1000,
