@@ -1,7 +1,9 @@
 #include "actors/app.h"
 #include "actors/event_routes.h"
 #include "actors/health_routes.h"
+#include "actors/job_routes.h"
 #include "actors/key_routes.h"
+#include "actors/queue_routes.h"
 
 /* The busiest first: the router looks in this order. */
 const struct route APP_ROUTES[] = {
@@ -11,6 +13,36 @@ const struct route APP_ROUTES[] = {
      event_on_abandon},
     {HTTP_METHOD_GET, "/v1/events/{id}", lookup_on_head, lookup_on_request, lookup_on_reply,
      lookup_on_abandon},
+    {HTTP_METHOD_POST, "/v1/jobs", job_enqueue_on_head, job_enqueue_on_request, job_on_reply,
+     job_on_abandon},
+    {HTTP_METHOD_POST, "/v1/jobs/{kind}/lease", job_outcomes_on_head, job_lease_on_request,
+     job_on_reply, job_on_abandon},
+    {HTTP_METHOD_POST, "/v1/jobs/complete", job_outcomes_on_head, job_finish_on_request,
+     job_on_reply, job_on_abandon},
+    {HTTP_METHOD_POST, "/v1/jobs/batch", job_batch_on_head, job_batch_on_request, job_on_reply,
+     job_on_abandon},
+    {HTTP_METHOD_POST, "/v1/jobs/{id}/complete", job_outcome_on_head, job_complete_on_request,
+     job_on_reply, job_on_abandon},
+    {HTTP_METHOD_POST, "/v1/jobs/{id}/fail", job_outcome_on_head, job_fail_on_request, job_on_reply,
+     job_on_abandon},
+    {HTTP_METHOD_POST, "/v1/jobs/{id}/extend", job_outcome_on_head, job_extend_on_request,
+     job_on_reply, job_on_abandon},
+    {HTTP_METHOD_POST, "/v1/jobs/{id}/cancel", job_outcome_on_head, job_cancel_on_request,
+     job_on_reply, job_on_abandon},
+    {HTTP_METHOD_GET, "/v1/jobs/{id}", job_get_on_head, job_get_on_request, job_on_reply,
+     job_on_abandon},
+    {HTTP_METHOD_POST, "/v1/flows", job_batch_on_head, job_flow_on_request, job_on_reply,
+     job_on_abandon},
+    {HTTP_METHOD_GET, "/v1/queues/{kind}", queue_get_on_head, queue_get_on_request, queue_on_reply,
+     job_on_abandon},
+    {HTTP_METHOD_PUT, "/v1/queues/{kind}", queue_set_on_head, queue_put_on_request, queue_on_reply,
+     job_on_abandon},
+    {HTTP_METHOD_POST, "/v1/queues/{kind}/pause", queue_set_on_head, queue_pause_on_request,
+     queue_on_reply, job_on_abandon},
+    {HTTP_METHOD_POST, "/v1/queues/{kind}/resume", queue_set_on_head, queue_resume_on_request,
+     queue_on_reply, job_on_abandon},
+    {HTTP_METHOD_POST, "/v1/queues/{kind}/drain", queue_set_on_head, queue_drain_on_request,
+     queue_on_reply, job_on_abandon},
     {HTTP_METHOD_GET, "/livez", health_on_head, health_live_on_request, NULL, NULL},
     {HTTP_METHOD_GET, "/healthz", health_on_head, health_on_request, NULL, NULL},
     {HTTP_METHOD_GET, "/readyz", health_on_head, health_ready_on_request, NULL, NULL},

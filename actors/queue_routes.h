@@ -1,0 +1,25 @@
+/*
+ * Queue routes: settings and numbers of one project's queues over HTTP.
+ *
+ *     GET  /v1/queues/{kind}                     scope read: settings, counts
+ *     PUT  /v1/queues/{kind}                     scope admin: changes, queue_spec.h
+ *     POST /v1/queues/{kind}/pause|resume|drain  scope admin
+ *
+ * All answer 200 with the queue as it is then. pause: nothing is leased; drain: nothing new
+ * is taken, what is there runs; resume ends both. They last until they are undone, also
+ * across a restart. A queue is there as soon as a job or a setting was; before, GET is 404.
+ */
+#pragma once
+
+#include "http/router.h"
+
+int queue_get_on_head(struct exchange *exchange);
+int queue_set_on_head(struct exchange *exchange);
+int queue_get_on_request(struct exchange *exchange);
+int queue_put_on_request(struct exchange *exchange);
+int queue_pause_on_request(struct exchange *exchange);
+int queue_resume_on_request(struct exchange *exchange);
+int queue_drain_on_request(struct exchange *exchange);
+
+/* The owner has decided: the settings as they are, or as they have become. */
+int queue_on_reply(struct exchange *exchange, const struct message *msg);
