@@ -217,14 +217,19 @@ static struct slice status_name(const struct job_item *item)
     return SLICE_LITERAL("stale_epoch");
 }
 
-/* An id that was none is answered as 0: what was sent is not repeated. */
+/* In the order in which they were sent; what was no id at all is null. */
 static void write_outcomes(const struct job_request *request, uint32_t count,
                            struct json_writer *writer)
 {
     json_writer_begin_array(writer);
     for (uint32_t i = 0; i < count; i++) {
         json_writer_begin_object(writer);
-        write_id(writer, request->items[i].id);
+        if (request->items[i].id.id_low != 0) {
+            write_id(writer, request->items[i].id);
+        } else {
+            KEY(writer, "id");
+            json_writer_null(writer);
+        }
         write_text(writer, SLICE_LITERAL("status"), status_name(&request->items[i]));
         json_writer_end_object(writer);
     }
