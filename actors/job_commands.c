@@ -130,13 +130,14 @@ static void withdraw(struct job_desk *desk, struct job_request *request, uint32_
             job_table_withdraw(desk->table, request->items[i].ref);
 }
 
-/* The same job is in this very request, further up. */
-static bool is_twin(const struct job_request *request, uint32_t n, struct job_ref ref)
+/* The item further up in this very request that is the same job, or NULL. */
+static const struct job_item *find_twin(const struct job_request *request, uint32_t n,
+                                        struct job_ref ref)
 {
     for (uint32_t i = 0; i < n; i++)
         if (request->items[i].status == JOB_ITEM_DONE && request->items[i].ref.index == ref.index)
-            return true;
-    return false;
+            return &request->items[i];
+    return NULL;
 }
 
 static void name_item(struct job_desk *desk, struct job_item *item, uint32_t partition)
@@ -152,6 +153,7 @@ static void name_item(struct job_desk *desk, struct job_item *item, uint32_t par
 static enum problem_code admit(struct job_desk *desk, struct job_request *request, uint32_t n)
 {
     struct job_item *item = &request->items[n];
+    const struct job_item *twin;
     uint32_t partition = job_partition(org_of(request), project_of(request),
                                        desk->home->app->superblock.partition_count);
 
@@ -177,12 +179,14 @@ static enum problem_code admit(struct job_desk *desk, struct job_request *reques
         name_item(desk, item, partition);
         return PROBLEM_NONE;
     case JOB_IN_FLIGHT:
-        if (!is_twin(request, n, item->ref)) {
+        twin = find_twin(request, n, item->ref);
+        if (twin == NULL) {
             SOMETIMES("a job is being enqueued by another request");
             return PROBLEM_IN_FLIGHT;
         }
         item->status = JOB_ITEM_DUPLICATE;
-        name_item(desk, item, partition);
+        item->id = twin->id; /* the table does not know its times before it is applied */
+        item->state = twin->state;
         return PROBLEM_NONE;
     case JOB_CONFLICT:
         return PROBLEM_IDEMPOTENCY_CONFLICT;

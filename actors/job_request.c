@@ -110,33 +110,41 @@ static uint64_t encoded_size(const struct job_request *request, uint32_t n)
     return aligned(sizeof(struct job_fact_header) + request->items[n].text.size);
 }
 
+/* Stand for ids until the owner has drawn them: valid, and not ANY_ID. */
+enum { ANY_ID = 1, OTHER_ID = 2 };
+#define FOUR_IDS OTHER_ID, OTHER_ID, OTHER_ID, OTHER_ID
+#define SIXTEEN_IDS FOUR_IDS, FOUR_IDS, FOUR_IDS, FOUR_IDS
+
 /* The sections that are the request's own and not the client's. */
 static void complete_image(struct job_request *request, struct job_item *item)
 {
-    static const uint64_t no_ids[JOB_AFTER_COUNT_MAX];
+    static const uint64_t any_ids[] = {SIXTEEN_IDS, SIXTEEN_IDS, SIXTEEN_IDS, SIXTEEN_IDS};
 
+    static_assert(ARRAY_COUNT(any_ids) == JOB_AFTER_COUNT_MAX, "one for each");
     item->image.sections[JOB_SECTION_ORG] = (struct slice){request->org, request->org_size};
     item->image.sections[JOB_SECTION_PROJECT] =
         (struct slice){request->project, request->project_size};
-    item->image.after = no_ids; /* known when the owner has drawn them */
+    item->image.after = any_ids; /* known when the owner has drawn them */
     item->image.header.after_count = (uint16_t)item->image.after_count;
 }
 
 static void encode_item(struct job_request *request, struct job_item *item, char *bytes)
 {
     struct job_image image;
-    struct job_fact fact = {.text = item->text};
-    uint64_t size;
+    uint64_t size = sizeof(struct job_fact_header) + item->text.size;
     int r;
 
     if (request->operation != JOB_ENQUEUE) {
-        size = job_fact_encode(&fact, bytes);
+        /* The head is the owner's to write. */
+        memset(bytes, 0, sizeof(struct job_fact_header));
+        if (item->text.size > 0)
+            memcpy(bytes + sizeof(struct job_fact_header), item->text.data, item->text.size);
         item->encoded = (struct slice){bytes, size};
         item->text = (struct slice){bytes + sizeof(struct job_fact_header), item->text.size};
         return;
     }
     /* Valid for the decoder that follows; the owner says what it will really be. */
-    item->image.header.id_low = 1;
+    item->image.header.id_low = ANY_ID;
     item->image.header.state = JOB_QUEUED;
     size = job_image_encode(&item->image, bytes);
     item->encoded = (struct slice){bytes, size};
