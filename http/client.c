@@ -308,7 +308,8 @@ int http_client_start(struct http_client *client, struct http_client_call *call)
     int r;
 
     assert(call->state == CLIENT_CALL_IDLE);
-    assert(call->method > HTTP_METHOD_UNKNOWN && call->method < HTTP_METHOD_COUNT);
+    assert(call->method > HTTP_METHOD_UNKNOWN);
+    assert(call->method < HTTP_METHOD_COUNT);
     assert(call->timeout_ms > 0);
     assert(call->body_size_max > 0);
     assert(call->on_done != NULL);

@@ -5,7 +5,11 @@
 
 #include "http/char_class.h"
 
-/* Hashed with a key, for names come from whoever may register an endpoint. */
+/*
+ * A chained hash table over a pool. The hash has a key, for names come from whoever may
+ * register an endpoint; scheme and port only shift it, so that the hosts of one name are
+ * neighbours. A host that is found is compared in full.
+ */
 enum { HOST_COUNT_PER_BUCKET = 2 };
 
 int client_hosts_init(struct client_hosts *hosts, uint32_t host_count,

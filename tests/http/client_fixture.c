@@ -8,8 +8,8 @@
 
 /*
  * The test's code runs outside of the shard, between two steps of the world. That is
- * allowed: the client defers what it has to tell to its next turn. The clock that it sees
- * then is that of its latest turn.
+ * allowed: the client defers what it has to tell to its next turn. Only the shard's clock
+ * has to be set right before a call is started.
  */
 enum { STEP_COUNT_MAX = 3000000, STOP_MS_MAX = 60000, TIMEOUT_MS = 10000, BODY_SIZE_MAX = 65536 };
 
@@ -243,6 +243,7 @@ struct fixture_call *client_fixture_prepare(struct client_fixture *f, enum http_
 
 void client_fixture_go(struct fixture_call *c)
 {
+    clock_update(&runtime_shard(c->fixture->runtime, 0)->clock);
     cr_assert(eq(int, http_client_start(&c->fixture->client, &c->call), 0));
     cr_assert(http_client_is_open(&c->call));
 }
