@@ -125,26 +125,25 @@ static void begin_retirement(struct keeper *keeper, uint32_t log, uint64_t seq)
     keeper_keys_copied(keeper, log, seq);
 }
 
-/*
- * Nothing in the segment has to be kept for a time, and the log is out of proportion to what
- * is alive in it. A log that is no longer written is given up as early as it can be.
- */
-static bool is_spent(struct journal_owner *owner, const struct journal_segment *oldest,
-                     uint64_t log_bytes)
+static bool is_spent(struct journal_owner *owner, const struct journal_segment *oldest)
+{
+    const struct keeper_log *entry = log_of(owner);
+
+    return entry->keeper->is_open && !segment_marks_has_oldest(&entry->events, oldest->seq);
+}
+
+/* What is carried forward comes into the shard's own log, whichever it was in. */
+static uint64_t live_bytes(struct journal_owner *owner)
 {
     const struct keeper_log *entry = log_of(owner);
     const struct keeper *keeper = entry->keeper;
-    uint64_t live_bytes;
+    uint64_t key_bytes = 0;
 
-    if (!keeper->is_open || segment_marks_has_oldest(&entry->events, oldest->seq))
-        return false;
     if (entry != &keeper->logs[0])
-        return true;
-    live_bytes = durable_live_bytes(&keeper->durables);
+        return 0;
     if (entry->log == TENANT_LOG)
-        live_bytes += tenant_live_bytes(&keeper->home->tenant);
-    return log_bytes > KEEPER_RECLAIM_FACTOR * live_bytes +
-                           KEEPER_RECLAIM_SEGMENTS * app_of(keeper)->settings->segment_bytes;
+        key_bytes = tenant_live_bytes(&keeper->home->tenant);
+    return key_bytes + durable_live_bytes(&keeper->durables);
 }
 
 static uint64_t own_bit(const struct keeper *keeper)
@@ -405,6 +404,7 @@ static int receive(struct actor *self, const struct message *msg)
     case MSG_KEEPER_DRAIN:
         keeper->home->phase = APP_DRAINING;
         http_server_drain(&keeper->home->http);
+        job_desk_drain(&keeper->home->jobs);
         return ACTOR_OK;
     case MSG_KEEPER_DROPPED:
         SOMETIMES("a shard hears that a peer dropped a segment");
@@ -503,6 +503,7 @@ int keeper_init(struct keeper *keeper, struct app_shard *home)
         entry->log = log;
         entry->owner.on_failed = on_failed;
         entry->owner.is_spent = is_spent;
+        entry->owner.live_bytes = live_bytes;
         entry->owner.on_retire = on_retire;
         entry->owner.on_retired = on_retired;
         entry->owner.on_room = on_room;

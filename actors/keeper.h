@@ -25,9 +25,6 @@
 enum {
     KEEPER_MAGIC = 0x4b454550,
     KEEPER_EXIT_IO = 74,
-    /* A log with nothing to be kept by time may be so much larger than what is alive in it. */
-    KEEPER_RECLAIM_FACTOR = 2,
-    KEEPER_RECLAIM_SEGMENTS = 4,
 };
 
 struct app_shard;

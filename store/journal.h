@@ -41,6 +41,9 @@ enum {
     JOURNAL_RESERVE_SEGMENTS_MAX = 8,
     JOURNAL_SPACE_POLL_MS = 1000,
     JOURNAL_WATERMARK_IDLE_NS = 1000000,
+    /* A log may hold so many times what is alive in it, and so many segments more. */
+    JOURNAL_LIVE_FACTOR = 2,
+    JOURNAL_SPENT_SEGMENTS = 4,
 };
 
 /* What journal_append() answers, besides a negative errno. */
@@ -102,7 +105,7 @@ struct journal_segment {
 
 /* Why a segment is dropped; the label of weir_journal_segments_dropped_total. */
 enum journal_drop_reason {
-    JOURNAL_DROP_BYTES,     /* retain_bytes */
+    JOURNAL_DROP_BYTES,     /* retain_bytes, and JOURNAL_LIVE_FACTOR times what is alive */
     JOURNAL_DROP_AGE,       /* retain_hours */
     JOURNAL_DROP_ENTRIES,   /* the event index is full */
     JOURNAL_DROP_COUNT,     /* JOURNAL_SEGMENT_COUNT_MAX */
@@ -129,12 +132,16 @@ struct journal_owner {
      */
     void (*on_retired)(struct journal_owner *owner, uint64_t seq);
     /*
-     * True when the oldest segment may go though no bound is exceeded. log_bytes: what all
-     * retained segments can hold. Asked when a segment begins or is dropped, and at ticks.
-     * May be NULL: never.
+     * True when nothing in the oldest segment has to stay for a time: it may go when the log is
+     * out of proportion to what is alive, or sealed. Asked when a segment begins or is
+     * dropped, and at ticks. May be NULL: never.
      */
-    bool (*is_spent)(struct journal_owner *owner, const struct journal_segment *oldest,
-                     uint64_t log_bytes);
+    bool (*is_spent)(struct journal_owner *owner, const struct journal_segment *oldest);
+    /*
+     * Bytes of the records in this log that on_retire would append again, whichever segment
+     * goes: dropping more does not make the log smaller than these. May be NULL: 0.
+     */
+    uint64_t (*live_bytes)(struct journal_owner *owner);
     /* After JOURNAL_FULL or JOURNAL_NO_SPACE was answered: room again. May be NULL. */
     void (*on_room)(struct journal_owner *owner);
     /* journal_stop() is complete: journal_free() may be called. */

@@ -64,19 +64,23 @@ static enum journal_drop_reason drop_reason(const struct journal *journal)
     const struct journal_config *config = &journal->config;
     struct journal_owner *owner = config->owner;
     uint64_t now_ms = config->clock->unix_ms;
+    uint64_t spent_bytes = JOURNAL_SPENT_SEGMENTS * config->segment_bytes;
+    uint64_t kept_bytes;
 
-    if (journal->segment_count < 2)
+    if (journal->segment_count < 2 || journal->retiring_seq != 0)
         return JOURNAL_DROP_REASON_COUNT;
+    kept_bytes = owner->live_bytes == NULL ? 0 : JOURNAL_LIVE_FACTOR * owner->live_bytes(owner);
     if (journal->segment_count >= JOURNAL_SEGMENT_COUNT_MAX - 1)
         return JOURNAL_DROP_COUNT;
-    if (config->retain_bytes != 0 && journal->segment_bytes_total > config->retain_bytes)
+    if (config->retain_bytes != 0 && capacity(journal) > kept_bytes &&
+        journal->segment_bytes_total > config->retain_bytes + kept_bytes)
         return JOURNAL_DROP_BYTES;
     /* Its newest record is about as old as the segment after it. */
     if (config->retain_ms != 0 &&
         journal_segment_at(journal, 1)->created_unix_ms + config->retain_ms <= now_ms)
         return JOURNAL_DROP_AGE;
-    if (owner->is_spent != NULL && journal->retiring_seq == 0 &&
-        owner->is_spent(owner, journal_segment_at(journal, 0), capacity(journal)))
+    if ((config->sealed || capacity(journal) > kept_bytes + spent_bytes) &&
+        owner->is_spent != NULL && owner->is_spent(owner, journal_segment_at(journal, 0)))
         return JOURNAL_DROP_RECLAIMED;
     return JOURNAL_DROP_REASON_COUNT;
 }
