@@ -550,7 +550,7 @@ Test(json_reader, finds_the_last_of_repeated_members)
 Test(json_reader, has_a_text_for_every_error)
 {
     for (int error = JSON_ERROR_NONE; error <= JSON_ERROR_TRAILING; error++)
-        cr_expect(gt(sz, json_error_text((enum json_error)error).size, 0));
+        cr_expect(lt(sz, 0, json_error_text((enum json_error)error).size));
 }
 
 Test(json_reader, aborts_on_a_depth_limit_of_zero, .signal = SIGABRT)

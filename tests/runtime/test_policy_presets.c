@@ -28,12 +28,12 @@ Test(policy_presets, are_sound_and_found_by_their_names)
     uint32_t count;
     const struct policy_preset *presets = policy_presets_all(&count);
 
-    cr_assert(gt(u32, count, 0));
+    cr_assert(lt(u32, 0, count));
     for (uint32_t i = 0; i < count; i++) {
         cr_expect(retry_policy_is_sound(&presets[i].retry), "%s", presets[i].name);
         cr_expect(breaker_policy_is_sound(&presets[i].breaker), "%s", presets[i].name);
-        cr_expect(gt(u32, presets[i].lease_ms, 0), "%s", presets[i].name);
-        cr_expect(gt(u32, presets[i].deadline_ms, 0), "%s", presets[i].name);
+        cr_expect(lt(u32, 0, presets[i].lease_ms), "%s", presets[i].name);
+        cr_expect(lt(u32, 0, presets[i].deadline_ms), "%s", presets[i].name);
         /* A second one of the same name would never be found. */
         cr_expect(eq(ptr, (void *)preset(presets[i].name), (void *)&presets[i]));
     }
@@ -122,7 +122,7 @@ Test(policy_presets, try_eight_times_with_full_jitter_by_default)
             cr_assert(le(u64, delay_ms, UINT64_C(1000) << (attempt - 1)));
             widest_ms = max_u64(widest_ms, delay_ms);
         }
-    cr_expect(gt(u64, widest_ms, 63000));
+    cr_expect(lt(u64, 63000, widest_ms));
     cr_expect(eq(int, retry_decide(policy, 8, true, 0, &rng, &delay_ms), RETRY_EXHAUSTED));
 }
 

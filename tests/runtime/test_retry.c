@@ -120,7 +120,7 @@ Test(retry, spreads_full_jitter_evenly_from_nothing_to_the_delay)
         quarters[min_u64(delay_ms / 1000, 3)]++;
     }
     for (uint32_t i = 0; i < 4; i++) {
-        cr_expect(gt(u32, quarters[i], 9500));
+        cr_expect(lt(u32, 9500, quarters[i]));
         cr_expect(lt(u32, quarters[i], 10500));
     }
 }
@@ -145,8 +145,8 @@ Test(retry, spreads_proportional_jitter_to_both_sides_and_within_its_share)
             below += delay_ms < plain_ms ? 1 : 0;
             above += delay_ms > plain_ms ? 1 : 0;
         }
-        cr_expect(gt(u32, below, 4500));
-        cr_expect(gt(u32, above, 4500));
+        cr_expect(lt(u32, 4500, below));
+        cr_expect(lt(u32, 4500, above));
     }
 }
 

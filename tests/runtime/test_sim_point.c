@@ -91,12 +91,12 @@ Test(sim_point, lists_every_place_whole)
     size_t count;
     struct sim_point *const *points = sim_point_all(&count);
 
-    cr_assert(gt(sz, count, 3));
+    cr_assert(lt(sz, 3, count));
     for (size_t i = 0; i < count; i++) {
         cr_assert(ne(ptr, points[i], NULL));
-        cr_expect(gt(sz, strlen(points[i]->name), 0));
-        cr_expect(gt(sz, strlen(points[i]->file), 0));
-        cr_expect(gt(u32, points[i]->line, 0));
+        cr_expect(lt(sz, 0, strlen(points[i]->name)));
+        cr_expect(lt(sz, 0, strlen(points[i]->file)));
+        cr_expect(lt(u32, 0, points[i]->line));
         cr_expect(le(int, points[i]->kind, SIM_POINT_MUTANT));
     }
 }

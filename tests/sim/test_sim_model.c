@@ -125,7 +125,7 @@ Test(sim_model, lets_a_key_be_misused_by_one_request_only)
     uint32_t unit = sim_model_add_unit(&model, event, 1, key, SIM_NONE);
     uint32_t misuse = sim_model_misuse(&model, unit);
 
-    cr_expect(gt(u32, misuse, key));
+    cr_expect(lt(u32, key, misuse));
     cr_expect(eq(u32, sim_model_misuse(&model, unit), misuse));
     cr_expect(eq(u32, model.items[misuse].kind, SIM_ITEM_NAMED));
     cr_expect(eq(u32, model.items[misuse].tenant, 1));

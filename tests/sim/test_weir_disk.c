@@ -212,7 +212,7 @@ Test(weir_disk, refuses_while_it_is_full_and_comes_back_by_itself)
             probe();
             cr_assert(eq(u32, probe_status, 503), "seed %lu", seed);
             cr_assert(probe_says_disk_low, "seed %lu", seed);
-            cr_assert(gt(u32, load.status_counts[503], 0), "seed %lu", seed);
+            cr_assert(lt(u32, 0, load.status_counts[503]), "seed %lu", seed);
             /* A full disk and a power cut together. */
             if (sim_world_coin(weir.world)) {
                 weir_crash(&weir);
@@ -238,7 +238,7 @@ Test(weir_disk, sheds_while_it_is_slow_and_recovers)
                   weir.seed, weir.process.text);
         weir.server->faults.disk_latency_ns = (struct sim_range){600000000, 900000000};
         cr_assert(eq(int, weir_run_for(&weir, 10000), SIM_REACHED));
-        cr_assert(gt(u32, load.status_counts[503], 0), "seed %lu: nothing was shed", seed);
+        cr_assert(lt(u32, 0, load.status_counts[503]), "seed %lu: nothing was shed", seed);
         finish();
     }
 }
@@ -254,10 +254,10 @@ Test(weir_disk, answers_in_time_although_it_is_stuck)
                   weir.seed, weir.process.text);
         weir.server->faults.disk_stuck.once_count = 4;
         cr_assert(eq(int, weir_run_for(&weir, 12000), SIM_REACHED));
-        cr_assert(gt(u32, load.unknown_count, 0), "seed %lu: nobody was told", seed);
+        cr_assert(lt(u32, 0, load.unknown_count), "seed %lu: nobody was told", seed);
         acknowledged_count = load.acknowledged_count;
         cr_assert(eq(int, weir_run_for(&weir, 20000), SIM_REACHED));
-        cr_assert(gt(u32, load.acknowledged_count, acknowledged_count), "seed %lu", seed);
+        cr_assert(lt(u32, acknowledged_count, load.acknowledged_count), "seed %lu", seed);
         finish();
     }
 }
@@ -293,8 +293,8 @@ Test(weir_disk, recovers_from_a_crash_in_any_call_of_a_recovery)
         if (call % 10 == 0)
             finish();
     }
-    cr_expect(gt(u32, opened_count, 20), "%u", opened_count);
-    cr_expect(gt(u32, died_count, 50), "%u", died_count);
+    cr_expect(lt(u32, 20, opened_count), "%u", opened_count);
+    cr_expect(lt(u32, 50, died_count), "%u", died_count);
 }
 
 Test(weir_disk, says_what_is_wrong_when_a_start_fails)
@@ -326,5 +326,5 @@ Test(weir_disk, says_what_is_wrong_when_a_start_fails)
         (void)run_into_fault(fault);
         finish();
     }
-    cr_expect(gt(u32, fail_count, 3), "%u", fail_count);
+    cr_expect(lt(u32, 3, fail_count), "%u", fail_count);
 }

@@ -236,7 +236,7 @@ static void check_pair(const struct weir_load *load, const struct weir_census *c
     if (stored->count == 0 || before->count == 0)
         return;
     if (stored->log == before->log || stored->boot_generation != before->boot_generation)
-        cr_assert(gt(u32, stored->position, before->position), "seed %lu: event %u came first",
+        cr_assert(lt(u32, before->position, stored->position), "seed %lu: event %u came first",
                   seed, number);
 }
 

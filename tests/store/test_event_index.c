@@ -117,7 +117,7 @@ Test(event_index, finds_everything_while_segments_are_sorted_step_by_step)
     for (uint32_t i = oldest; i < 60000; i++) {
         struct journal_location first;
 
-        cr_assert(gt(u32, count_found(hashes[i], &first), 0));
+        cr_assert(lt(u32, 0, count_found(hashes[i], &first)));
     }
 }
 

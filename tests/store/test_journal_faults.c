@@ -41,7 +41,7 @@ static void complete(int32_t value)
 {
     struct io_op *op = fake.writes[0];
 
-    cr_assert(gt(u32, fake.write_count, 0));
+    cr_assert(lt(u32, 0, fake.write_count));
     fake.write_count--;
     memmove(fake.writes, fake.writes + 1, fake.write_count * sizeof(fake.writes[0]));
     io_op_complete(&fake.io, op, &(struct io_result){.value = value});
@@ -89,7 +89,7 @@ Test(journal_writes, repeats_a_short_write_whole_before_any_acknowledgement)
         journal_flush(fake_journal);
         cr_assert(eq(u32, fake.write_count, 1));
         offset = fake.writes[0]->as.rw.offset;
-        cr_assert(gt(u32, fake.writes[0]->as.rw.size, (uint32_t)size));
+        cr_assert(lt(u32, (uint32_t)size, fake.writes[0]->as.rw.size));
         complete(size);
         cr_assert(not(fixture.groups[index]->acked), "after %d bytes", size);
         cr_assert(eq(u32, fake.write_count, 1));
@@ -182,7 +182,7 @@ Test(journal_writes, answers_full_when_staging_is_and_tells_when_there_is_room)
     while ((r = fixture_append(&fixture, 1, 4000, 0)) == JOURNAL_OK)
         journal_flush(fake_journal);
     cr_assert(eq(int, r, JOURNAL_FULL));
-    cr_expect(gt(u32, fixture.group_count, 20));
+    cr_expect(lt(u32, 20, fixture.group_count));
     cr_expect(eq(u32, fixture.room_count, 0));
     complete((int32_t)fake.writes[0]->as.rw.size);
     cr_expect(eq(u32, fixture.room_count, 1));
@@ -247,7 +247,7 @@ Test(journal_faults, survives_an_io_error_on_any_write)
         fixture.host->faults.write_error.once_count = 0;
         fixture_crash(&fixture, skip % 2 == 0);
     }
-    cr_expect(gt(u32, acked_count, 80)); /* else nothing was at stake */
+    cr_expect(lt(u32, 80, acked_count)); /* else nothing was at stake */
 }
 
 Test(journal_faults, gets_through_short_writes)
@@ -301,7 +301,7 @@ Test(journal_faults, leaves_the_reserve_to_important_appends_and_resumes_when_sp
     fixture.room_count = 0;
     sim_disk_set_capacity(fixture.host->disk, (uint64_t)1 << 40);
     fixture_run(&fixture, 3000);
-    cr_expect(gt(u32, fixture.room_count, 0));
+    cr_expect(lt(u32, 0, fixture.room_count));
     cr_expect(eq(int, fixture_append(&fixture, 1, 3000, 0), JOURNAL_OK));
     cr_assert(fixture_settle(&fixture));
     cr_expect(eq(u32, stats_now().spare_count, 3));
@@ -329,7 +329,7 @@ Test(journal_faults, resumes_with_one_segment_beside_the_reserve)
     /* Room for one, not for the three that it would like. */
     sim_disk_set_capacity(fixture.host->disk, used + fixture.config.segment_bytes * 3 / 2);
     fixture_run(&fixture, 3000);
-    cr_expect(gt(u32, fixture.room_count, 0));
+    cr_expect(lt(u32, 0, fixture.room_count));
     cr_expect(not(journal_is_low(fixture.journal)));
     cr_expect(eq(int, fixture_append(&fixture, 1, 3000, 0), JOURNAL_OK));
     cr_expect(eq(u32, stats_now().spare_count, 2));
@@ -365,8 +365,8 @@ Test(journal_faults, stops_waking_for_a_spare_when_recycled_segments_fill_the_po
         fixture_run(&fixture, 50);
     }
     cr_assert(eq(u32, stats_now().spare_count, 3));
-    cr_expect(gt(u64, journal_tick(fixture.journal), fixture.clock.mono_ns));
-    cr_expect(gt(u64, journal_tick(fixture.journal), fixture.clock.mono_ns));
+    cr_expect(lt(u64, fixture.clock.mono_ns, journal_tick(fixture.journal)));
+    cr_expect(lt(u64, fixture.clock.mono_ns, journal_tick(fixture.journal)));
     fixture_stop(&fixture);
 }
 
@@ -379,12 +379,12 @@ Test(journal_faults, keeps_the_disk_within_the_bytes_it_may_retain)
         cr_assert(fixture_settle(&fixture));
         cr_assert(le(u64, fixture.host->disk->used, (uint64_t)13 * 64 * SEGMENT_BLOCK_SIZE));
     }
-    cr_expect(gt(u32, fixture.retired_count, 10));
-    cr_expect(gt(u64, journal_oldest_seq(fixture.journal), 10));
+    cr_expect(lt(u32, 10, fixture.retired_count));
+    cr_expect(lt(u64, 10, journal_oldest_seq(fixture.journal)));
     fixture_stop(&fixture);
     cr_assert(eq(int, fixture_open(&fixture), 0), "%s", fixture.text);
     cr_expect(eq(u32, fixture.mismatch_count, 0));
-    cr_expect(gt(u32, fixture.skipped_count, 0));
+    cr_expect(lt(u32, 0, fixture.skipped_count));
 }
 
 Test(journal_faults, drops_by_age_but_never_the_last_position)
@@ -457,5 +457,5 @@ Test(journal_faults, serves_a_sealed_log_without_appending)
     fixture_stop(&fixture);
     fixture.config.sealed = false;
     cr_assert(eq(int, fixture_open(&fixture), 0));
-    cr_expect(gt(u64, fixture.recovered->logs[0].next_lsn, 150));
+    cr_expect(lt(u64, 150, fixture.recovered->logs[0].next_lsn));
 }

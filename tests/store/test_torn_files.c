@@ -129,7 +129,7 @@ Test(torn_files, are_the_same_after_a_power_cut_at_every_disk_call)
                           torn_block * SEGMENT_BLOCK_SIZE,
                   "call %lu", call);
     }
-    cr_expect(gt(u64, call, 20));
+    cr_expect(lt(u64, 20, call));
     fixture_crash(&fixture, true);
     cr_expect(fixture_exists(&fixture, name_of(1, torn_block)));
     for (uint64_t i = 0; i < 12; i++)
