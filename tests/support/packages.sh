@@ -5,7 +5,7 @@
 
 # What a build needs, and to run what is built: tzdata has the time zones of schedules.
 build_packages="gcc libc6-dev meson ninja-build pkg-config liburing-dev libbearssl-dev
-libinih-dev zlib1g-dev libzstd-dev tzdata"
+libc-ares-dev libinih-dev zlib1g-dev libzstd-dev tzdata"
 
 say() { printf '%s: %s\n' "${SC:-weir}" "$*"; }
 die() {
