@@ -24,24 +24,51 @@
 
 /* --- making jobs: job_routes.c ----------------------------------------------- */
 
+/* POST /v1/jobs: as event_on_head(), with the limits of one payload. */
 int job_enqueue_on_head(struct exchange *exchange);
+
+/* POST /v1/jobs: hands the one job to its owner. */
 int job_enqueue_on_request(struct exchange *exchange);
+
+/* Batch and flow: the limits of a batch. */
 int job_batch_on_head(struct exchange *exchange);
+
+/* POST /v1/jobs/batch. */
 int job_batch_on_request(struct exchange *exchange);
+
+/* POST /v1/flows. */
 int job_flow_on_request(struct exchange *exchange);
 
 /* --- working on them: job_worker_routes.c ------------------------------------- */
 
-/* For all outcomes of one job; what comes with many has the limits of a batch. */
+/* For what is said about one job; allowed though the disk is low. */
 int job_outcome_on_head(struct exchange *exchange);
+
+/* For a lease and for outcomes of many jobs: the same with the limits of a batch. */
 int job_outcomes_on_head(struct exchange *exchange);
+
+/* For looking: scope read. */
 int job_get_on_head(struct exchange *exchange);
+
+/* POST /v1/jobs/{kind}/lease: may wait, but not for longer than the client is there. */
 int job_lease_on_request(struct exchange *exchange);
+
+/* POST /v1/jobs/complete. */
 int job_finish_on_request(struct exchange *exchange);
+
+/* POST /v1/jobs/{id}/complete. */
 int job_complete_on_request(struct exchange *exchange);
+
+/* POST /v1/jobs/{id}/fail. */
 int job_fail_on_request(struct exchange *exchange);
+
+/* POST /v1/jobs/{id}/extend. */
 int job_extend_on_request(struct exchange *exchange);
+
+/* POST /v1/jobs/{id}/cancel; a body means nothing. */
 int job_cancel_on_request(struct exchange *exchange);
+
+/* GET /v1/jobs/{id}. */
 int job_get_on_request(struct exchange *exchange);
 
 /* --- all: job_answers.c, job_routes.c ------------------------------------------ */

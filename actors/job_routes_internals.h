@@ -63,13 +63,3 @@ MUST_USE int job_refuse_overloaded(struct exchange *exchange);
 
 /* The kind in the path, into request->kind. False when it is not one. */
 MUST_USE bool job_take_kind(struct exchange *exchange, struct job_request *request);
-
-/* The settings with the changes. */
-void queue_apply_spec(const struct queue_spec *spec, struct job_queue_settings *settings);
-
-/*
- * Writes a job queue's settings and numbers as one object, in less than
- * QUEUE_TEXT_SIZE_MAX bytes.
- */
-enum { QUEUE_TEXT_SIZE_MAX = 2048 };
-void queue_write(const struct job_request *request, struct json_writer *writer);

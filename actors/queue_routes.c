@@ -2,7 +2,6 @@
 
 #include "actors/job_routes_internals.h"
 #include "actors/message_types.h"
-#include "contracts/lease_spec.h"
 
 /*
  * A change is two requests to the owner: the settings as they are, then the settings as
@@ -12,7 +11,7 @@
  *     PUT --QUEUE_GET--> as they are, or none yet --QUEUE_SET--> as they have become
  */
 
-enum { QUEUE_BODY_SIZE_MAX = 4096 };
+enum { QUEUE_BODY_SIZE_MAX = 4096, QUEUE_TEXT_SIZE_MAX = 2048 };
 
 static_assert((int)QUEUE_SPEC_ATTEMPTS_MAX == (int)JOB_ATTEMPTS_MAX, "attempts");
 
@@ -88,7 +87,8 @@ static void set_flag(uint32_t *flags, uint32_t flag, bool is_set)
     *flags = is_set ? *flags | flag : *flags & ~flag;
 }
 
-void queue_apply_spec(const struct queue_spec *spec, struct job_queue_settings *settings)
+/* The settings with the changes. */
+static void apply(const struct queue_spec *spec, struct job_queue_settings *settings)
 {
     uint32_t given = spec->given;
 
@@ -162,7 +162,7 @@ static void write_counts(const struct job_queue_view *view, struct json_writer *
     json_writer_end_object(writer);
 }
 
-void queue_write(const struct job_request *request, struct json_writer *writer)
+static void write_queue(const struct job_request *request, struct json_writer *writer)
 {
     const struct job_queue_view *view = &request->queue_view;
     const struct job_queue_settings *settings = &view->settings;
@@ -202,7 +202,7 @@ static int answer(struct exchange *x, struct job_request *request)
         return exchange_problem(x, request->code, &options);
     }
     json_writer_init(&writer, text, sizeof(text));
-    queue_write(request, &writer);
+    write_queue(request, &writer);
     fits = json_writer_finish(&writer, &response.body);
     assert(fits);
     return exchange_respond(x, &response);
@@ -226,7 +226,7 @@ static int change(struct exchange *x)
     memcpy(request->kind, known->kind, known->kind_size);
     if (known->code == PROBLEM_NONE)
         request->settings = known->queue_view.settings;
-    queue_apply_spec(&note->queue, &request->settings);
+    apply(&note->queue, &request->settings);
     note->queue.given = 0;
     job_request_release(&note->request);
     note->request = request;

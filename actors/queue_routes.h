@@ -13,12 +13,25 @@
 
 #include "http/router.h"
 
+/* GET: scope read. */
 int queue_get_on_head(struct exchange *exchange);
+
+/* The others: scope admin; allowed though the disk is low. */
 int queue_set_on_head(struct exchange *exchange);
+
+/* GET. */
 int queue_get_on_request(struct exchange *exchange);
+
+/* PUT: what the body gives. */
 int queue_put_on_request(struct exchange *exchange);
+
+/* POST .../pause. */
 int queue_pause_on_request(struct exchange *exchange);
+
+/* POST .../resume. */
 int queue_resume_on_request(struct exchange *exchange);
+
+/* POST .../drain. */
 int queue_drain_on_request(struct exchange *exchange);
 
 /* The owner has decided: the settings as they are, or as they have become. */

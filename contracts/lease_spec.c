@@ -4,8 +4,12 @@
 #include "contracts/members.h"
 
 /*
- * An outcome comes in three shapes, one per place where it may stand; what they have in
- * common is checked once, by where the member is in the shape.
+ * An outcome comes in three shapes, one per place where it may stand: one of many names its
+ * job, a single one has it in its path, which also says whether it is a failure. What they
+ * have in common is checked once, by where the member is in the shape.
+ *
+ * Nothing here asks whether a lease is still good: only the owner of the jobs knows. An
+ * epoch is merely a number, and a wrong one is answered as a stale one.
  */
 enum finish_member {
     FINISH_ID,
@@ -71,6 +75,7 @@ static const struct finish_shape FAILURE = {
     FAIL_NAMES, ARRAY_COUNT(FAIL_NAMES), NONE, 0, NONE, 1, 2, 3,
 };
 
+/* Exactly: an epoch is above what a double holds, so it is never read as one. */
 static bool parse_digits(struct slice text, uint64_t *ret_value)
 {
     uint64_t value = 0;
@@ -109,6 +114,7 @@ static void check_lease_ms(struct members *members, uint32_t n, uint32_t *ret_ms
     *ret_ms = (uint32_t)ms;
 }
 
+/* An empty error is one too: not every exception brings a text. */
 static void check_failure(struct members *members, const struct finish_shape *shape,
                           struct finish_spec *finish)
 {

@@ -4,6 +4,9 @@
 #include "runtime/policy_presets.h"
 
 /*
+ * What was given is noted bit by bit, so that a change of one setting leaves the others as
+ * they are, and 0 can be told from nothing.
+ *
  * A preset is copied into the settings, so that a queue stays what it was made when the
  * next version of the server has other presets. One with a schedule of its own has no place
  * there: a queue keeps a growing delay, not a list.
@@ -81,6 +84,7 @@ static void give_boolean(struct members *members, uint32_t n, uint32_t bit, stru
         spec->given |= (uint16_t)bit;
 }
 
+/* Members beside it would make it another policy than the one it names. */
 static void copy_preset(struct members *retry, struct queue_spec *spec)
 {
     const struct policy_preset *preset;
@@ -110,6 +114,7 @@ static void copy_preset(struct members *retry, struct queue_spec *spec)
         (uint8_t)min_u64(preset->retry.max_attempts, QUEUE_SPEC_ATTEMPTS_MAX);
 }
 
+/* A policy is one whole: base_ms, cap_ms and max_attempts are not left to chance. */
 static void check_own_retry(struct members *retry, struct queue_spec *spec)
 {
     uint64_t base_ms = 0, cap_ms = 0, factor = 2, attempts = 0;
