@@ -145,8 +145,9 @@ static bool is_busy(const struct intake *intake)
     const struct app_shard *home = intake->home;
 
     return pool_used_count(&intake->requests) + pool_used_count(&home->lookup.requests) +
-               pool_used_count(&home->tenant.requests) >
-           0;
+                   pool_used_count(&home->tenant.requests) >
+               0 ||
+           !job_desk_is_idle(&home->jobs);
 }
 
 /* Once nothing of this shard is in flight, its peers are told. Looks again until it is so. */

@@ -361,7 +361,7 @@ void job_desk_wake(struct job_desk *desk)
 {
     struct job_queue *queue;
 
-    if (!desk->is_resumed || desk->is_waking)
+    if (!desk->is_resumed || desk->is_waking || desk->is_stopping)
         return;
     desk->is_waking = true;
     do_failed(desk);
@@ -501,10 +501,26 @@ bool job_desk_is_idle(const struct job_desk *desk)
 
 /* --- the actor ------------------------------------------------------------------ */
 
+/*
+ * Requests have all been answered by now (intake waits for that), but facts that nobody
+ * asked for may be on their way to the disk. Looks again until they have arrived.
+ */
+static int stop_if_idle(struct job_desk *desk)
+{
+    if (durable_is_idle(&desk->home->keeper.durables))
+        return ACTOR_STOP;
+    SOMETIMES("a desk stops with facts on their way to the disk");
+    actor_timer_start(&desk->actor, &desk->tidy_timer, OUTBOX_RETRY_MS);
+    return ACTOR_OK;
+}
+
 static int on_timer(struct job_desk *desk, struct timer *timer)
 {
-    if (outbox_on_timer(&desk->outbox, &desk->actor, timer) ||
-        job_carrier_on_timer(&desk->carrier, desk, timer))
+    if (outbox_on_timer(&desk->outbox, &desk->actor, timer))
+        return ACTOR_OK;
+    if (desk->is_stopping)
+        return stop_if_idle(desk);
+    if (job_carrier_on_timer(&desk->carrier, desk, timer))
         return ACTOR_OK;
     if (timer == &desk->tidy_timer) {
         tidy(desk);
@@ -541,7 +557,8 @@ static int receive(struct actor *self, const struct message *msg)
     case MSG_TIMER:
         return on_timer(desk, msg->as.timer.timer);
     case MSG_STOP:
-        return ACTOR_STOP;
+        desk->is_stopping = true;
+        return stop_if_idle(desk);
     default:
         return ACTOR_UNHANDLED;
     }
@@ -550,6 +567,8 @@ static int receive(struct actor *self, const struct message *msg)
 static int start(struct actor *self)
 {
     struct job_desk *desk = desk_of(self);
+
+    desk->is_stopping = false;
 
     outbox_init(&desk->outbox, self);
     actor_timer_init(self, &desk->due_timer);

@@ -86,6 +86,7 @@ struct job_desk {
     uint32_t queue_change_count; /* settings on their way into the log */
     bool is_resumed;
     bool is_waking;
+    bool is_stopping;
 };
 
 /* Registers the series. Boot only. */

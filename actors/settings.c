@@ -311,6 +311,9 @@ const struct config_key SETTINGS_KEYS[] = {
 
 const uint32_t SETTINGS_KEY_COUNT = ARRAY_COUNT(SETTINGS_KEYS);
 
+/* What a job may have besides its payload: result, errors, progress, key, names, ids. */
+enum { JOB_SEGMENT_ROOM = 256 * 1024 };
+
 static bool is_loopback(const char *address)
 {
     return strncmp(address, "127.", 4) == 0 || strncmp(address, "[::1]", 5) == 0;
@@ -338,5 +341,7 @@ const char *settings_check(const struct settings *settings)
     if (settings->batch_decoded_bytes + settings->batch_bytes > settings->segment_bytes &&
         settings->event_bytes * 2 > settings->segment_bytes)
         return "[journal] segment_bytes cannot hold an event of event_bytes";
+    if (settings->job_payload_bytes * 2 + JOB_SEGMENT_ROOM > settings->segment_bytes)
+        return "[journal] segment_bytes cannot hold a job of payload_bytes with all it has to say";
     return NULL;
 }
