@@ -10,7 +10,7 @@ import { run } from './load.mjs';
 
 const QUEUE = 'bench';
 const CONCURRENCY = 64;
-const BATCH_CONCURRENCY = 200; /* more gave no more */
+const BATCH_CONCURRENCY = 200;
 const RESULT = { ok: true };
 
 class BullMqPeer {
