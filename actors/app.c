@@ -62,9 +62,10 @@ static uint32_t message_count(const struct settings *settings, uint32_t shard_co
 {
     uint64_t requests = per_shard((uint64_t)settings->requests_in_flight, shard_count);
     uint64_t lookups = LOOKUP_REQUEST_COUNT_MAX;
+    uint64_t schedules = SCHEDULE_REQUEST_COUNT_MAX;
     uint64_t jobs = requests; /* one there, one back, and for half of them one to forget */
 
-    return (uint32_t)(4 * (requests + lookups + jobs) * (shard_count - 1) + requests + jobs +
+    return (uint32_t)(4 * (requests + lookups + schedules + jobs) * (shard_count - 1) + requests + jobs +
                       per_shard((uint64_t)settings->connections, shard_count) + 8192);
 }
 
@@ -157,6 +158,13 @@ void app_limits(const struct settings *settings, uint32_t shard_count, struct li
     limits_add(lines, "job steps", (uint64_t)JOB_STEP_COUNT_MAX * shard_count,
                sizeof(struct job_step));
     limits_add(lines, "jobs", (uint64_t)settings->job_count, 64);
+    limits_add(lines, "schedules", (uint64_t)SCHEDULE_COUNT_MAX * shard_count,
+               sizeof(struct schedule));
+    limits_add(lines, "schedule requests", (uint64_t)SCHEDULE_REQUEST_COUNT_MAX * shard_count,
+               sizeof(struct schedule_request));
+    limits_add(lines, "schedule steps", (uint64_t)SCHEDULE_STEP_COUNT_MAX * shard_count,
+               sizeof(struct schedule_step));
+    limits_add(lines, "time zones", (uint64_t)ZONE_COUNT_MAX * shard_count, sizeof(struct zone));
     limits_add(lines, "job bodies", settings->job_cache_bytes, 1);
     limits_add(lines, "lookup requests", (uint64_t)LOOKUP_REQUEST_COUNT_MAX * shard_count,
                sizeof(struct lookup_request));
@@ -327,9 +335,13 @@ static int init_shard(struct app *app, uint32_t index)
     if (r == 0)
         r = job_desk_init(&home->jobs, home);
     if (r == 0)
+        r = schedules_init(&home->schedules, home);
+    if (r == 0)
         r = keeper_init(&home->keeper, home);
     if (r == 0)
         durable_add(&home->keeper.durables, &home->jobs.durable);
+    if (r == 0)
+        durable_add(&home->keeper.durables, &home->schedules.durable);
     return r;
 }
 
@@ -379,6 +391,8 @@ static int start_tree(struct app_shard *home)
     add_child(home, "scrape", &home->scrape.actor, &scrape_type, SCRAPE_MAGIC, 0);
     add_child(home, "lookup", &home->lookup.actor, &lookup_type, LOOKUP_MAGIC, 0);
     add_child(home, "jobs", &home->jobs.actor, &job_desk_type, JOB_DESK_MAGIC, 0);
+    add_child(home, "schedules", &home->schedules.actor, &schedules_type, SCHEDULES_MAGIC,
+              STOP_GRACE_MS);
     add_child(home, "intake", &home->intake.actor, &intake_type, INTAKE_MAGIC,
               drain_ms + STOP_GRACE_MS);
     add_child(home, "connections", &home->connections.actor, &supervisor_type, SUPERVISOR_MAGIC,
@@ -398,6 +412,7 @@ static void register_metrics(struct app *app, const struct app_config *config)
     journal_metrics_add(app->registry, &app->metrics.journal);
     intake_metrics_add(app->registry, &app->metrics.intake);
     job_metrics_add(app->registry, &app->metrics.jobs);
+    schedule_metrics_add(app->registry, &app->metrics.schedules);
     app->metrics.unindexed = metrics_add_series(
         app->registry, METRIC_COUNTER, METRIC_UNIT_NONE, "weir_events_unindexed_total", "",
         "Stored events that GET cannot find because the event index is full.");
@@ -484,6 +499,7 @@ static void check_shard_is_idle(const struct app_shard *home)
     assert(pool_used_count(&home->lookup.requests) == 0);
     assert(pool_used_count(&home->tenant.requests) == 0);
     assert(job_desk_is_idle(&home->jobs));
+    assert(schedules_is_idle(&home->schedules));
 }
 
 void app_abandon(struct app *app)
@@ -499,6 +515,7 @@ void app_abandon(struct app *app)
         scrape_deinit(&home->scrape);
         lookup_deinit(&home->lookup);
         job_desk_deinit(&home->jobs);
+        schedules_deinit(&home->schedules);
         http_server_abandon(&home->http);
         buffer_pool_abandon(&home->buffers);
     }

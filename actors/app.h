@@ -20,6 +20,7 @@
  *      |- scrape       numbers of all shards for /metrics
  *      |- lookup       GET /v1/events/{id}
  *      |- jobs         the jobs of the projects that this shard owns
+ *      |- schedules    their cron schedules
  *      |- intake       POST /v1/events: dedup, append, acknowledge
  *      |- connections  (simple_one_for_one, temporary)
  *      |- listener...  one per address
@@ -30,6 +31,7 @@
 #include "actors/job_desk.h"
 #include "actors/keeper.h"
 #include "actors/lookup.h"
+#include "actors/schedules.h"
 #include "actors/scrape.h"
 #include "actors/settings.h"
 #include "actors/tenant.h"
@@ -43,7 +45,7 @@
 
 enum {
     APP_TEXT_SIZE = 1024,
-    APP_CHILD_COUNT_MAX = 7 + SETTINGS_LISTEN_COUNT_MAX,
+    APP_CHILD_COUNT_MAX = 8 + SETTINGS_LISTEN_COUNT_MAX,
     APP_TOKEN_BYTES = 32,
     START_TRY_COUNT_MAX = 20, /* for what a process that was just killed still holds */
     START_TRY_MS = 100,
@@ -76,6 +78,7 @@ struct app_shard {
     struct scrape scrape;
     struct lookup lookup;
     struct job_desk jobs;
+    struct schedules schedules;
     struct intake intake;
     struct listener listeners[SETTINGS_LISTEN_COUNT_MAX];
     uint32_t listener_count;
@@ -87,6 +90,7 @@ struct app_metrics {
     struct journal_metrics journal;
     struct intake_metrics intake;
     struct job_metrics jobs;
+    struct schedule_metrics schedules;
     struct metric unindexed;
     struct metric build_info;
     struct metric io_backend;

@@ -147,7 +147,7 @@ static bool is_busy(const struct intake *intake)
     return pool_used_count(&intake->requests) + pool_used_count(&home->lookup.requests) +
                    pool_used_count(&home->tenant.requests) >
                0 ||
-           !job_desk_is_idle(&home->jobs);
+           !job_desk_is_idle(&home->jobs) || !schedules_is_idle(&home->schedules);
 }
 
 /* Once nothing of this shard is in flight, its peers are told. Looks again until it is so. */

@@ -36,4 +36,7 @@ enum {
     MSG_JOB_ANSWER,                /* to a connection */
     MSG_JOB_FORGET,                /* struct job_request *: nobody waits for this lease any more */
     MSG_JOB_FORGOTTEN,             /* the answer */
+    MSG_SCHEDULE_DO,               /* struct schedule_request *: to the shard that keeps the project */
+    MSG_SCHEDULE_DONE,             /* the answer */
+    MSG_SCHEDULE_ANSWER,           /* to a connection */
 };

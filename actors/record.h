@@ -10,6 +10,7 @@
  *              struct record_claim_event
  *     KEY      struct record_key: an API key as it is from now on
  *     JOB, JOB_FACT, JOB_QUEUE   see store/job_record.h
+ *     SCHEDULE                   see store/schedule_record.h
  *
  * Types from JOB on are facts of durable actors (store/durable.h), each with versions
  * of its own; they go to the shard that has their partition. A type that no actor of
@@ -32,7 +33,7 @@ enum record_type {
     RECORD_JOB = 4,
     RECORD_JOB_FACT = 5,
     RECORD_JOB_QUEUE = 6,
-    RECORD_SCHEDULE = 7, /* reserved */
+    RECORD_SCHEDULE = 7,
     RECORD_BREAKER = 8,  /* reserved */
     RECORD_REPLAY = 9,   /* reserved */
 };

@@ -4,6 +4,7 @@
 #include "actors/job_routes.h"
 #include "actors/key_routes.h"
 #include "actors/queue_routes.h"
+#include "actors/schedule_routes.h"
 
 /* The busiest first: the router looks in this order. */
 const struct route APP_ROUTES[] = {
@@ -43,6 +44,14 @@ const struct route APP_ROUTES[] = {
      queue_on_reply, job_on_abandon},
     {HTTP_METHOD_POST, "/v1/queues/{kind}/drain", queue_set_on_head, queue_drain_on_request,
      queue_on_reply, job_on_abandon},
+    {HTTP_METHOD_PUT, "/v1/schedules/{name}", schedule_put_on_head, schedule_put_on_request,
+     schedule_on_reply, schedule_on_abandon},
+    {HTTP_METHOD_GET, "/v1/schedules/{name}", schedule_look_on_head, schedule_get_on_request,
+     schedule_on_reply, schedule_on_abandon},
+    {HTTP_METHOD_DELETE, "/v1/schedules/{name}", schedule_delete_on_head,
+     schedule_delete_on_request, schedule_on_reply, schedule_on_abandon},
+    {HTTP_METHOD_GET, "/v1/schedules", schedule_look_on_head, schedule_list_on_request,
+     schedule_on_reply, schedule_on_abandon},
     {HTTP_METHOD_GET, "/livez", health_on_head, health_live_on_request, NULL, NULL},
     {HTTP_METHOD_GET, "/healthz", health_on_head, health_on_request, NULL, NULL},
     {HTTP_METHOD_GET, "/readyz", health_on_head, health_ready_on_request, NULL, NULL},

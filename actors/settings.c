@@ -307,6 +307,12 @@ const struct config_key SETTINGS_KEYS[] = {
      .max = 64 * GIB,
      .default_text = "64MiB",
      .help = "Memory for the newest jobs' payloads; older ones are read from the log."},
+    {.section = "jobs",
+     .name = "zoneinfo",
+     CONFIG_TEXT_AT(struct settings, zoneinfo),
+     .environment = "TZDIR",
+     .default_text = "/usr/share/zoneinfo",
+     .help = "Where the time zones of schedules are read from."},
 };
 
 const uint32_t SETTINGS_KEY_COUNT = ARRAY_COUNT(SETTINGS_KEYS);

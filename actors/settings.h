@@ -66,6 +66,7 @@ struct settings {
     int64_t job_tenant_concurrency;
     uint64_t job_payload_bytes;
     uint64_t job_cache_bytes;
+    const char *zoneinfo;
 };
 
 /* The table of keys, in the order in which they are printed. */

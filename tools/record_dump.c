@@ -9,6 +9,7 @@
 #include "contracts/json_reader.h"
 #include "store/job_id.h"
 #include "store/job_record.h"
+#include "store/schedule_record.h"
 
 enum {
     FIXED_SIZE_MAX = 4096, /* of an object without the parts that grow with the payload */
@@ -343,6 +344,61 @@ static bool write_job_queue(struct slice payload, struct json_writer *writer)
     return true;
 }
 
+/* --- schedules --------------------------------------------------------------- */
+
+static void write_schedule_head(const struct schedule_image_header *head, uint32_t partition,
+                                struct json_writer *writer)
+{
+    char id[UUID_TEXT_SIZE];
+
+    write_time(writer, SLICE_LITERAL("created_at"), head->created_ms);
+    write_time(writer, SLICE_LITERAL("updated_at"), head->updated_ms);
+    write_time(writer, SLICE_LITERAL("settled_at"), head->settled_ms);
+    write_time_if_any(writer, SLICE_LITERAL("last_at"), head->last_ms);
+    if (head->last_job_low > 0) {
+        job_id_format((struct job_id){head->last_job_ms, head->last_job_low, partition}, id);
+        write_text(writer, SLICE_LITERAL("last_job"), (struct slice){id, sizeof(id)});
+    }
+    write_number(writer, SLICE_LITERAL("fired"), head->fired_count);
+    write_number(writer, SLICE_LITERAL("missed"), head->missed_count);
+    write_number(writer, SLICE_LITERAL("skipped"), head->skipped_count);
+    write_number_if_any(writer, SLICE_LITERAL("catch_up_left"), head->catch_up_left);
+    write_text(writer, SLICE_LITERAL("policy"),
+               schedule_missed_name((enum schedule_missed)head->missed));
+    json_writer_key(writer, SLICE_LITERAL("paused"));
+    json_writer_boolean(writer, (head->flags & SCHEDULE_FLAG_PAUSED) != 0);
+    write_number(writer, SLICE_LITERAL("priority"), head->priority);
+    write_number_if_any(writer, SLICE_LITERAL("max_attempts"), head->max_attempts);
+    write_number_if_any(writer, SLICE_LITERAL("timeout_ms"), head->timeout_ms);
+}
+
+/* False when the payload is none of this version. */
+static bool write_schedule(const struct journal_record_view *record, struct json_writer *writer)
+{
+    struct schedule_image schedule;
+    const struct slice *sections = schedule.sections;
+
+    if (record->partition >= JOB_PARTITION_COUNT_MAX ||
+        schedule_image_decode(record->payload, &schedule) < 0)
+        return false;
+    write_text(writer, SLICE_LITERAL("org_id"), sections[SCHEDULE_SECTION_ORG]);
+    write_text(writer, SLICE_LITERAL("project_id"), sections[SCHEDULE_SECTION_PROJECT]);
+    write_text(writer, SLICE_LITERAL("name"), sections[SCHEDULE_SECTION_NAME]);
+    write_number(writer, SLICE_LITERAL("revision"), schedule.header.revision);
+    if ((schedule.header.flags & SCHEDULE_FLAG_DELETED) != 0) {
+        json_writer_key(writer, SLICE_LITERAL("deleted"));
+        json_writer_boolean(writer, true);
+        return true;
+    }
+    write_text(writer, SLICE_LITERAL("cron"), sections[SCHEDULE_SECTION_CRON]);
+    write_text(writer, SLICE_LITERAL("timezone"), sections[SCHEDULE_SECTION_ZONE]);
+    write_text(writer, SLICE_LITERAL("kind"), sections[SCHEDULE_SECTION_KIND]);
+    write_if_any(writer, SLICE_LITERAL("key"), sections[SCHEDULE_SECTION_KEY]);
+    write_json(writer, SLICE_LITERAL("payload"), sections[SCHEDULE_SECTION_PAYLOAD]);
+    write_schedule_head(&schedule.header, record->partition, writer);
+    return true;
+}
+
 /* False when type, version or payload are not known here. */
 static bool write_payload(const struct journal_record_view *record, struct json_writer *writer)
 {
@@ -363,6 +419,8 @@ static bool write_payload(const struct journal_record_view *record, struct json_
         return write_job_fact(record->payload, writer);
     case RECORD_JOB_QUEUE:
         return write_job_queue(record->payload, writer);
+    case RECORD_SCHEDULE:
+        return write_schedule(record, writer);
     default:
         return false;
     }

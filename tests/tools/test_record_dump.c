@@ -6,6 +6,7 @@
 #include "actors/record.h"
 #include "contracts/json_reader.h"
 #include "store/job_record.h"
+#include "store/schedule_record.h"
 
 static char payload[4096], text[32768];
 
@@ -179,6 +180,43 @@ Test(record_dump, writes_the_settings_of_a_queue)
     cr_assert(ne(ptr, strstr(json, "\"kind\":\"mail\",\"paused\":true,\"draining\":false"), NULL));
     cr_assert(ne(ptr, strstr(json, "\"concurrency\":7"), NULL));
     cr_assert(eq(ptr, strstr(json, "retry"), NULL));
+}
+
+static size_t put_schedule(uint8_t flags)
+{
+    struct schedule_image schedule = {.header = {.revision = 4,
+                                                 .created_ms = 1736942400000,
+                                                 .updated_ms = 1736942400000,
+                                                 .settled_ms = 1736942400000,
+                                                 .fired_count = 9,
+                                                 .flags = flags},
+                                      .sections = {
+                                          [SCHEDULE_SECTION_ORG] = SLICE_LITERAL("acme"),
+                                          [SCHEDULE_SECTION_PROJECT] = SLICE_LITERAL("shop"),
+                                          [SCHEDULE_SECTION_NAME] = SLICE_LITERAL("nightly"),
+                                      }};
+
+    if ((flags & SCHEDULE_FLAG_DELETED) == 0) {
+        schedule.sections[SCHEDULE_SECTION_CRON] = SLICE_LITERAL("@daily");
+        schedule.sections[SCHEDULE_SECTION_ZONE] = SLICE_LITERAL("Europe/Berlin");
+        schedule.sections[SCHEDULE_SECTION_KIND] = SLICE_LITERAL("mail");
+        schedule.sections[SCHEDULE_SECTION_PAYLOAD] = SLICE_LITERAL("{\"a\":1}");
+    }
+    return schedule_image_encode(&schedule, payload);
+}
+
+Test(record_dump, writes_a_schedule)
+{
+    const char *json = dump(RECORD_SCHEDULE, SCHEDULE_RECORD_VERSION, put_schedule(0));
+
+    cr_assert(
+        ne(ptr, strstr(json, "\"name\":\"nightly\",\"revision\":4,\"cron\":\"@daily\""), NULL));
+    cr_assert(ne(ptr, strstr(json, "\"payload\":{\"a\":1}"), NULL));
+    cr_assert(ne(ptr, strstr(json, "\"fired\":9"), NULL));
+    json = dump(RECORD_SCHEDULE, SCHEDULE_RECORD_VERSION, put_schedule(SCHEDULE_FLAG_DELETED));
+    cr_assert(ne(ptr, strstr(json, "\"name\":\"nightly\",\"revision\":4,\"deleted\":true}"), NULL));
+    json = dump(RECORD_SCHEDULE, SCHEDULE_RECORD_VERSION, 100);
+    cr_assert(ne(ptr, strstr(json, "\"type\":\"schedule\",\"type_number\":7"), NULL));
 }
 
 Test(record_dump, shows_only_the_outside_of_jobs_it_does_not_know)

@@ -1,0 +1,268 @@
+#include "actors/schedule_routes.h"
+
+#include "actors/job_routes_internals.h"
+#include "actors/message_types.h"
+#include "contracts/json_string.h"
+#include "http/url.h"
+
+/*
+ * Who may come in and what a body looks like is decided as for jobs (job_routes.c); the
+ * rest is a request to the shard that keeps the project's schedules, which writes the
+ * answer's JSON.
+ */
+
+enum {
+    SCHEDULE_BODY_SIZE_MAX = SCHEDULE_SPEC_PAYLOAD_SIZE_MAX + 16384,
+    SCHEDULE_LIMIT_DEFAULT = 20,
+    SCHEDULE_LIMIT_MAX = 100,
+    SCHEDULE_QUERY_SIZE_MAX = 64,
+};
+
+/* What these routes keep in an exchange. */
+struct schedule_note {
+    struct job_note job; /* auth, for job_check_head() */
+    struct schedule_request *request;
+};
+
+static_assert(offsetof(struct schedule_note, job) == 0, "job_routes.c finds its own there");
+
+static struct schedule_note *note_of(struct exchange *x)
+{
+    return EXCHANGE_NOTE(x, struct schedule_note);
+}
+
+int schedule_put_on_head(struct exchange *x)
+{
+    return job_check_head(x, KEY_SCOPE_ADMIN, JOB_NEEDS_ROOM, SCHEDULE_BODY_SIZE_MAX,
+                          SCHEDULE_BODY_SIZE_MAX);
+}
+
+int schedule_delete_on_head(struct exchange *x)
+{
+    return job_check_head(x, KEY_SCOPE_ADMIN, JOB_NEEDS_RESERVE, 0, 0);
+}
+
+int schedule_look_on_head(struct exchange *x)
+{
+    return job_check_head(x, KEY_SCOPE_READ, JOB_NEEDS_NOTHING, 0, 0);
+}
+
+/* A request of the caller's project, in the note. EXCHANGE_READ_BODY, or what was answered. */
+static int begin(struct exchange *x, enum schedule_operation operation, struct slice name)
+{
+    struct schedule_note *note = note_of(x);
+    struct slice org = key_org(note->job.auth.key), project = key_project(note->job.auth.key);
+    struct schedule_request *request = schedule_request_acquire(&app_shard_of(x)->schedules, x);
+
+    if (request == NULL)
+        return job_refuse_overloaded(x);
+    note->request = request;
+    request->operation = (uint8_t)operation;
+    request->org_size = (uint8_t)org.size;
+    request->project_size = (uint8_t)project.size;
+    request->name_size = (uint8_t)name.size;
+    memcpy(request->org, org.data, org.size);
+    memcpy(request->project, project.data, project.size);
+    if (name.size > 0)
+        memcpy(request->name, name.data, name.size);
+    return EXCHANGE_READ_BODY;
+}
+
+static int refuse_overloaded(struct exchange *x)
+{
+    schedule_request_release(&note_of(x)->request);
+    return job_refuse_overloaded(x);
+}
+
+static int submit(struct exchange *x)
+{
+    return schedule_request_submit(note_of(x)->request) == 0 ? EXCHANGE_PENDING
+                                                             : refuse_overloaded(x);
+}
+
+/* An operation on the schedule in the path. */
+static int begin_named(struct exchange *x, enum schedule_operation operation)
+{
+    int r;
+
+    if (!schedule_name_is_valid(x->params[0]))
+        return exchange_problem(x, PROBLEM_NOT_FOUND, NULL);
+    r = begin(x, operation, x->params[0]);
+    return r == EXCHANGE_READ_BODY ? submit(x) : r;
+}
+
+/* --- requests ----------------------------------------------------------------------- */
+
+static int refuse_issues(struct exchange *x, const struct issue_list *issues)
+{
+    struct exchange_problem_options options = {.issues = issues};
+
+    return exchange_problem(x, PROBLEM_INVALID_SCHEDULE, &options);
+}
+
+static int put(struct exchange *x, const struct schedule_spec *spec)
+{
+    struct slice key = {NULL, 0};
+    char decoded[JOB_KEY_SIZE_MAX];
+    bool fits;
+    int r;
+
+    if (spec->key.type != JSON_ABSENT) {
+        fits = json_string_text(&spec->key, decoded, sizeof(decoded), &key);
+        assert(fits);
+    }
+    r = begin(x, SCHEDULE_PUT, x->params[0]);
+    if (r != EXCHANGE_READ_BODY)
+        return r;
+    if (schedule_request_take_spec(note_of(x)->request, spec, key) < 0)
+        return refuse_overloaded(x);
+    return submit(x);
+}
+
+int schedule_put_on_request(struct exchange *x)
+{
+    struct schedule_spec spec;
+    struct issue_list issues;
+    struct json_reader reader;
+
+    if (!schedule_name_is_valid(x->params[0]))
+        return job_refuse(x, SLICE_LITERAL("the name of a schedule is 1 to 64 characters of a-z, "
+                                           "A-Z, 0-9, '.', '_' and '-'"));
+    if (x->body.size == 0)
+        return exchange_problem(x, PROBLEM_EMPTY_BODY, NULL);
+    issue_list_init(&issues);
+    switch (schedule_spec_read(x->body, JSON_DEPTH_DEFAULT, &issues, &reader, &spec)) {
+    case JOB_SPEC_OK:
+        return put(x, &spec);
+    case JOB_SPEC_INVALID:
+        return refuse_issues(x, &issues);
+    case JOB_SPEC_TRUNCATED:
+    case JOB_SPEC_BAD_JSON:
+        break;
+    }
+    return job_refuse_json(x, &reader);
+}
+
+int schedule_delete_on_request(struct exchange *x)
+{
+    return begin_named(x, SCHEDULE_DELETE);
+}
+
+int schedule_get_on_request(struct exchange *x)
+{
+    return begin_named(x, SCHEDULE_GET);
+}
+
+/* A number in the query; absent keeps *value. False when it is not one, or out of bounds. */
+static bool read_query_number(const struct exchange *x, struct slice name, uint32_t min,
+                              uint32_t max, uint32_t *value)
+{
+    char text[SCHEDULE_QUERY_SIZE_MAX];
+    struct slice found;
+    uint32_t number = 0;
+
+    if (x->request->query.data == NULL)
+        return true;
+    switch (url_query_find(x->request->query, name, text, sizeof(text), &found)) {
+    case URL_END:
+        return true;
+    case URL_OK:
+        break;
+    case URL_BAD:
+    case URL_TOO_LONG:
+        return false;
+    }
+    if (found.size == 0 || found.size > 6)
+        return false;
+    for (size_t i = 0; i < found.size; i++) {
+        if (found.data[i] < '0' || found.data[i] > '9')
+            return false;
+        number = number * 10 + (uint32_t)(found.data[i] - '0');
+    }
+    *value = number;
+    return number >= min && number <= max;
+}
+
+int schedule_list_on_request(struct exchange *x)
+{
+    uint32_t limit = SCHEDULE_LIMIT_DEFAULT, cursor = 0;
+    int r;
+
+    if (!read_query_number(x, SLICE_LITERAL("limit"), 1, SCHEDULE_LIMIT_MAX, &limit))
+        return exchange_problem(x, PROBLEM_INVALID_PARAMETER, NULL);
+    if (!read_query_number(x, SLICE_LITERAL("cursor"), 0, SCHEDULE_SLOT_COUNT_MAX, &cursor))
+        return exchange_problem(x, PROBLEM_INVALID_CURSOR, NULL);
+    r = begin(x, SCHEDULE_LIST, (struct slice){NULL, 0});
+    if (r != EXCHANGE_READ_BODY)
+        return r;
+    note_of(x)->request->limit = limit;
+    note_of(x)->request->cursor = cursor;
+    return submit(x);
+}
+
+/* --- answers ----------------------------------------------------------------------------- */
+
+/* What only the owner could find wrong, in the shape of what is found on reading. */
+static int answer_fault(struct exchange *x, enum schedule_fault fault)
+{
+    static const struct issue issues_of[] = {
+        [SCHEDULE_FAULT_ZONE] = {.kind = ISSUE_RULE,
+                                 .index = ISSUE_NO_INDEX,
+                                 .key = {.type = JSON_STRING,
+                                         .raw = SLICE_INITIALIZER("\"timezone\"")},
+                                 .rule = SLICE_INITIALIZER("is no time zone that the server has")},
+        [SCHEDULE_FAULT_NEVER] = {.kind = ISSUE_RULE,
+                                  .index = ISSUE_NO_INDEX,
+                                  .key = {.type = JSON_STRING,
+                                          .raw = SLICE_INITIALIZER("\"cron\"")},
+                                  .rule = SLICE_INITIALIZER("schedule is never due")},
+    };
+    struct issue_list issues;
+
+    assert(fault == SCHEDULE_FAULT_ZONE || fault == SCHEDULE_FAULT_NEVER);
+    issue_list_init(&issues);
+    issue_list_add(&issues, &issues_of[fault]);
+    return refuse_issues(x, &issues);
+}
+
+static int answer_refusal(struct exchange *x, const struct schedule_request *request)
+{
+    struct exchange_problem_options options = {0};
+    enum problem_code code = (enum problem_code)request->code;
+
+    if (code == PROBLEM_INVALID_SCHEDULE)
+        return answer_fault(x, (enum schedule_fault)request->fault);
+    if (problem_status(code) == 503)
+        options.retry_after_s = INTAKE_RETRY_AFTER_S;
+    if (code == PROBLEM_QUOTA_EXCEEDED)
+        options.detail = SLICE_LITERAL("the server has all the schedules or time zones it can");
+    return exchange_problem(x, code, &options);
+}
+
+int schedule_on_reply(struct exchange *x, const struct message *msg)
+{
+    struct schedule_note *note = note_of(x);
+    struct schedule_request *request = note->request;
+    struct response response = {.status = 200, .content_type = SLICE_LITERAL("application/json")};
+    int r;
+
+    if (msg->type != MSG_SCHEDULE_ANSWER || request == NULL)
+        return EXCHANGE_PENDING;
+    if (request->code != PROBLEM_NONE) {
+        r = answer_refusal(x, request);
+    } else {
+        response.status = request->is_new ? 201 : 200;
+        response.body = request->answer;
+        r = exchange_respond(x, &response);
+    }
+    schedule_request_release(&note->request);
+    return r;
+}
+
+void schedule_on_abandon(struct exchange *x)
+{
+    struct schedule_note *note = note_of(x);
+
+    if (note->request != NULL)
+        schedule_request_release(&note->request);
+}
