@@ -33,14 +33,15 @@ static bool has_room(struct job_table *table, uint32_t after_count)
     if (!job_flow_has_room(table, after_count))
         return false;
     for (uint32_t i = 0; i < JOB_WORK_MAX; i++) {
-        uint32_t index = table->finished.first;
+        struct job_list *list = table->finished.count > 0 ? &table->finished : &table->failed_read;
+        uint32_t index = list->first;
 
         if (table->jobs.count < table->jobs.item_count_max)
             return true;
         if (index == 0 || job_has(job_at(table, index), JOB_BIT_COMMITTING))
             return false;
         SOMETIMES("a finished job makes room for a new one");
-        job_list_remove(table, &table->finished, index);
+        job_list_remove(table, list, index);
         job_clear(job_at(table, index), JOB_BIT_LINKED);
         job_retire(table, index);
     }
@@ -208,7 +209,7 @@ static void enter_waiting(struct job_table *table, uint32_t index, uint64_t read
     job_set_state(table, index, JOB_WAITING);
     job_set_when(job, max_u64(job->when_ms, ready_ms));
     job_flow_work(table, JOB_WORK_MAX);
-    if (!table->is_recovering && job->state == JOB_WAITING)
+    if (job->state == JOB_WAITING)
         job_flow_settle(table, index);
 }
 
@@ -244,6 +245,15 @@ MUST_USE static int enter_state(struct job_table *table, uint32_t index,
     return -EBADMSG;
 }
 
+/* Those that are read back get theirs when all have been. */
+static void set_deadline(struct job_table *table, uint32_t index)
+{
+    const struct job *job = job_at(table, index);
+
+    if (!table->is_recovering && !job_is_terminal(job) && job->extra != 0)
+        job_set_timer(table, index, job_extra_of(table, job)->deadline_ms);
+}
+
 /* Reads a JOB into an entry that is PENDING or that it replaces. */
 MUST_USE static int read_job(struct job_table *table, uint32_t index, const struct job_image *image,
                              struct journal_location location, uint32_t size)
@@ -266,6 +276,7 @@ MUST_USE static int read_job(struct job_table *table, uint32_t index, const stru
         r = enter_state(table, index, &image->header);
     if (r != 0)
         return r;
+    set_deadline(table, index);
     if (is_first) {
         table->accepted_count++;
         job_queue_of(table, job)->accepted_count++;
@@ -312,15 +323,6 @@ static bool is_known(const struct job_table *table, const struct job *job,
     return job_is_terminal(job) && !is_terminal;
 }
 
-/* Those that are read back get theirs when all have been. */
-static void set_deadline(struct job_table *table, uint32_t index)
-{
-    const struct job *job = job_at(table, index);
-
-    if (!job_is_terminal(job) && job->extra != 0)
-        job_set_timer(table, index, job_extra_of(table, job)->deadline_ms);
-}
-
 int job_table_apply_job(struct job_table *table, const struct job_image *image,
                         struct journal_location location, uint32_t size, uint64_t now_ms)
 {
@@ -328,7 +330,7 @@ int job_table_apply_job(struct job_table *table, const struct job_image *image,
     uint32_t index = job_lookup(table, header->id_low);
     int r;
 
-    job_table_enter(table, now_ms);
+    job_table_enter(table, table->is_recovering ? header->created_ms : now_ms);
     assert(location.bits != 0);
     if (index == 0 && !table->is_recovering && (header->flags & JOB_FLAG_CARRIED) != 0) {
         SOMETIMES("a job is forgotten while it is carried forward");
@@ -346,8 +348,6 @@ int job_table_apply_job(struct job_table *table, const struct job_image *image,
     }
     job_extra_trim(table, index);
     if (table->is_recovering)
-        job_retire_some(table, JOB_RETIRE_READING);
-    else
-        set_deadline(table, index);
+        job_retire_read(table);
     return 0;
 }

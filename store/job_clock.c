@@ -179,7 +179,10 @@ static void ready_all(struct job_table *table)
 
         if (entry == 0 || job_heap_time(table, entry) > table->now_ms)
             return;
-        (void)end_of_state(table, entry / 2);
+        if (entry % 2 == JOB_HEAP_STATE)
+            (void)end_of_state(table, entry / 2);
+        else
+            (void)end_of_timer(table, entry / 2);
     }
 }
 
@@ -188,6 +191,9 @@ uint32_t job_table_resume(struct job_table *table, uint64_t now_ms)
     job_table_enter(table, now_ms);
     assert(table->is_recovering);
     table->is_recovering = false;
+    /* The log may have been written under a clock that ran ahead. */
+    table->now_ms = now_ms;
+    job_remember_read(table);
     table->resume_ms = table->now_ms;
     table->is_resuming = true;
     end_expected(table);

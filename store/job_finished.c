@@ -11,7 +11,9 @@
  *                                          bring it back to life: it waits in a list of its
  *                                          own for job_table_old_logs_gone()
  *     while jobs that come after it live   they must know how it ended: the last of them
- *                                          takes it along
+ *                                          takes it along. While the log is read they may
+ *                                          still be to come, so nothing that was cancelled
+ *                                          or dropped is forgotten then
  *     while its unique key is in force     the due heap wakes it at the end of the window
  */
 #include "runtime/sim_point.h"
@@ -33,6 +35,8 @@ void job_remember(struct job_table *table, uint32_t index)
     if (is_kept_for_logs(table, job)) {
         SOMETIMES("a job with records in two logs is remembered");
         job_list_push_back(table, &table->foreign, index);
+    } else if (table->is_recovering && job->state == JOB_CANCELLED) {
+        job_list_push_back(table, &table->failed_read, index);
     } else {
         job_list_push_back(table, &table->finished, index);
     }
@@ -99,6 +103,53 @@ void job_retire_some(struct job_table *table, uint32_t step_max)
         job_clear(job, JOB_BIT_LINKED);
         job_retire(table, index);
     }
+}
+
+/*
+ * Reading back must not hold more than ever was there at a time. But how long something
+ * was kept depended on when there was time to tidy: what is far too much goes, and the
+ * rest when all is read.
+ */
+void job_retire_read(struct job_table *table)
+{
+    if (table->finished.count > 2 * (uint64_t)table->config.finished_count_max + JOB_SPARE_FINISHED)
+        job_retire_some(table, 2);
+}
+
+/* The list that is left when the older of both firsts is taken out again and again. */
+static void merge(struct job_table *table, struct job_list *into, struct job_list *from)
+{
+    struct job_list merged = {.first = 0};
+
+    while (into->count + from->count > 0) {
+        bool takes = into->first == 0 ||
+                     (from->first != 0 &&
+                      job_at(table, from->first)->when_ms < job_at(table, into->first)->when_ms);
+        struct job_list *list = takes ? from : into;
+        uint32_t index = list->first;
+
+        job_list_remove(table, list, index);
+        job_list_push_back(table, &merged, index);
+    }
+    *into = merged;
+}
+
+void job_remember_read(struct job_table *table)
+{
+    uint32_t next;
+
+    assert(!table->is_recovering);
+    for (uint32_t index = table->failed_read.first; index != 0; index = next) {
+        struct job *job = job_at(table, index);
+
+        next = job->next;
+        if (!job_has(job, JOB_BIT_FAILED))
+            continue;
+        job_list_remove(table, &table->failed_read, index);
+        job_clear(job, JOB_BIT_FAILED | JOB_BIT_LINKED);
+        job_retire(table, index);
+    }
+    merge(table, &table->finished, &table->failed_read);
 }
 
 void job_table_tidy(struct job_table *table, uint64_t now_ms)

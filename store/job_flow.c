@@ -191,17 +191,19 @@ void job_flow_forget(struct job_table *table, uint32_t index)
         return;
     extra->is_held = false;
     assert(!extra->is_resolving);
-    /* Kept from being trimmed by release_earlier() while edges are left. */
     while (extra->first_dependent != 0) {
         uint32_t at = extra->first_dependent;
         struct edge *edge = edge_at(table, at);
-        struct job_extra *later = job_extra_of(table, job_at(table, edge->later));
+        struct job *later = job_at(table, edge->later);
+        uint32_t later_index = edge->later;
 
         if (!edge->is_followed)
-            later->after_pending--;
+            job_extra_of(table, later)->after_pending--;
         unlink_from_earlier(table, at);
         unlink_from_later(table, at);
         job_pool_release(&table->edges, at);
+        if (later->state == JOB_WAITING)
+            job_flow_settle(table, later_index);
     }
 }
 
@@ -252,7 +254,7 @@ static void follow(struct job_table *table, uint32_t at)
     if (has_failed(earlier))
         extra->after_failed++;
     /* It is ready since the last of them has ended. */
-    if (job_is_terminal(earlier) && earlier->when_ms > later->when_ms &&
+    if (earlier->when_ms > later->when_ms &&
         (later->state == JOB_WAITING || later->state == JOB_PENDING))
         job_set_when(later, earlier->when_ms);
     if (!has_failed(earlier))
@@ -263,8 +265,6 @@ static void follow(struct job_table *table, uint32_t at)
 
 void job_flow_work(struct job_table *table, uint32_t step_max)
 {
-    if (table->is_recovering)
-        return;
     for (uint32_t i = 0; i < step_max && table->resolving_first != 0; i++) {
         const struct job *job = job_at(table, table->resolving_first);
         uint32_t edge = job_extra_of(table, job)->unresolved;
@@ -283,7 +283,7 @@ void job_flow_settle(struct job_table *table, uint32_t index)
     uint64_t when_ms = job->when_ms;
 
     assert(job->state == JOB_WAITING);
-    if (job_has(job, JOB_BIT_FAILED))
+    if (table->is_recovering || job_has(job, JOB_BIT_FAILED))
         return;
     if (extra != NULL && extra->on_failure == JOB_ON_FAILURE_FAIL && extra->after_failed > 0) {
         SOMETIMES("a job fails because one that it comes after did");

@@ -126,13 +126,28 @@ void job_keys_attach(struct job_table *table, uint32_t index, struct slice key, 
     group_at(table, extra->key)->job_count++;
 }
 
-static void rest(struct job_table *table, struct key_group *group, uint32_t index, bool in_front)
+static bool was_enqueued_before(const struct job_table *table, uint32_t a, uint32_t b)
 {
+    const struct job *left = job_at(table, a), *right = job_at(table, b);
+
+    if (left->created_ms != right->created_ms)
+        return left->created_ms < right->created_ms;
+    return job_extra_of(table, left)->order < job_extra_of(table, right)->order;
+}
+
+/* One that held the key rests in front, but behind others of its kind that are older. */
+static void rest_again(struct job_table *table, struct key_group *group, uint32_t index)
+{
+    uint32_t previous = 0, next = group->resting.first;
+
+    for (uint32_t i = 0; i < JOB_WORK_MAX && next != 0; i++) {
+        if (!was_enqueued_before(table, next, index))
+            break;
+        previous = next;
+        next = job_at(table, next)->next;
+    }
     job_set(job_at(table, index), JOB_BIT_RESTING);
-    if (in_front)
-        job_list_push_front(table, &group->resting, index);
-    else
-        job_list_push_back(table, &group->resting, index);
+    job_list_insert_after(table, &group->resting, previous, index);
 }
 
 bool job_keys_enter(struct job_table *table, uint32_t index)
@@ -147,7 +162,11 @@ bool job_keys_enter(struct job_table *table, uint32_t index)
         return true;
     }
     SOMETIMES("a key holds back its next job");
-    rest(table, group, index, MUTANT("job_key_order_lost"));
+    job_set(job, JOB_BIT_RESTING);
+    if (MUTANT("job_key_order_lost"))
+        job_list_push_front(table, &group->resting, index);
+    else
+        job_list_push_back(table, &group->resting, index);
     return false;
 }
 
@@ -226,7 +245,7 @@ bool job_keys_may_lease(struct job_table *table, uint32_t index)
     job_unlink_ready(table, index);
     job_clear(job, JOB_BIT_HOLDS_KEY);
     group->holder_count--;
-    rest(table, group, index, true);
+    rest_again(table, group, index);
     return false;
 }
 

@@ -417,7 +417,12 @@ static void apply_dropped(struct job_table *table, uint32_t index, const struct 
     job_set_state(table, index, JOB_CANCELLED);
     job_extra_make(table, index)->reason = JOB_DEAD_NONE;
     job_set_when(job, fact->header.at_ms);
-    job_retire(table, index);
+    if (table->is_recovering) {
+        job_set(job, JOB_BIT_FAILED);
+        job_remember(table, index);
+    } else {
+        job_retire(table, index);
+    }
 }
 
 /* What has ended stays as it is: only a dead letter may still go. */
@@ -468,10 +473,12 @@ static void apply(struct job_table *table, uint32_t index, const struct job_fact
 }
 
 /* All that is left of this job is how it ended: for those that come after it. */
-static void learn_end(struct job *job, enum job_fact_kind kind)
+static void learn_end(struct job *job, const struct job_fact *fact)
 {
-    if (kind == JOB_FACT_DEAD || kind == JOB_FACT_CANCELLED)
+    if (fact->header.kind == JOB_FACT_DEAD || fact->header.kind == JOB_FACT_CANCELLED)
         job_set(job, JOB_BIT_FAILED);
+    if (job_has(job, JOB_BIT_FAILED) || fact->header.kind == JOB_FACT_COMPLETED)
+        job_set_when(job, fact->header.at_ms);
 }
 
 void job_table_apply_fact(struct job_table *table, const struct job_fact *fact,
@@ -481,7 +488,7 @@ void job_table_apply_fact(struct job_table *table, const struct job_fact *fact,
     uint32_t index = job_lookup(table, fact->header.id_low);
     struct job *job;
 
-    job_table_enter(table, now_ms);
+    job_table_enter(table, table->is_recovering ? fact->header.at_ms : now_ms);
     if (index == 0) {
         SOMETIMES("a fact is about a job that is forgotten");
         return;
@@ -489,7 +496,7 @@ void job_table_apply_fact(struct job_table *table, const struct job_fact *fact,
     job = job_at(table, index);
     if (job->state == JOB_PENDING) {
         assert(table->is_recovering);
-        learn_end(job, kind);
+        learn_end(job, fact);
         return;
     }
     job_end_claim(table, index);
@@ -502,5 +509,5 @@ void job_table_apply_fact(struct job_table *table, const struct job_fact *fact,
     apply(table, index, fact, location);
     job_flow_work(table, JOB_WORK_MAX);
     if (table->is_recovering)
-        job_retire_some(table, JOB_RETIRE_READING);
+        job_retire_read(table);
 }

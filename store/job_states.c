@@ -54,6 +54,14 @@ void job_list_push_front(struct job_table *table, struct job_list *list, uint32_
     link_between(table, list, 0, index, list->first);
 }
 
+void job_list_insert_after(struct job_table *table, struct job_list *list, uint32_t previous,
+                           uint32_t index)
+{
+    uint32_t next = previous == 0 ? list->first : job_at(table, previous)->next;
+
+    link_between(table, list, previous, index, next);
+}
+
 void job_list_remove(struct job_table *table, struct job_list *list, uint32_t index)
 {
     struct job *job = job_at(table, index);
@@ -172,8 +180,10 @@ static struct job_list *list_of(struct job_table *table, const struct job *job)
         return extra->is_failed_later ? &table->failed_later : &table->failed;
     if (job->state == JOB_DEAD && !job_has(job, JOB_BIT_REPLAYED))
         return &table->dead;
-    return job_has(job, JOB_BIT_FOREIGN) && !table->old_logs_gone ? &table->foreign
-                                                                  : &table->finished;
+    if (job_has(job, JOB_BIT_FOREIGN) && !table->old_logs_gone)
+        return &table->foreign;
+    return table->is_recovering && job->state == JOB_CANCELLED ? &table->failed_read
+                                                               : &table->finished;
 }
 
 void job_leave(struct job_table *table, uint32_t index)
@@ -219,13 +229,13 @@ void job_leave(struct job_table *table, uint32_t index)
 void job_set_foreign(struct job_table *table, uint32_t index)
 {
     struct job *job = job_at(table, index);
-    bool moves = job_is_terminal(job) && job_has(job, JOB_BIT_LINKED) &&
-                 list_of(table, job) == &table->finished;
+    bool moves =
+        job_is_terminal(job) && job_has(job, JOB_BIT_LINKED) && list_of(table, job) != &table->dead;
 
     if (job_has(job, JOB_BIT_FOREIGN))
         return;
     if (moves) {
-        job_list_remove(table, &table->finished, index);
+        job_list_remove(table, list_of(table, job), index);
         job_clear(job, JOB_BIT_LINKED);
     }
     job_set(job, JOB_BIT_FOREIGN);

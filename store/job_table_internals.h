@@ -25,9 +25,9 @@
 enum {
     JOB_TABLE_MAGIC = 0x70b7ab1e,
     JOB_SIZE_UNIT = 64,
-    JOB_AGAIN_MS = 1000,    /* after this, what could not be done is tried again */
-    JOB_WORK_MAX = 64,      /* things done at a time on behalf of nobody */
-    JOB_RETIRE_READING = 2, /* with each record read back, or more than ever was there is kept */
+    JOB_AGAIN_MS = 1000,       /* after this, what could not be done is tried again */
+    JOB_WORK_MAX = 64,         /* things done at a time on behalf of nobody */
+    JOB_SPARE_FINISHED = 1024, /* kept beyond the bound while reading back */
     JOB_QUEUE_BUCKETS = 8192,
 };
 
@@ -43,7 +43,8 @@ enum {
     JOB_BIT_FOREIGN = 32, /* its records are in more than one log */
     JOB_BIT_REPLAYED = 64,
     JOB_BIT_IS_REPLAY = 128,
-    JOB_BIT_FAILED = 256, /* WAITING: must be written DEAD; PENDING: see job_flow.h */
+    /* WAITING: must be written DEAD; PENDING: see job_flow.h; CANCELLED: a dropped dead letter */
+    JOB_BIT_FAILED = 256,
 };
 
 /* One job. What a free one holds is job_pool.c's. */
@@ -161,7 +162,7 @@ struct job_table {
     bool is_recovering; /* until resume: jobs have states, but stand in no queue */
     bool is_resuming;
     bool old_logs_gone;
-    uint64_t now_ms;    /* the latest that was told */
+    uint64_t now_ms;    /* the latest that was told; in recovery, that was read */
     uint64_t resume_ms; /* rates count from here: they cannot count from 1970 */
     uint64_t change_count;
     uint32_t delivery; /* the last one given out */
@@ -185,8 +186,9 @@ struct job_table {
     uint32_t tenant_heads[JOB_QUEUE_BUCKETS];
     struct list_node ready; /* queues to be named by job_table_next_ready() */
 
-    struct job_list finished; /* COMPLETED and CANCELLED, and what was replayed; oldest first */
-    struct job_list foreign;  /* the same, but kept until the old logs have gone */
+    struct job_list finished;    /* COMPLETED and CANCELLED, and what was replayed; oldest first */
+    struct job_list failed_read; /* CANCELLED ones in recovery: see job_finished.c */
+    struct job_list foreign;     /* the same as finished, but kept until the old logs have gone */
     struct job_list dead;
     struct job_list failed;       /* WAITING, to be named by job_table_next_failed() */
     struct job_list failed_later; /* the same, from failed_later_ms on */
@@ -205,11 +207,13 @@ struct job_table {
 
 /* --- items ------------------------------------------------------------------- */
 
+/* The entry, in use or free. */
 static inline struct job *job_at(const struct job_table *table, uint32_t index)
 {
     return job_pool_at(&table->jobs, index);
 }
 
+/* The queue of a job in use. */
 static inline struct job_queue *job_queue_of(const struct job_table *table, const struct job *job)
 {
     assert(job->queue < table->queue_count);
@@ -222,21 +226,25 @@ static inline struct job_extra *job_extra_of(const struct job_table *table, cons
     return job->extra == 0 ? NULL : job_pool_at(&table->extras, job->extra);
 }
 
+/* True when it has ended. */
 static inline bool job_is_terminal(const struct job *job)
 {
     return job->state >= JOB_COMPLETED;
 }
 
+/* True when it has any of these bits. */
 static inline bool job_has(const struct job *job, uint32_t bit)
 {
     return (job->bits & bit) != 0;
 }
 
+/* Sets these bits. */
 static inline void job_set(struct job *job, uint32_t bit)
 {
     job->bits = (job->bits | bit) & 0x1ff;
 }
 
+/* Clears these bits. */
 static inline void job_clear(struct job *job, uint32_t bit)
 {
     job->bits = job->bits & ~bit & 0x1ff;
@@ -248,6 +256,7 @@ static inline uint64_t job_time(uint64_t ms)
     return min_u64(ms, ((uint64_t)1 << 48) - 1);
 }
 
+/* The caller puts its entry in the due heap right, if it has one. */
 static inline void job_set_when(struct job *job, uint64_t ms)
 {
     job->when_ms = job_time(ms) & 0xffffffffffff;
@@ -285,6 +294,10 @@ void job_list_push_back(struct job_table *table, struct job_list *list, uint32_t
 
 /* Adds at the front. job_states.c */
 void job_list_push_front(struct job_table *table, struct job_list *list, uint32_t index);
+
+/* Adds behind previous; 0: at the front. job_states.c */
+void job_list_insert_after(struct job_table *table, struct job_list *list, uint32_t previous,
+                           uint32_t index);
 
 /* Takes out. job_states.c */
 void job_list_remove(struct job_table *table, struct job_list *list, uint32_t index);
@@ -346,6 +359,12 @@ void job_mark_replayed(struct job_table *table, uint32_t index);
 
 /* Forgets it, or keeps it for as long as somebody needs it; it is in no list. job_finished.c */
 void job_retire(struct job_table *table, uint32_t index);
+
+/* Everything has been read: what was kept for reading on alone goes. job_finished.c */
+void job_remember_read(struct job_table *table);
+
+/* After each record that is read back: forgets what is too much. job_finished.c */
+void job_retire_read(struct job_table *table);
 
 /* Forgets up to step_max of those past their bound or time. job_finished.c */
 void job_retire_some(struct job_table *table, uint32_t step_max);

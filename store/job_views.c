@@ -1,5 +1,8 @@
 /*
  * What the table shows of its jobs: copies, made from an entry and its extra.
+ *
+ * job_table_describe() is the other half of reading a JOB: what it says must make the
+ * same job again after a restart, but for the lease, which dies with the process.
  */
 #include "store/job_table_internals.h"
 
@@ -123,10 +126,15 @@ void job_table_describe(const struct job_table *table, struct job_ref ref,
         ret_header->flags |= JOB_FLAG_IS_REPLAY;
     if (extra != NULL)
         describe_extra(extra, ret_header);
-    if (job_is_terminal(job))
+    if (job_is_terminal(job)) {
         ret_header->ended_ms = job->when_ms;
-    else
+    } else if (job_has(job, JOB_BIT_HOLDS_KEY) && job->attempt == 0) {
+        /* It was given back until later. Those behind its key must not pass it by a restart. */
+        ret_header->state = JOB_QUEUED;
+        ret_header->due_ms = job->created_ms;
+    } else {
         ret_header->due_ms = job->state == JOB_LEASED ? extra->ready_ms : job->when_ms;
+    }
 }
 
 static bool is_at(struct journal_location location, uint32_t log, uint64_t seq)

@@ -1,3 +1,8 @@
+/*
+ * One table and one log at a time, kept in static variables: each test is a process of
+ * its own. Records get locations of 64 to a segment, in the order in which they are
+ * applied, so that a test can let the oldest segment go.
+ */
 #include "job_fixture.h"
 
 #include <criterion/criterion.h>
@@ -5,14 +10,17 @@
 
 #include <stdlib.h>
 
+enum { RECORDS_PER_SEGMENT = 64 };
+
 struct job_table *table;
 uint64_t now_ms;
 struct job_logged *job_log;
 uint32_t job_log_count;
+uint64_t job_log_oldest_seq = 1;
 
 static uint32_t job_log_room;
 static uint64_t next_id;
-static uint64_t next_offset;
+static uint64_t next_record;
 static struct job_table_config config_used;
 
 struct job_table_config job_fixture_config(void)
@@ -44,14 +52,15 @@ void job_fixture_end(void)
     job_log_count = 0;
     job_log_room = 0;
     next_id = 0;
-    next_offset = 0;
+    next_record = 0;
+    job_log_oldest_seq = 1;
 }
 
 struct journal_location job_fixture_location(uint32_t log)
 {
-    next_offset += 512;
-    return journal_location_make(log, 1 + next_offset / SEGMENT_SIZE_MAX,
-                                 next_offset % SEGMENT_SIZE_MAX);
+    next_record++;
+    return journal_location_make(log, 1 + next_record / RECORDS_PER_SEGMENT,
+                                 4096 + next_record % RECORDS_PER_SEGMENT * 512);
 }
 
 struct job_image job_fixture_image(const struct job_ask *ask, uint64_t id)
@@ -203,7 +212,7 @@ uint32_t job_fixture_due(void)
 
 uint32_t job_fixture_audit(void)
 {
-    static const uint64_t oldest_seq[SEGMENT_LOG_MAX + 1];
+    uint64_t oldest_seq[SEGMENT_LOG_MAX + 1] = {job_log_oldest_seq};
     bool done = false;
     uint32_t count = job_table_audit(table, UINT32_MAX, oldest_seq, &done);
 
@@ -239,6 +248,21 @@ void job_fixture_restart(void)
     table = other;
 }
 
+/* The same bytes where they outlive the table. */
+static struct slice keep_name(const char *data, size_t size)
+{
+    static char names[16][JOB_NAME_SIZE_MAX + 1];
+
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
+        if (names[i][0] == '\0')
+            memcpy(names[i], data, size);
+        if (slice_equal(slice_of(names[i]), (struct slice){data, size}))
+            return slice_of(names[i]);
+    }
+    cr_assert(false, "too many names");
+    return SLICE_LITERAL("");
+}
+
 void job_fixture_carry(uint64_t id, const char *key, uint32_t log)
 {
     struct job_view view = job_fixture_view(id);
@@ -248,12 +272,20 @@ void job_fixture_carry(uint64_t id, const char *key, uint32_t log)
     job_table_describe(table, view.ref, &image.header);
     image.after_count = job_table_after(table, view.ref, after);
     image.after = after;
-    image.sections[JOB_SECTION_ORG] = (struct slice){view.queue->org, view.queue->org_size};
-    image.sections[JOB_SECTION_PROJECT] =
-        (struct slice){view.queue->project, view.queue->project_size};
-    image.sections[JOB_SECTION_KIND] = slice_of("mail");
-    image.sections[JOB_SECTION_PROJECT] = SLICE_LITERAL("p");
-    image.sections[JOB_SECTION_ORG] = SLICE_LITERAL("o");
+    image.sections[JOB_SECTION_ORG] = keep_name(view.queue->org, view.queue->org_size);
+    image.sections[JOB_SECTION_PROJECT] = keep_name(view.queue->project, view.queue->project_size);
+    image.sections[JOB_SECTION_KIND] = keep_name(view.queue->kind, view.queue->kind_size);
     image.sections[JOB_SECTION_KEY] = slice_of(key == NULL ? "" : key);
     job_fixture_apply_job(&image, log);
+}
+
+void job_fixture_drop_segment(void)
+{
+    uint32_t kept = 0;
+
+    for (uint32_t i = 0; i < job_log_count; i++)
+        if (journal_location_seq(job_log[i].location) > job_log_oldest_seq)
+            job_log[kept++] = job_log[i];
+    job_log_count = kept;
+    job_log_oldest_seq++;
 }

@@ -40,6 +40,7 @@ extern struct job_table *table;
 extern uint64_t now_ms;
 extern struct job_logged *job_log;
 extern uint32_t job_log_count;
+extern uint64_t job_log_oldest_seq;
 
 /* A table that has nothing to recover; forgets what was logged. */
 void job_fixture_new(const struct job_table_config *config);
@@ -97,5 +98,8 @@ struct job_table *job_fixture_recover(const struct job_table_config *config);
 /* Goes on with a table that has read back the log, as after a restart. */
 void job_fixture_restart(void);
 
-/* Carries the job forward into the log. */
+/* Carries the job forward into the log. key must outlive the log. */
 void job_fixture_carry(uint64_t id, const char *key, uint32_t log);
+
+/* The oldest segment of log 0 has gone. */
+void job_fixture_drop_segment(void);

@@ -355,7 +355,7 @@ Test(job_table, says_when_a_rate_allows_the_next_lease)
     cr_expect(not(job_table_is_ready(table, job_fixture_queue("mail"), now_ms)));
     ref = job_table_take(table, job_fixture_queue("mail"), now_ms, 1000, &retry_ms);
     cr_expect(eq(u32, ref.index, 0));
-    cr_expect(ge(u64, retry_ms, now_ms + 100));
+    cr_expect(le(u64, now_ms + 100, retry_ms));
     cr_expect(le(u64, retry_ms, now_ms + 101));
     now_ms = retry_ms;
     cr_expect(ne(u64, job_fixture_take("mail", 1000), 0));
