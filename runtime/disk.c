@@ -1,5 +1,7 @@
 #include "runtime/disk.h"
 
+#include <errno.h>
+
 /*
  * The front of the two disks: checks what the caller can get wrong and passes on.
  * Both disks may then trust their arguments.
@@ -103,4 +105,28 @@ int disk_space(struct disk *disk, const char *path, uint64_t *ret_free, uint64_t
 bool disk_is_volatile(struct disk *disk, const char *path)
 {
     return disk->vtable->is_volatile != NULL && disk->vtable->is_volatile(disk, path);
+}
+
+int disk_map(struct disk *disk, const char *path, size_t size, char **ret_memory)
+{
+    assert(path != NULL);
+    assert(size > 0);
+    if (disk->vtable->map == NULL)
+        return -ENOSYS;
+    return disk->vtable->map(disk, path, size, ret_memory);
+}
+
+void disk_unmap(struct disk *disk, char **memory, size_t size)
+{
+    if (*memory == NULL)
+        return;
+    assert(disk->vtable->unmap != NULL);
+    disk->vtable->unmap(disk, *memory, size);
+    *memory = NULL;
+}
+
+int disk_boot_id(struct disk *disk, uint8_t ret_id[DISK_BOOT_ID_SIZE])
+{
+    assert(ret_id != NULL);
+    return disk->vtable->boot_id == NULL ? -ENOSYS : disk->vtable->boot_id(disk, ret_id);
 }

@@ -10,7 +10,10 @@
 
 #include "runtime/base.h"
 
-enum { DISK_NAME_SIZE_MAX = 256 };
+enum {
+    DISK_NAME_SIZE_MAX = 256,
+    DISK_BOOT_ID_SIZE = 16,
+};
 
 struct disk;
 
@@ -36,6 +39,9 @@ struct disk_vtable {
     int (*lock)(struct disk *disk, int fd);
     int (*space)(struct disk *disk, const char *path, uint64_t *ret_free, uint64_t *ret_total);
     bool (*is_volatile)(struct disk *disk, const char *path); /* NULL: never */
+    int (*map)(struct disk *disk, const char *path, size_t size, char **ret_memory); /* or NULL */
+    void (*unmap)(struct disk *disk, char *memory, size_t size);
+    int (*boot_id)(struct disk *disk, uint8_t ret_id[DISK_BOOT_ID_SIZE]); /* or NULL */
 };
 
 struct disk {
@@ -85,3 +91,16 @@ MUST_USE int disk_space(struct disk *disk, const char *path, uint64_t *ret_free,
 
 /* True when path lies on a file system that lives in memory (tmpfs, ramfs). */
 bool disk_is_volatile(struct disk *disk, const char *path);
+
+/*
+ * Maps a file of size bytes, made when it is not there, into memory: what is written to it
+ * outlives the process, however that ends, but not the machine. The space is the file's, so
+ * that no later write can fail. -ENOSYS where there is no such thing.
+ */
+MUST_USE int disk_map(struct disk *disk, const char *path, size_t size, char **ret_memory);
+
+/* Ends the mapping and nulls the pointer; the file stays. NULL is accepted. */
+void disk_unmap(struct disk *disk, char **memory, size_t size);
+
+/* What tells this boot of the machine from every other one. -errno when it cannot be known. */
+MUST_USE int disk_boot_id(struct disk *disk, uint8_t ret_id[DISK_BOOT_ID_SIZE]);

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/vfs.h>
@@ -187,6 +188,64 @@ static bool posix_is_volatile(struct disk *disk, const char *path)
            (status.f_type == TMPFS_MAGIC || status.f_type == RAMFS_MAGIC);
 }
 
+/* Room is taken now: a page without room would end the process when it is written to. */
+static int posix_map(struct disk *disk, const char *path, size_t size, char **ret_memory)
+{
+    int fd = posix_open(disk, path, O_RDWR | O_CREAT, 0600);
+    void *memory;
+    int r;
+
+    if (fd < 0)
+        return fd;
+    do
+        r = posix_fallocate(fd, 0, (off_t)size);
+    while (r == EINTR);
+    memory = r != 0 ? MAP_FAILED : mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (r == 0 && memory == MAP_FAILED)
+        r = errno;
+    posix_close(disk, fd);
+    if (r != 0)
+        return -r;
+    *ret_memory = memory;
+    return 0;
+}
+
+static void posix_unmap(struct disk *disk, char *memory, size_t size)
+{
+    int r;
+
+    (void)disk;
+    r = munmap(memory, size);
+    assert(r == 0);
+}
+
+static uint8_t nibble(char c)
+{
+    return (uint8_t)(c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10);
+}
+
+/* The kernel's own: a UUID as text. */
+static int posix_boot_id(struct disk *disk, uint8_t ret_id[DISK_BOOT_ID_SIZE])
+{
+    int fd = posix_open(disk, "/proc/sys/kernel/random/boot_id", O_RDONLY, 0);
+    char text[36], digits[2 * DISK_BOOT_ID_SIZE];
+    size_t count = 0;
+    int64_t size;
+
+    if (fd < 0)
+        return fd;
+    size = posix_read(disk, fd, text, sizeof(text), 0);
+    posix_close(disk, fd);
+    for (int64_t i = 0; i < size && count < sizeof(digits); i++)
+        if (text[i] != '-')
+            digits[count++] = text[i];
+    if (count < sizeof(digits))
+        return -EBADMSG;
+    for (size_t i = 0; i < DISK_BOOT_ID_SIZE; i++)
+        ret_id[i] = (uint8_t)(nibble(digits[2 * i]) << 4 | nibble(digits[2 * i + 1]));
+    return 0;
+}
+
 static const struct disk_vtable DISK_POSIX_VTABLE = {
     .open = posix_open,
     .close = posix_close,
@@ -203,6 +262,9 @@ static const struct disk_vtable DISK_POSIX_VTABLE = {
     .lock = posix_lock,
     .space = posix_space,
     .is_volatile = posix_is_volatile,
+    .map = posix_map,
+    .unmap = posix_unmap,
+    .boot_id = posix_boot_id,
 };
 
 struct disk *disk_posix(void)

@@ -153,6 +153,7 @@ void sim_disk_free(struct sim_disk **sd)
     sim_names_clear(&(*sd)->durable_names);
     assert(list_is_empty(&(*sd)->files));
     free((*sd)->changes);
+    free((*sd)->mapped);
     free(*sd);
     *sd = NULL;
 }
@@ -270,6 +271,8 @@ void sim_disk_crash(struct sim_disk *sd)
                               .stats = &sd->stats};
 
     sim_disk_check(sd);
+    if (++sd->crash_count % 2 == 0 && sd->mapped != NULL)
+        memset(sd->mapped, 0, sd->mapped_size);
     if (rng_chance(rng, 1, 5))
         crash.mode = (enum sim_crash_mode)(SIM_CRASH_KEEP + rng_below(rng, 3));
     settle_names(sd);

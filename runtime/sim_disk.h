@@ -6,7 +6,8 @@
  * write covered (sim_file.h), and names that no sync of their directory covered.
  * What it may not take: anything else. An fsync of a file does not make its name
  * durable, a rename is all or nothing, a directory cannot be renamed or removed.
- * Space is counted by file size, holes included.
+ * Space is counted by file size, holes included. A mapped file (one) stays as it is when the
+ * process dies; of a machine's crash it comes back as it was, or empty, in turns.
  */
 #pragma once
 
@@ -39,6 +40,9 @@ struct sim_disk {
     uint64_t write_sequence; /* of the latest write */
     uint64_t capacity;       /* bytes */
     uint64_t used;           /* bytes */
+    char *mapped; /* the one file that is mapped, apart from the others; NULL: none yet */
+    uint64_t mapped_size;
+    uint64_t crash_count; /* the boot, as far as disk_boot_id() goes */
     struct sim_crash_stats stats;
     uint64_t damage_count;                           /* since the disk was made */
     struct sim_damage damages[SIM_DAMAGE_COUNT_MAX]; /* number n (from 0) at n modulo the size */

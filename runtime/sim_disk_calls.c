@@ -121,6 +121,36 @@ static int on_space(struct disk *disk, const char *path, uint64_t *ret_free, uin
     return sim_disk_space(disk_of(disk), ret_free, ret_total);
 }
 
+/* Neither traced nor counted: the kernel does it, in the process there is no call. */
+static int on_map(struct disk *disk, const char *path, size_t size, char **ret_memory)
+{
+    struct sim_disk *sd = disk_of(disk);
+
+    (void)path;
+    if (sd->mapped == NULL) {
+        sd->mapped = sim_alloc(size);
+        sd->mapped_size = size;
+    }
+    assert(sd->mapped_size == size);
+    *ret_memory = sd->mapped;
+    return 0;
+}
+
+static void on_unmap(struct disk *disk, char *memory, size_t size)
+{
+    assert(memory == disk_of(disk)->mapped);
+    assert(size == disk_of(disk)->mapped_size);
+}
+
+static int on_boot_id(struct disk *disk, uint8_t ret_id[DISK_BOOT_ID_SIZE])
+{
+    struct sim_disk *sd = disk_of(disk);
+
+    memset(ret_id, 1, DISK_BOOT_ID_SIZE);
+    memcpy(ret_id, &sd->crash_count, sizeof(sd->crash_count));
+    return 0;
+}
+
 const struct disk_vtable sim_disk_vtable = {
     .open = on_open,
     .close = on_close,
@@ -136,4 +166,7 @@ const struct disk_vtable sim_disk_vtable = {
     .list = on_list,
     .lock = on_lock,
     .space = on_space,
+    .map = on_map,
+    .unmap = on_unmap,
+    .boot_id = on_boot_id,
 };
