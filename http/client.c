@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "http/client_internals.h"
+#include "http/client_tls.h"
 #include "http/request_head.h"
 #include "runtime/limits.h"
 
@@ -524,18 +525,19 @@ int http_client_init(struct http_client *client, struct shard *shard,
     list_init(&client->done);
     list_init(&client->telling);
     rng_fill(&shard->rng, hash_key, sizeof(hash_key));
+    tls_sessions_init(&client->tls_sessions, hash_key);
     r = pool_init(&client->connection_pool, "client connections", sizeof(struct client_connection),
                   config->connection_count_max);
-    if (r < 0)
-        return r;
-    r = client_hosts_init(&client->hosts, host_count_max(config), hash_key);
+    if (r == 0)
+        r = pool_init(&client->tls_pool, "client TLS", sizeof(struct client_tls),
+                      config->connection_count_max);
+    if (r == 0)
+        r = client_hosts_init(&client->hosts, host_count_max(config), hash_key);
     if (r == 0)
         r = resolver_init(&client->resolver, config->name_count_max, backend, &shard->clock,
                           hash_key);
-    if (r < 0) {
-        client_hosts_deinit(&client->hosts);
-        pool_deinit(&client->connection_pool);
-    }
+    if (r < 0)
+        http_client_abandon(client);
     return r;
 }
 
@@ -550,6 +552,7 @@ void http_client_abandon(struct http_client *client)
 {
     resolver_deinit(&client->resolver);
     client_hosts_deinit(&client->hosts);
+    pool_abandon(&client->tls_pool);
     pool_abandon(&client->connection_pool);
 }
 
@@ -557,6 +560,7 @@ void http_client_add_limits(const struct http_client_config *config, struct limi
 {
     limits_add(limits, "client connections", config->connection_count_max,
                sizeof(struct client_connection));
+    limits_add(limits, "client TLS", config->connection_count_max, sizeof(struct client_tls));
     limits_add(limits, "client hosts", host_count_max(config), sizeof(struct client_host));
     limits_add(limits, "client names", config->name_count_max, resolver_name_size());
 }

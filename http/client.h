@@ -22,6 +22,8 @@
  * on_done runs inside the client's receive(): it notes what it needs and sends a message
  * to its own actor. A panic in it crashes the client, which cancels all other calls.
  *
+ * https is TLS 1.2, by BearSSL; see tls_client.h.
+ *
  * One time-out covers everything from start to the last byte of the answer. Redirects
  * are not followed. An answer is bounded, and never decompressed: identity is asked for.
  */
@@ -31,6 +33,8 @@
 #include "http/client_host.h"
 #include "http/resolver.h"
 #include "http/response_parser.h"
+#include "http/tls_sessions.h"
+#include "http/trust_store.h"
 #include "http/url.h"
 #include "runtime/buffer.h"
 #include "runtime/shard.h"
@@ -58,6 +62,7 @@ struct http_client_config {
     uint64_t idle_timeout_ms;          /* how long a connection is kept; 30 s */
     uint32_t name_count_max;           /* of the cache of addresses; 512 */
     struct slice user_agent;           /* static; empty: none is sent */
+    const struct trust_store *trust;   /* borrowed; NULL: every https call fails */
     struct address_policy policy;      /* of calls that bring none of their own */
 };
 
@@ -156,10 +161,11 @@ struct http_client_call {
 struct http_client_stats {
     uint64_t started_count;
     uint64_t done_count[HTTP_CLIENT_OUTCOME_COUNT];
-    uint64_t connect_count;  /* connections tried */
-    uint64_t reused_count;   /* calls on a connection that was kept */
-    uint64_t repeated_count; /* calls sent a second time */
-    uint64_t evicted_count;  /* kept connections that had to make room */
+    uint64_t connect_count;   /* connections tried */
+    uint64_t reused_count;    /* calls on a connection that was kept */
+    uint64_t repeated_count;  /* calls sent a second time */
+    uint64_t evicted_count;   /* kept connections that had to make room */
+    uint64_t handshake_count; /* of TLS, that went well */
 };
 
 /* Private to http/client*.c, except the counters; embedded by value. */
@@ -170,6 +176,8 @@ struct http_client {
     struct resolver resolver;
     struct client_hosts hosts;
     struct pool connection_pool;
+    struct pool tls_pool;
+    struct tls_sessions tls_sessions;
     struct list_node connections; /* all of them */
     struct list_node idle;        /* kept ones, longest idle first */
     struct list_node hungry;      /* hosts with calls that could have one more connection */

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "http/client_internals.h"
+#include "http/client_tls.h"
 
 /*
  *     RESOLVING --addresses--> CONNECTING --connected--> (SECURING) --> BUSY
@@ -74,6 +75,7 @@ void client_connection_release(struct client_connection *c)
         io_close_now(io_of(c), c->fd);
     buffer_unref(&c->output);
     buffer_unref(&c->input);
+    client_tls_release(c);
     list_remove(&c->link);
     list_remove(&c->idle_link);
     list_remove(&c->host_link);
@@ -118,7 +120,7 @@ void client_connection_fail(struct client_connection *c, enum http_client_outcom
 
 /* --- the exchange ------------------------------------------------------------ */
 
-static void begin_exchange(struct client_connection *c)
+void client_connection_begin_exchange(struct client_connection *c)
 {
     c->state = CLIENT_CONNECTION_BUSY;
     client_exchange_begin(c);
@@ -127,7 +129,10 @@ static void begin_exchange(struct client_connection *c)
 void client_connection_send(struct client_connection *c)
 {
     connection_check(c);
-    io_send(io_of(c), &c->ops[CLIENT_OP_SEND].op, c->fd, c->output->data, c->output->size);
+    if (c->tls != NULL)
+        client_tls_send(c);
+    else
+        io_send(io_of(c), &c->ops[CLIENT_OP_SEND].op, c->fd, c->output->data, c->output->size);
 }
 
 static void attach(struct client_connection *c, struct http_client_call *call)
@@ -150,7 +155,7 @@ void client_connection_reuse(struct client_connection *c, struct http_client_cal
     c->client->stats.reused_count++;
     call->result.was_reused = true;
     call->result.remote = c->remote;
-    begin_exchange(c);
+    client_connection_begin_exchange(c);
 }
 
 struct client_connection *client_connection_find_idle(const struct client_host *host,
@@ -195,12 +200,10 @@ static void on_connected(struct client_connection *c)
     call->result.connected_ns = client_now_ns(c->client);
     io_recv(io_of(c), &c->ops[CLIENT_OP_RECV].op, c->fd);
     if (call->parts.scheme == URL_SCHEME_HTTPS) {
-        call->result.stage = HTTP_CLIENT_SECURING;
-        c->state = CLIENT_CONNECTION_SECURING;
-        client_connection_fail(c, HTTP_CLIENT_TLS_FAILED, -EPROTONOSUPPORT);
+        client_tls_begin(c);
         return;
     }
-    begin_exchange(c);
+    client_connection_begin_exchange(c);
 }
 
 /* Out of descriptors or memory: the next address would fare no better. */
@@ -353,16 +356,18 @@ void client_connection_open(struct http_client *client, struct client_host *host
 
 /* --- what comes in -------------------------------------------------------------- */
 
-static void on_bytes(struct client_connection *c, const char *data, size_t size)
+void client_connection_on_bytes(struct client_connection *c, const char *data, size_t size)
 {
+    connection_check(c);
     if (c->state == CLIENT_CONNECTION_BUSY)
         client_exchange_on_bytes(c, data, size);
     else if (c->state != CLIENT_CONNECTION_CLOSING)
         client_connection_close(c); /* an answer that nobody asked for */
 }
 
-static void on_end(struct client_connection *c, int error)
+void client_connection_on_end(struct client_connection *c, int error)
 {
+    connection_check(c);
     if (c->state == CLIENT_CONNECTION_BUSY)
         client_exchange_on_end(c, error);
     else
@@ -374,13 +379,19 @@ static void on_received(struct client_connection *c, const struct io_result *res
     struct http_client *client = c->client;
 
     if (result->value <= 0) {
-        on_end(c, result->value);
+        if (c->tls != NULL)
+            client_tls_on_end(c, result->value);
+        else
+            client_connection_on_end(c, result->value);
         return;
     }
     assert(!client->has_lent);
     client->has_lent = true;
     client->lent_index = result->buffer_index;
-    on_bytes(c, result->data, (size_t)result->value);
+    if (c->tls != NULL)
+        client_tls_on_wire(c, result->data, (size_t)result->value);
+    else
+        client_connection_on_bytes(c, result->data, (size_t)result->value);
     client->has_lent = false;
     io_buffer_release(client->actor.shard->io, result->buffer_index);
 }
@@ -396,7 +407,10 @@ static void on_completion(struct client_connection *c, enum client_op_kind kind,
         on_received(c, result);
         break;
     case CLIENT_OP_SEND:
-        client_exchange_on_sent(c, result->value < 0 ? result->value : 0);
+        if (c->tls != NULL)
+            client_tls_on_sent(c, result->value < 0 ? result->value : 0);
+        else
+            client_exchange_on_sent(c, result->value < 0 ? result->value : 0);
         break;
     case CLIENT_OP_COUNT:
         assert(false);

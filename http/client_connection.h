@@ -32,6 +32,8 @@ struct client_op {
     enum client_op_kind kind;
 };
 
+struct client_tls;
+
 /* Fields are for http/client*.c. */
 struct client_connection {
     struct http_client *client;
@@ -54,6 +56,7 @@ struct client_connection {
     uint32_t address_next; /* the one to be tried next */
     int connect_error;     /* of the last one tried */
     struct address remote;
+    struct client_tls *tls; /* NULL: plain HTTP */
 
     /* The exchange, private to client_exchange.c. */
     struct buffer *output; /* the request, until it is sent */
@@ -95,6 +98,14 @@ void client_connection_close(struct client_connection *connection);
 
 /* Sends all of output; client_exchange_on_sent() hears of it. */
 void client_connection_send(struct client_connection *connection);
+
+/* Connected, and with TLS secured: sends the request. */
+void client_connection_begin_exchange(struct client_connection *connection);
+
+/* Plain bytes of the peer, or the end of them: 0, or a negative errno when it came early. */
+void client_connection_on_bytes(struct client_connection *connection, const char *data,
+                                size_t size);
+void client_connection_on_end(struct client_connection *connection, int error);
 
 /* Ends the call that is being served, and the connection. */
 void client_connection_fail(struct client_connection *connection, enum http_client_outcome outcome,

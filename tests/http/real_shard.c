@@ -101,6 +101,7 @@ static void on_done(struct http_client_call *call)
     if (c->body_size > 0)
         memcpy(c->body, call->result.body.data, c->body_size);
     c->body[c->body_size] = '\0';
+    io_wake(call->client->actor.shard->io); /* or the turn that told us waits for the next event */
 }
 
 void real_shard_begin_call(struct real_shard *s, struct real_call *c, enum http_method method,

@@ -6,7 +6,7 @@
 
 #include "runtime/rng.h"
 
-enum { SIZE = 64 * 1024, PIECE_COUNT = 256, STEP_COUNT = 20000 };
+enum { SIZE = 64 * 1024, PIECE_COUNT = 512, STEP_COUNT = 20000 };
 
 static struct dns_memory memory;
 
@@ -127,7 +127,7 @@ Test(dns_memory, never_lets_two_pieces_meet)
         dns_memory_release(&memory, pieces[i].bytes);
     }
     cr_assert(eq(sz, memory.used_size, 0));
-    cr_assert(gt(u32, full_count, 0));
+    cr_assert(lt(u32, 0, full_count));
     cr_assert(ne(ptr, dns_memory_acquire(&memory, SIZE - 16), NULL));
 }
 

@@ -227,6 +227,7 @@ static void take(struct ask *ask, const struct resolver_answer *answer_given)
 static void on_answer(struct resolver_query *query, const struct resolver_answer *answer_given)
 {
     take(container_of(query, struct ask, query), answer_given);
+    io_wake(shard.client.actor.shard->io); /* or the turn waits for the next event */
 }
 
 static void begin_ask(struct ask *ask, const char *name)

@@ -3,9 +3,10 @@
 # Sourced, never run. It touches the network only when a package is missing, so
 # that a second run works offline. SC names the script that speaks.
 
-# What a build needs, and to run what is built: tzdata has the time zones of schedules.
+# What a build needs, and to run what is built: tzdata has the time zones of schedules,
+# ca-certificates those whom we trust to say who a server is.
 build_packages="gcc libc6-dev meson ninja-build pkg-config liburing-dev libbearssl-dev
-libc-ares-dev libinih-dev zlib1g-dev libzstd-dev tzdata"
+libc-ares-dev libinih-dev zlib1g-dev libzstd-dev tzdata ca-certificates"
 
 say() { printf '%s: %s\n' "${SC:-weir}" "$*"; }
 die() {
