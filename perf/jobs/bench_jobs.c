@@ -1,7 +1,7 @@
 /*
  * Bench jobs: the load on weir's durable jobs, from enqueue over start to complete.
  *
- *     bench_jobs --port N [--mode single|batch|open] [--rate N] [--warmup S] [--seconds S]
+ *     bench_jobs --port N [--mode single|chain|batch|open] [--rate N] [--warmup S] [--seconds S]
  *                [--clients N] [--workers N] [--backlog N] [--key KEY]
  *
  * One thread, one ring. Each client and each worker is a connection of its own
@@ -10,8 +10,9 @@
  *     client   POST /v1/jobs          wait for 202, again     (batch: /v1/jobs/batch)
  *     worker   POST .../lease         LEASING: wait for a job
  *              POST .../{id}/complete COMPLETING: wait for 200, again (batch: /v1/jobs/complete)
+ *              or POST .../lease with what is to be completed: one request a job (chain)
  *
- * In the closed modes (single, batch) clients pause while `backlog` jobs are not
+ * In the closed modes (single, chain, batch) clients pause while `backlog` jobs are not
  * completed, so that the rate is that of the whole path and no queue grows behind
  * it. In the open mode jobs are due at fixed times whatever the server does: one
  * that finds no idle client waits, and its latency counts from when it was due.
@@ -44,7 +45,8 @@ enum {
     WARM_SECONDS_MAX = 60,
 };
 
-enum mode { MODE_SINGLE, MODE_BATCH, MODE_OPEN };
+/* CHAIN: one by one too, but a worker completes its job in the request that leases the next. */
+enum mode { MODE_SINGLE, MODE_BATCH, MODE_OPEN, MODE_CHAIN };
 
 static const char KIND[] = "bench";
 static const uint64_t SECOND_NS = 1000000000;
@@ -139,18 +141,18 @@ static struct json_value must_have(struct slice object, struct slice name)
     exit(1);
 }
 
-/* Calls visit for each object in the member "jobs" of an answer; returns how many there were. */
-static uint32_t each_job(struct slice body,
-                         void (*visit)(struct worker *worker, uint32_t index, struct slice job),
-                         struct worker *worker)
+/* Calls visit for each object in this member of an answer; returns how many there were. */
+static uint32_t each_of(struct slice body, struct slice member,
+                        void (*visit)(struct worker *worker, uint32_t index, struct slice job),
+                        struct worker *worker)
 {
-    struct json_value jobs = must_have(must_be_json(body), SLICE_LITERAL("jobs")), job;
+    struct json_value jobs = must_have(must_be_json(body), member), job;
     struct json_reader reader;
     uint32_t count = 0;
 
-    lane_must(jobs.type == JSON_ARRAY, "\"jobs\" is not an array");
+    lane_must(jobs.type == JSON_ARRAY, "jobs are not an array");
     json_reader_init(&reader, jobs.raw, JSON_DEPTH_DEFAULT);
-    lane_must(json_reader_enter_array(&reader) == JSON_OK, "\"jobs\" is not an array");
+    lane_must(json_reader_enter_array(&reader) == JSON_OK, "jobs are not an array");
     while (json_reader_next_element(&reader) == JSON_OK) {
         lane_must(json_reader_read(&reader, &job) == JSON_OK && job.type == JSON_OBJECT,
                   "a job is not an object");
@@ -158,6 +160,13 @@ static uint32_t each_job(struct slice body,
         visit(worker, count++, job.raw);
     }
     return count;
+}
+
+static uint32_t each_job(struct slice body,
+                         void (*visit)(struct worker *worker, uint32_t index, struct slice job),
+                         struct worker *worker)
+{
+    return each_of(body, SLICE_LITERAL("jobs"), visit, worker);
 }
 
 /* --- clients -------------------------------------------------------------- */
@@ -298,11 +307,46 @@ static void settle(struct worker *worker)
     }
 }
 
+/* Completes what the worker holds and asks for the next job, in one request. */
+static void worker_go_on(struct worker *worker)
+{
+    char path[64];
+    int size;
+
+    worker->is_completing = true;
+    snprintf(path, sizeof(path), "/v1/jobs/%s/lease", KIND);
+    size = snprintf(lane_body(&worker->lane), LANE_BODY_SIZE_MAX,
+                    "{\"limit\":%d,\"wait_seconds\":%d,\"lease_seconds\":60,\"complete\":[{\"id\":"
+                    "\"%s\",\"epoch\":%s,\"result\":{\"ok\":true}}]}",
+                    1, is_stopping ? 0 : 1, worker->held[0].id, worker->held[0].epoch);
+    lane_post(&worker->lane, path, (size_t)size);
+}
+
+static void on_chain_answer(struct worker *worker, struct slice body)
+{
+    if (worker->is_completing) {
+        lane_must(each_of(body, SLICE_LITERAL("completed"), expect_completed, worker) ==
+                      worker->held_count,
+                  "fewer jobs in the answer than were completed");
+        settle(worker);
+    }
+    worker->held_count = each_job(body, hold, worker);
+    lane_must(worker->held_count <= 1, "more jobs than asked");
+    if (worker->held_count > 0)
+        worker_go_on(worker);
+    else
+        worker_lease(worker);
+}
+
 static void on_worker_answer(struct lane *lane, unsigned status, struct slice body)
 {
     struct worker *worker = container_of(lane, struct worker, lane);
 
     must_answer(status, 200, body);
+    if (options.mode == MODE_CHAIN) {
+        on_chain_answer(worker, body);
+        return;
+    }
     if (!worker->is_completing) {
         worker->held_count = each_job(body, hold, worker);
         lane_must(worker->held_count <= 1 || options.mode == MODE_BATCH, "more jobs than asked");
@@ -468,7 +512,7 @@ static void print_latency(const char *name, struct tally_latency latency)
 
 static void print_result(const struct mark *begin, const struct mark *end, uint64_t read_back_count)
 {
-    static const char *const NAMES[] = {"single", "batch", "open"};
+    static const char *const NAMES[] = {"single", "batch", "open", "chain"};
     double seconds = (double)(end->mono_ns - begin->mono_ns) / 1e9;
     uint64_t completed = end->completed - begin->completed;
 
@@ -492,6 +536,8 @@ static void parse_mode(const char *text)
         options.mode = MODE_SINGLE;
     else if (strcmp(text, "batch") == 0)
         options.mode = MODE_BATCH;
+    else if (strcmp(text, "chain") == 0)
+        options.mode = MODE_CHAIN;
     else if (strcmp(text, "open") == 0)
         options.mode = MODE_OPEN;
     else
