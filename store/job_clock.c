@@ -7,6 +7,7 @@
  * alone; their time is remembered in case the fact is refused.
  */
 #include "runtime/sim_point.h"
+#include "store/job_dead.h"
 #include "store/job_flow.h"
 #include "store/job_heap.h"
 #include "store/job_keys.h"
@@ -197,6 +198,7 @@ uint32_t job_table_resume(struct job_table *table, uint64_t now_ms)
     table->resume_ms = table->now_ms;
     table->is_resuming = true;
     end_expected(table);
+    job_dead_sort(table);
     for (uint32_t i = 1; i <= table->jobs.used; i++)
         place(table, i);
     job_flow_work(table, UINT32_MAX);

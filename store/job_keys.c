@@ -220,7 +220,9 @@ void job_keys_end(struct job_table *table, uint32_t index)
     assert(!job_has(job, JOB_BIT_RESTING));
     at = extra->key;
     extra->key = 0;
-    extra->order = 0;
+    /* Dead letters of one key are replayed in their order. */
+    if (job->state != JOB_DEAD)
+        extra->order = 0;
     group->job_count--;
     if (job_has(job, JOB_BIT_HOLDS_KEY)) {
         group->holder_count--;

@@ -416,6 +416,7 @@ static void apply_dropped(struct job_table *table, uint32_t index, const struct 
     job_leave(table, index);
     job_set_state(table, index, JOB_CANCELLED);
     job_extra_make(table, index)->reason = JOB_DEAD_NONE;
+    job_extra_of(table, job)->order = 0;
     job_set_when(job, fact->header.at_ms);
     if (table->is_recovering) {
         job_set(job, JOB_BIT_FAILED);

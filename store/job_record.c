@@ -84,7 +84,10 @@ static bool header_is_valid(const struct job_image_header *header)
         return false;
     if (header->unique > JOB_UNIQUE_IDEMPOTENCY || header->on_failure > JOB_ON_FAILURE_IGNORE)
         return false;
-    if ((header->flags & ~(JOB_FLAG_CARRIED | both)) != 0 || header->link > JOB_ID_LOW_MAX)
+    if ((header->flags & ~(JOB_FLAG_CARRIED | JOB_FLAG_LAPSED | both)) != 0 ||
+        header->link > JOB_ID_LOW_MAX)
+        return false;
+    if ((header->flags & JOB_FLAG_LAPSED) != 0 && (!is_dead || header->unique == JOB_UNIQUE_NONE))
         return false;
     if ((header->flags & both) != 0 && header->link == 0)
         return false;

@@ -88,6 +88,7 @@ enum {
     JOB_FLAG_CARRIED = 1,   /* written again before its segment goes */
     JOB_FLAG_REPLAYED = 2,  /* DEAD only: replaced by replayed_as */
     JOB_FLAG_IS_REPLAY = 4, /* replays the dead letter replay_of */
+    JOB_FLAG_LAPSED = 8,    /* DEAD only: its unique key is what a replay asks for, not held */
 };
 
 /* On disk: the head of a JOB. after_count ids and then the sections follow. */

@@ -15,6 +15,7 @@
  * them into their places.
  */
 #include "runtime/sim_point.h"
+#include "store/job_dead.h"
 #include "store/job_flow.h"
 #include "store/job_heap.h"
 #include "store/job_keys.h"
@@ -293,12 +294,10 @@ void job_enter_terminal(struct job_table *table, uint32_t index, enum job_state 
         else
             SOMETIMES("a unique key outlives its job");
     }
-    if (state == JOB_DEAD) {
-        job_list_push_back(table, &table->dead, index);
-        job_set(job, JOB_BIT_LINKED);
-    } else {
+    if (state == JOB_DEAD)
+        job_dead_add(table, index);
+    else
         job_remember(table, index);
-    }
     job_flow_tell(table, index);
     job_extra_trim(table, index);
 }

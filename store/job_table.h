@@ -99,6 +99,7 @@ struct job_view {
     uint64_t
         when_ms; /* SCHEDULED: due; QUEUED: ready since; LEASED: leased until; terminal: ended */
     uint64_t leased_ms;   /* LEASED: since when */
+    uint64_t first_failed_ms;
     uint64_t deadline_ms; /* 0: none */
     uint64_t link;        /* see job_image_header */
     uint32_t delivery;    /* LEASED, COMPLETED: low half of the epoch */
@@ -296,8 +297,23 @@ void job_table_view(const struct job_table *table, struct job_ref ref, struct jo
 struct job_ref job_table_next(const struct job_table *table, struct job_ref ref, uint32_t step_max,
                               bool *ret_is_job);
 
-/* Dead letters, oldest first: the one after ref (JOB_REF_NONE: the first). */
+/* Where a dead letter stands among the others: by these, in this order. */
+struct job_dead_place {
+    uint64_t dead_ms;
+    uint64_t created_ms;
+    uint64_t order; /* place of those with a serial key behind it; else 0 */
+    uint64_t id_low;
+};
+
+/* Dead letters in the order of their places: the one after ref (JOB_REF_NONE: the first). */
 struct job_ref job_table_next_dead(const struct job_table *table, struct job_ref ref);
+
+/* ref must be DEAD. */
+void job_table_dead_place(const struct job_table *table, struct job_ref ref,
+                          struct job_dead_place *ret_place);
+
+/* Negative, 0 or positive: a stands before b, is the same, or behind it. */
+int job_dead_place_compare(const struct job_dead_place *a, const struct job_dead_place *b);
 
 /* The ids that a WAITING job still comes after; returns how many, at most JOB_AFTER_COUNT_MAX. */
 uint32_t job_table_after(const struct job_table *table, struct job_ref ref, uint64_t *ret_ids);

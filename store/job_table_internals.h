@@ -10,6 +10,7 @@
  *     job_leases.c        taking, extending, claiming, facts
  *     job_clock.c         what time brings, and what is to be done now
  *     job_finished.c      what is remembered of jobs that have ended
+ *     job_dead.c          the order of the dead letters
  *     job_heap.c          who is due when
  *     job_unique.c        unique keys
  *     job_keys.c          serial keys

@@ -63,6 +63,9 @@ enum job_admission job_unique_judge(const struct job_table *table, uint32_t queu
     job = job_at(table, extra->job);
     if (!owner_stands(job, extra, now_ms))
         return JOB_ADMITTED;
+    /* A dead letter's key goes with it to the job that replays it. */
+    if ((header->flags & JOB_FLAG_IS_REPLAY) != 0 && header->link == job->id_low)
+        return JOB_ADMITTED;
     *ret_index = extra->job;
     if (header->unique == JOB_UNIQUE_IDEMPOTENCY && header->body_hash != extra->body_hash) {
         SOMETIMES("an idempotency key comes with another body");
@@ -101,7 +104,7 @@ void job_unique_take(struct job_table *table, uint32_t index, const struct job_i
     uint32_t *old;
     struct job_extra *extra;
 
-    if (header->unique == JOB_UNIQUE_NONE)
+    if (header->unique == JOB_UNIQUE_NONE || (header->flags & JOB_FLAG_LAPSED) != 0)
         return;
     job_unique_drop(table, index);
     owner = find_owner(table, queue, header->unique_key);

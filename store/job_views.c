@@ -31,6 +31,7 @@ static void view_extra(const struct job_extra *extra, struct job_view *view)
     view->crash_count = extra->crash_count;
     view->reason = (enum job_dead_reason)extra->reason;
     view->leased_ms = extra->leased_ms;
+    view->first_failed_ms = extra->first_failed_ms;
     view->deadline_ms = extra->deadline_ms;
     view->link = extra->link;
     view->after_failed_count = extra->after_failed;
