@@ -6,7 +6,9 @@
  * project's is remembered there, so that the end of any of its leases wakes exactly the
  * queues that were refused.
  */
+#include "contracts/job_kinds.h"
 #include "contracts/siphash.h"
+#include "runtime/retry.h"
 #include "runtime/sim_point.h"
 #include "store/job_table_internals.h"
 
@@ -68,6 +70,22 @@ static bool is_queue(const struct job_queue *queue, struct slice org, struct sli
            slice_equal((struct slice){queue->org, queue->org_size}, org);
 }
 
+/* A kind that the product knows runs as it always has, until somebody sets something else. */
+static void set_defaults(struct job_queue *queue, struct slice kind)
+{
+    const struct job_kind *known = job_kind_find(kind);
+
+    if (known == NULL)
+        return;
+    queue->settings.timeout_ms = known->timeout_ms;
+    queue->settings.retry = (struct job_queue_retry){
+        .factor = 1,
+        .jitter = RETRY_JITTER_NONE,
+        .max_attempts = known->max_attempts,
+        .is_set = 1,
+    };
+}
+
 static void init_queue(struct job_queue *queue, struct slice org, struct slice project,
                        struct slice kind)
 {
@@ -80,6 +98,7 @@ static void init_queue(struct job_queue *queue, struct slice org, struct slice p
     list_init(&queue->waiters);
     list_init(&queue->ready_link);
     list_init(&queue->wake_link);
+    set_defaults(queue, kind);
 }
 
 struct job_queue *job_table_queue(struct job_table *table, struct slice org, struct slice project,

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 
+#include "runtime/retry.h"
 #include "store/job_id.h"
 
 /*
@@ -247,10 +248,18 @@ static bool name_is_valid(size_t size)
     return size > 0 && size <= JOB_NAME_SIZE_MAX;
 }
 
+static bool retry_is_valid(const struct job_queue_retry *retry)
+{
+    if (retry->is_set == 0)
+        return true;
+    return retry->is_set == 1 && retry->jitter <= RETRY_JITTER_FULL &&
+           retry->base_ms <= retry->cap_ms && retry->max_attempts > 0;
+}
+
 static bool settings_are_valid(const struct job_queue_settings *settings)
 {
     return (settings->flags & ~(uint32_t)(JOB_QUEUE_PAUSED | JOB_QUEUE_DRAINING)) == 0 &&
-           settings->retry.is_set <= 1 && settings->reserved == 0;
+           retry_is_valid(&settings->retry) && settings->reserved == 0;
 }
 
 uint64_t job_queue_record_size(const struct job_queue_record *record)

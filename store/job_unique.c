@@ -1,7 +1,8 @@
 /*
- * A hash table of jobs by (queue, unique key), chained through struct job_extra. The key
- * is a keyed hash of what the client sent, so it needs no hash of its own. An owner whose
- * claim is over stays until the next comes: only looking decides.
+ * A hash table of jobs by (queue, unique key), chained through struct job_extra; the key of
+ * a request is looked up in all queues of its project. The key is a keyed hash of what the
+ * client sent, so it needs no hash of its own. An owner whose claim is over stays until the
+ * next comes: only looking decides.
  */
 #include "store/job_unique.h"
 
@@ -18,16 +19,31 @@ static struct job_extra *extra_at(const struct job_table *table, uint32_t extra)
     return job_pool_at(&table->extras, extra);
 }
 
-/* The extra of the owner, 0 when there is none. */
-static uint32_t find_owner(const struct job_table *table, uint32_t queue, const uint64_t key[2])
+/* A key is one of its queue; that of a request is one of the project, whatever the kind. */
+static bool is_in_scope(const struct job_table *table, const struct job_extra *extra,
+                        uint32_t queue, uint8_t unique)
 {
+    uint32_t owner = job_at(table, extra->job)->queue;
+
+    if ((unique == JOB_UNIQUE_IDEMPOTENCY) != (extra->unique == JOB_UNIQUE_IDEMPOTENCY))
+        return false;
+    if (unique != JOB_UNIQUE_IDEMPOTENCY)
+        return owner == queue;
+    return table->queues[owner].tenant == table->queues[queue].tenant;
+}
+
+/* The extra of the owner, 0 when there is none. */
+static uint32_t find_owner(const struct job_table *table, uint32_t queue,
+                           const struct job_image_header *header)
+{
+    const uint64_t *key = header->unique_key;
     uint32_t at = *job_buckets_head(&table->by_unique, key[0]);
 
     while (at != 0) {
         const struct job_extra *extra = extra_at(table, at);
 
         if (extra->unique_key[0] == key[0] && extra->unique_key[1] == key[1] &&
-            job_at(table, extra->job)->queue == queue)
+            is_in_scope(table, extra, queue, header->unique))
             break;
         at = extra->unique_next;
     }
@@ -56,7 +72,7 @@ enum job_admission job_unique_judge(const struct job_table *table, uint32_t queu
 
     if (header->unique == JOB_UNIQUE_NONE)
         return JOB_ADMITTED;
-    owner = find_owner(table, queue, header->unique_key);
+    owner = find_owner(table, queue, header);
     if (owner == 0)
         return JOB_ADMITTED;
     extra = extra_at(table, owner);
@@ -107,7 +123,7 @@ void job_unique_take(struct job_table *table, uint32_t index, const struct job_i
     if (header->unique == JOB_UNIQUE_NONE || (header->flags & JOB_FLAG_LAPSED) != 0)
         return;
     job_unique_drop(table, index);
-    owner = find_owner(table, queue, header->unique_key);
+    owner = find_owner(table, queue, header);
     if (owner != 0) {
         SOMETIMES("a unique key gets a new owner");
         job_unique_drop(table, extra_at(table, owner)->job);

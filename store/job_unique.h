@@ -1,9 +1,9 @@
 /*
  * Job unique: who owns a unique key, for job_*.c.
  *
- * The owner of a key is the last job that was admitted under it. SINGLETON and DEBOUNCE
- * own it while they live, THROTTLE and IDEMPOTENCY until their window is over, whatever
- * became of the job. O(1).
+ * The owner of a key is the last job that was admitted under it: in its queue, or, for
+ * IDEMPOTENCY, in its project. SINGLETON and DEBOUNCE own it while they live, THROTTLE and
+ * IDEMPOTENCY until their window is over, whatever became of the job. O(1).
  */
 #pragma once
 

@@ -304,12 +304,20 @@ static bool stands(const struct job_model *model, const struct model_job *job)
            (job->state == JOB_SCHEDULED && job->attempt == 0);
 }
 
+/* The keys of requests are those of the project, of which all queues are; others, of a queue. */
+static bool shares_keys(const struct model_job *job, const struct model_job *ask)
+{
+    if ((job->unique == JOB_UNIQUE_IDEMPOTENCY) != (ask->unique == JOB_UNIQUE_IDEMPOTENCY))
+        return false;
+    return ask->unique == JOB_UNIQUE_IDEMPOTENCY || job->queue == ask->queue;
+}
+
 static struct model_job *owner_of(const struct job_model *model, const struct model_job *ask)
 {
     for
         EACH(job)
     if (job->state != JOB_FREE && job->unique != JOB_UNIQUE_NONE && job != ask &&
-        job->unique_key == ask->unique_key && job->queue == ask->queue)
+        job->unique_key == ask->unique_key && shares_keys(job, ask))
         return job;
     return NULL;
 }

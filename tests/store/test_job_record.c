@@ -448,6 +448,9 @@ Test(job_record, refuses_settings_with_an_impossible_field)
 {
     static const struct change CHANGES[] = {
         {QUEUE_AT(settings.retry.is_set), 1, 2},
+        {QUEUE_AT(settings.retry.jitter), 1, 3},
+        {QUEUE_AT(settings.retry.max_attempts), 1, 0},
+        {QUEUE_AT(settings.retry.cap_ms), 4, 999}, /* below base_ms */
         {QUEUE_AT(settings.flags), 4, 4},
         {QUEUE_AT(settings.reserved), 4, 1},
         {QUEUE_AT(org_size), 1, 0},
