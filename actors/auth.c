@@ -78,7 +78,8 @@ int auth_check(struct exchange *exchange, uint32_t scope, struct auth *ret_auth)
     return EXCHANGE_READ_BODY;
 }
 
-int auth_take_quota(struct exchange *exchange, const struct auth *auth, uint32_t count)
+int auth_take_quota(struct exchange *exchange, const struct auth *auth, uint32_t count,
+                    struct metric refused)
 {
     struct app_shard *home = app_shard_of(exchange);
     const struct settings *settings = home->app->settings;
@@ -98,10 +99,10 @@ int auth_take_quota(struct exchange *exchange, const struct auth *auth, uint32_t
                           (uint32_t)min_u64(count, burst_max), rate, burst_max, &wait_ns))
         return EXCHANGE_READ_BODY;
     SOMETIMES("the rate of a key is used up");
-    metrics_add(&home->shard->metrics, home->app->metrics.intake.outcome[EVENT_QUOTA], count);
+    metrics_add(&home->shard->metrics, refused, count);
     options.retry_after_s = (uint32_t)((wait_ns + 999999999) / 1000000000);
     if (options.retry_after_s == 0)
         options.retry_after_s = 1;
-    options.detail = SLICE_LITERAL("the key's rate of events is used up");
+    options.detail = SLICE_LITERAL("the key's rate of events and jobs is used up");
     return exchange_problem(exchange, PROBLEM_RATE_LIMITED, &options);
 }

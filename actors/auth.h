@@ -23,7 +23,8 @@ struct auth {
 MUST_USE int auth_check(struct exchange *exchange, uint32_t scope, struct auth *ret_auth);
 
 /*
- * Takes count events from the key's rate. EXCHANGE_READ_BODY, EXCHANGE_ANSWERED
- * after a 429, or a negative errno.
+ * Takes count events or jobs from the key's rate. EXCHANGE_READ_BODY, EXCHANGE_ANSWERED
+ * after a 429, which refused counts, or a negative errno.
  */
-MUST_USE int auth_take_quota(struct exchange *exchange, const struct auth *auth, uint32_t count);
+MUST_USE int auth_take_quota(struct exchange *exchange, const struct auth *auth, uint32_t count,
+                             struct metric refused);

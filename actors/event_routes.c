@@ -113,6 +113,11 @@ static int check_head(struct exchange *x, bool is_batch)
     return EXCHANGE_READ_BODY;
 }
 
+static struct metric quota_metric(struct exchange *x)
+{
+    return app_shard_of(x)->app->metrics.intake.outcome[EVENT_QUOTA];
+}
+
 int event_on_head(struct exchange *x)
 {
     const struct settings *settings = app_shard_of(x)->app->settings;
@@ -120,7 +125,7 @@ int event_on_head(struct exchange *x)
 
     if (r != EXCHANGE_READ_BODY)
         return r;
-    r = auth_take_quota(x, &EXCHANGE_NOTE(x, struct event_note)->auth, 1);
+    r = auth_take_quota(x, &EXCHANGE_NOTE(x, struct event_note)->auth, 1, quota_metric(x));
     if (r != EXCHANGE_READ_BODY)
         return r;
     x->body_size_max = settings->event_bytes;
@@ -471,7 +476,7 @@ int batch_on_request(struct exchange *x)
         intake_request_release(&note->request);
         return refuse_batch(x, &batch, &issues, end, too_large);
     }
-    r = auth_take_quota(x, &note->auth, request->entry_count);
+    r = auth_take_quota(x, &note->auth, request->entry_count, quota_metric(x));
     if (r != EXCHANGE_READ_BODY) {
         intake_request_release(&note->request);
         return r;

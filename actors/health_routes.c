@@ -128,6 +128,30 @@ int health_ready_on_request(struct exchange *x)
     return respond(x, reason_count == 0 ? 200 : 503, &writer);
 }
 
+static void write_job_limits(const struct settings *settings, struct json_writer *writer)
+{
+    json_writer_key(writer, SLICE_LITERAL("jobs"));
+    json_writer_begin_object(writer);
+    write_number(writer, SLICE_LITERAL("payload_bytes"), settings->job_payload_bytes);
+    write_number(writer, SLICE_LITERAL("result_bytes"), JOB_RESULT_SIZE_MAX);
+    write_number(writer, SLICE_LITERAL("progress_bytes"), JOB_PROGRESS_SIZE_MAX);
+    write_number(writer, SLICE_LITERAL("error_bytes"), JOB_TEXT_SIZE_MAX);
+    write_number(writer, SLICE_LITERAL("kind_bytes"), JOB_NAME_SIZE_MAX);
+    write_number(writer, SLICE_LITERAL("key_bytes"), JOB_KEY_SIZE_MAX);
+    write_number(writer, SLICE_LITERAL("batch_jobs"), JOB_BATCH_MAX);
+    write_number(writer, SLICE_LITERAL("flow_jobs"), JOB_FLOW_JOBS_MAX);
+    write_number(writer, SLICE_LITERAL("flow_after"), JOB_AFTER_COUNT_MAX);
+    write_number(writer, SLICE_LITERAL("attempts"), JOB_ATTEMPTS_MAX);
+    write_number(writer, SLICE_LITERAL("priority_max"), JOB_PRIORITY_COUNT - 1);
+    write_number(writer, SLICE_LITERAL("priority_default"), JOB_PRIORITY_DEFAULT);
+    write_number(writer, SLICE_LITERAL("lease_limit"), JOB_LEASE_LIMIT_MAX);
+    write_number(writer, SLICE_LITERAL("lease_wait_seconds_max"), JOB_LEASE_WAIT_MS_MAX / 1000);
+    write_number(writer, SLICE_LITERAL("lease_seconds_min"), JOB_LEASE_MS_MIN / 1000);
+    write_number(writer, SLICE_LITERAL("lease_seconds_max"), JOB_LEASE_MS_MAX / 1000);
+    write_number(writer, SLICE_LITERAL("lease_seconds_default"), JOB_LEASE_MS_DEFAULT / 1000);
+    json_writer_end_object(writer);
+}
+
 int health_capabilities_on_request(struct exchange *x)
 {
     struct app_shard *home = app_shard_of(x);
@@ -147,6 +171,7 @@ int health_capabilities_on_request(struct exchange *x)
     write_number(&writer, SLICE_LITERAL("head_bytes"), settings->head_bytes);
     write_number(&writer, SLICE_LITERAL("json_depth"), JSON_DEPTH_DEFAULT);
     json_writer_end_object(&writer);
+    write_job_limits(settings, &writer);
     json_writer_key(&writer, SLICE_LITERAL("content_encodings"));
     json_writer_raw(&writer, SLICE_LITERAL("[\"identity\",\"gzip\",\"deflate\",\"zstd\"]"));
     json_writer_key(&writer, SLICE_LITERAL("content_types"));

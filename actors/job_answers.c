@@ -426,6 +426,7 @@ static int answer(struct exchange *x, const struct job_request *request, const s
         return answer_one(x, request);
     case JOB_QUEUE_GET: /* queue_routes.c answers these */
     case JOB_QUEUE_SET:
+    case JOB_QUEUE_LIST:
     case JOB_RETURN: /* nobody asks for it */
         break;
     }

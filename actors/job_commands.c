@@ -11,6 +11,7 @@
 #include <errno.h>
 
 #include "actors/app.h"
+#include "contracts/queue_spec.h"
 #include "runtime/retry.h"
 #include "runtime/sim_point.h"
 
@@ -555,9 +556,9 @@ void job_command_cancel(struct job_desk *desk, struct job_request *request)
 
 /* --- queues --------------------------------------------------------------------------- */
 
-static void show_queue(struct job_desk *desk, struct job_request *request, struct job_queue *queue)
+static void show_queue(struct job_desk *desk, const struct job_queue *queue,
+                       struct job_queue_view *view)
 {
-    struct job_queue_view *view = &request->queue_view;
     const struct list_node *node;
 
     view->settings = queue->settings;
@@ -569,18 +570,97 @@ static void show_queue(struct job_desk *desk, struct job_request *request, struc
         view->waiter_count++;
 }
 
+static struct slice kind_of(const struct job_request *request)
+{
+    return (struct slice){request->kind, request->kind_size};
+}
+
 void job_command_get_queue(struct job_desk *desk, struct job_request *request)
 {
     struct job_queue *queue =
-        job_table_queue(desk->table, org_of(request), project_of(request),
-                        (struct slice){request->kind, request->kind_size}, false);
+        job_table_queue(desk->table, org_of(request), project_of(request), kind_of(request), false);
 
     if (queue == NULL)
         request->code = PROBLEM_NOT_FOUND;
     else
-        show_queue(desk, request, queue);
+        show_queue(desk, queue, &request->queue_view);
     job_desk_decide(desk, request);
 }
+
+/* --- lists of them ----------------------------------------------------------------------- */
+
+/* Negative, 0 or positive, as their bytes. */
+static int compare_kinds(struct slice a, struct slice b)
+{
+    int order = memcmp(a.data, b.data, min_u64(a.size, b.size));
+
+    return order != 0 ? order : (a.size > b.size) - (a.size < b.size);
+}
+
+static bool is_before(const struct job_queue *a, const struct job_queue *b)
+{
+    return compare_kinds((struct slice){a->kind, a->kind_size},
+                         (struct slice){b->kind, b->kind_size}) < 0;
+}
+
+/* Of the request's project, behind where its list begins, and not of the server's own kinds. */
+static bool is_listed(const struct job_request *request, const struct job_queue *queue)
+{
+    static const struct slice reserved = SLICE_INITIALIZER("weir.");
+    struct slice kind = {queue->kind, queue->kind_size};
+
+    if (!slice_equal((struct slice){queue->project, queue->project_size}, project_of(request)) ||
+        !slice_equal((struct slice){queue->org, queue->org_size}, org_of(request)))
+        return false;
+    if (kind.size >= reserved.size && memcmp(kind.data, reserved.data, reserved.size) == 0)
+        return false;
+    return request->kind_size == 0 || compare_kinds(kind, kind_of(request)) > 0;
+}
+
+/* Keeps the count_max that come first, in order. */
+static void insert(const struct job_queue **queues, uint32_t *count, uint32_t count_max,
+                   const struct job_queue *queue)
+{
+    uint32_t at;
+
+    if (*count < count_max)
+        at = (*count)++;
+    else if (is_before(queue, queues[count_max - 1]))
+        at = count_max - 1;
+    else
+        return;
+    for (; at > 0 && is_before(queue, queues[at - 1]); at--)
+        queues[at] = queues[at - 1];
+    queues[at] = queue;
+}
+
+void job_command_list_queues(struct job_desk *desk, struct job_request *request)
+{
+    const struct job_queue *queues[JOB_QUEUE_LIST_MAX + 1];
+    struct job_queue_line *lines = (struct job_queue_line *)(void *)request->answer->data;
+    uint32_t count = 0;
+
+    assert(request->limit > 0);
+    assert(request->limit <= JOB_QUEUE_LIST_MAX);
+    for (uint32_t i = 0; i < job_table_queue_count(desk->table); i++) {
+        const struct job_queue *queue = job_table_queue_at(desk->table, i);
+
+        if (is_listed(request, queue))
+            insert(queues, &count, request->limit + 1u, queue);
+    }
+    request->line_count = (uint16_t)min_u64(count, request->limit);
+    request->has_more = count > request->limit;
+    for (uint32_t i = 0; i < request->line_count; i++) {
+        show_queue(desk, queues[i], &lines[i].view);
+        lines[i].kind_size = queues[i]->kind_size;
+        memcpy(lines[i].kind, queues[i]->kind, queues[i]->kind_size);
+    }
+    job_desk_decide(desk, request);
+}
+
+/* --- changing their settings --------------------------------------------------------------- */
+
+static void begin_queue_changes(struct job_desk *desk);
 
 static void on_queue_set(struct durable_step *step, enum durable_outcome outcome)
 {
@@ -589,49 +669,75 @@ static void on_queue_set(struct durable_step *step, enum durable_outcome outcome
 
     assert(desk->queue_change_count > 0);
     desk->queue_change_count--;
-    if (outcome == DURABLE_UNKNOWN) {
+    if (outcome == DURABLE_UNKNOWN)
         refuse(desk, request, PROBLEM_STORAGE_FAILED);
-        return;
-    }
-    job_command_get_queue(desk, request);
+    else
+        job_command_get_queue(desk, request);
+    begin_queue_changes(desk);
     job_desk_wake(desk);
 }
 
 size_t job_command_encode_queue(const struct job_queue *queue,
                                 const struct job_queue_settings *settings, char *bytes)
 {
-    struct job_queue_header header = {
+    const struct job_queue_record record = {
         .settings = *settings,
-        .org_size = queue->org_size,
-        .project_size = queue->project_size,
-        .kind_size = queue->kind_size,
+        .org = {queue->org, queue->org_size},
+        .project = {queue->project, queue->project_size},
+        .kind = {queue->kind, queue->kind_size},
     };
-    char *end = bytes;
 
-    memcpy(end, &header, sizeof(header));
-    end += sizeof(header);
-    memcpy(end, queue->org, queue->org_size);
-    end += queue->org_size;
-    memcpy(end, queue->project, queue->project_size);
-    end += queue->project_size;
-    memcpy(end, queue->kind, queue->kind_size);
-    end += queue->kind_size;
-    return (size_t)(end - bytes);
+    return job_queue_record_encode(&record, bytes);
 }
 
-void job_command_set_queue(struct job_desk *desk, struct job_request *request)
+static void set_flag(const struct job_request *request, uint16_t given, uint32_t flag,
+                     struct job_queue_settings *settings)
+{
+    if ((request->given & given) != 0)
+        settings->flags = (settings->flags & ~flag) | (request->settings.flags & flag);
+}
+
+/* The queue's settings with those that the request gives. */
+static struct job_queue_settings merge_settings(const struct job_queue *queue,
+                                                const struct job_request *request)
+{
+    struct job_queue_settings settings = queue->settings;
+    uint32_t given = request->given;
+
+    if ((given & QUEUE_GIVES_CONCURRENCY) != 0)
+        settings.concurrency = request->settings.concurrency;
+    if ((given & QUEUE_GIVES_KEY_CONCURRENCY) != 0)
+        settings.key_concurrency = request->settings.key_concurrency;
+    if ((given & QUEUE_GIVES_RATE) != 0)
+        settings.rate_per_s = request->settings.rate_per_s;
+    if ((given & QUEUE_GIVES_BURST) != 0)
+        settings.burst = request->settings.burst;
+    if ((given & QUEUE_GIVES_TIMEOUT) != 0)
+        settings.timeout_ms = request->settings.timeout_ms;
+    if ((given & QUEUE_GIVES_DEPTH) != 0)
+        settings.depth_max = request->settings.depth_max;
+    if ((given & QUEUE_GIVES_RETRY) != 0)
+        settings.retry = request->settings.retry;
+    set_flag(request, QUEUE_GIVES_PAUSED, JOB_QUEUE_PAUSED, &settings);
+    set_flag(request, QUEUE_GIVES_DRAINING, JOB_QUEUE_DRAINING, &settings);
+    return settings;
+}
+
+/* JOURNAL_OK when the change is on its way, else it has been refused. */
+MUST_USE static int begin_queue_change(struct job_desk *desk, struct job_request *request)
 {
     struct job_queue *queue =
-        job_table_queue(desk->table, org_of(request), project_of(request),
-                        (struct slice){request->kind, request->kind_size}, true);
+        job_table_queue(desk->table, org_of(request), project_of(request), kind_of(request), true);
     struct slice *part = (struct slice *)(uintptr_t)request->records[0].parts;
+    struct job_queue_settings settings;
     int r;
 
     if (queue == NULL) {
         refuse(desk, request, PROBLEM_QUOTA_EXCEEDED);
-        return;
+        return JOURNAL_FULL;
     }
-    part->size = job_command_encode_queue(queue, &request->settings, (char *)(uintptr_t)part->data);
+    settings = merge_settings(queue, request);
+    part->size = job_command_encode_queue(queue, &settings, (char *)(uintptr_t)part->data);
     request->records[0] = (struct journal_record){
         .partition = job_desk_partition(desk, queue),
         .type = RECORD_JOB_QUEUE,
@@ -640,8 +746,26 @@ void job_command_set_queue(struct job_desk *desk, struct job_request *request)
         .part_count = 1,
     };
     r = commit(desk, request, 1, JOURNAL_IMPORTANT, on_queue_set);
-    if (r == JOURNAL_OK)
-        desk->queue_change_count++;
-    else
+    if (r != JOURNAL_OK)
         refuse(desk, request, problem_of_commit(r));
+    return r;
+}
+
+/* One after the other, each on what the one before has made of the settings. */
+static void begin_queue_changes(struct job_desk *desk)
+{
+    while (desk->queue_change_count == 0 && !list_is_empty(&desk->queue_changes)) {
+        struct list_node *node = list_pop_front(&desk->queue_changes);
+
+        if (begin_queue_change(desk, container_of(node, struct job_request, link)) == JOURNAL_OK)
+            desk->queue_change_count++;
+    }
+}
+
+void job_command_set_queue(struct job_desk *desk, struct job_request *request)
+{
+    if (desk->queue_change_count > 0)
+        SOMETIMES("settings of a queue wait for those before them");
+    list_push_back(&desk->queue_changes, &request->link);
+    begin_queue_changes(desk);
 }

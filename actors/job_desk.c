@@ -52,20 +52,20 @@ static void count_fact(struct job_desk *desk, const struct job_fact_header *head
 
     switch ((enum job_fact_kind)header->kind) {
     case JOB_FACT_COMPLETED:
-        metrics_add(metrics, series->outcome[1], 1);
+        metrics_add(metrics, series->outcome[JOB_OUTCOME_COMPLETED], 1);
         break;
     case JOB_FACT_RETRY:
-        metrics_add(metrics, series->outcome[2], 1);
+        metrics_add(metrics, series->outcome[JOB_OUTCOME_FAILED], 1);
         break;
     case JOB_FACT_DEAD:
-        metrics_add(metrics, series->outcome[3], 1);
+        metrics_add(metrics, series->outcome[JOB_OUTCOME_DEAD], 1);
         metrics_add(metrics, series->dead[header->reason], 1);
         break;
     case JOB_FACT_CANCELLED:
-        metrics_add(metrics, series->outcome[4], 1);
+        metrics_add(metrics, series->outcome[JOB_OUTCOME_CANCELLED], 1);
         break;
     case JOB_FACT_REPLAYED:
-        metrics_add(metrics, series->outcome[5], 1);
+        metrics_add(metrics, series->outcome[JOB_OUTCOME_REPLAYED], 1);
         break;
     case JOB_FACT_PROGRESS:
     case JOB_FACT_DROPPED:
@@ -88,7 +88,8 @@ MUST_USE static int apply_job(struct job_desk *desk, const struct durable_fact *
         return r;
     if ((image.header.flags & JOB_FLAG_CARRIED) != 0)
         return 0;
-    metrics_add(&desk->home->shard->metrics, app_of(desk)->metrics.jobs.outcome[0], 1);
+    metrics_add(&desk->home->shard->metrics,
+                app_of(desk)->metrics.jobs.outcome[JOB_OUTCOME_ENQUEUED], 1);
     if (job_table_find(desk->table, image.header.id_low, &ref))
         job_table_set_cache(desk->table, ref,
                             job_body_cache_put(&desk->bodies, image.header.id_low, fact->payload));
@@ -110,26 +111,16 @@ MUST_USE static int apply_fact(struct job_desk *desk, const struct durable_fact 
 
 MUST_USE static int apply_queue(struct job_desk *desk, const struct durable_fact *fact)
 {
-    struct job_queue_header header;
-    struct slice names = fact->payload;
+    struct job_queue_record record;
     struct job_queue *queue;
+    int r = job_queue_record_decode(fact->payload, &record);
 
-    if (fact->payload.size < sizeof(header))
-        return -EBADMSG;
-    memcpy(&header, fact->payload.data, sizeof(header));
-    names.data += sizeof(header);
-    names.size -= sizeof(header);
-    if (names.size != (size_t)header.org_size + header.project_size + header.kind_size ||
-        header.org_size > JOB_NAME_SIZE_MAX || header.project_size > JOB_NAME_SIZE_MAX ||
-        header.kind_size > JOB_NAME_SIZE_MAX)
-        return -EBADMSG;
-    queue = job_table_queue(
-        desk->table, (struct slice){names.data, header.org_size},
-        (struct slice){names.data + header.org_size, header.project_size},
-        (struct slice){names.data + header.org_size + header.project_size, header.kind_size}, true);
+    if (r < 0)
+        return r;
+    queue = job_table_queue(desk->table, record.org, record.project, record.kind, true);
     if (queue == NULL)
         return -ENOSPC;
-    job_table_apply_queue(desk->table, queue, &header.settings, fact->location);
+    job_table_apply_queue(desk->table, queue, &record.settings, fact->location);
     return 0;
 }
 
@@ -469,6 +460,9 @@ void job_desk_do(struct job_desk *desk, struct job_request *request)
     case JOB_QUEUE_SET:
         job_command_set_queue(desk, request);
         return;
+    case JOB_QUEUE_LIST:
+        job_command_list_queues(desk, request);
+        return;
     case JOB_RETURN:
         job_delivery_return(desk, request);
         return;
@@ -588,14 +582,19 @@ const struct actor_type job_desk_type = {
 
 void job_metrics_add(struct metrics_registry *registry, struct job_metrics *ret_metrics)
 {
-    static const char *const outcomes[] = {"enqueued", "completed", "failed",
-                                           "dead",     "cancelled", "replayed"};
+    static const char *const outcomes[JOB_OUTCOME_COUNT] = {
+        [JOB_OUTCOME_ENQUEUED] = "enqueued",   [JOB_OUTCOME_COMPLETED] = "completed",
+        [JOB_OUTCOME_FAILED] = "failed",       [JOB_OUTCOME_DEAD] = "dead",
+        [JOB_OUTCOME_CANCELLED] = "cancelled", [JOB_OUTCOME_REPLAYED] = "replayed",
+        [JOB_OUTCOME_QUOTA] = "quota",
+    };
 
-    for (uint32_t i = 0; i < ARRAY_COUNT(outcomes); i++)
-        ret_metrics->outcome[i] = metrics_add_series(
-            registry, METRIC_COUNTER, METRIC_UNIT_NONE, "weir_jobs_total",
-            metrics_text(registry, "outcome=\"%s\"", outcomes[i]),
-            "What happened to jobs; failed attempts that are tried again count as failed.");
+    for (uint32_t i = 0; i < JOB_OUTCOME_COUNT; i++)
+        ret_metrics->outcome[i] =
+            metrics_add_series(registry, METRIC_COUNTER, METRIC_UNIT_NONE, "weir_jobs_total",
+                               metrics_text(registry, "outcome=\"%s\"", outcomes[i]),
+                               "What happened to jobs: failed attempts that are tried again, jobs "
+                               "that a rate refused.");
     for (uint32_t i = JOB_SCHEDULED; i < JOB_STATE_COUNT; i++)
         ret_metrics->states[i] = metrics_add_series(
             registry, METRIC_GAUGE, METRIC_UNIT_NONE, "weir_jobs",
@@ -656,6 +655,7 @@ int job_desk_init(struct job_desk *desk, struct app_shard *home)
     desk->durable.type = &durable_job_type;
     desk->due_armed_ms = UINT64_MAX;
     list_init(&desk->waiting);
+    list_init(&desk->queue_changes);
     job_carrier_init(&desk->carrier, desk);
     memcpy(config.hash_key, home->app->hash_key, sizeof(config.hash_key));
     r = job_table_new(&config, &desk->table);

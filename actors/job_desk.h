@@ -39,9 +39,21 @@ enum {
 struct app_shard;
 struct job_desk;
 
+/* What happens to jobs, as weir_jobs_total counts it. */
+enum job_outcome {
+    JOB_OUTCOME_ENQUEUED,
+    JOB_OUTCOME_COMPLETED,
+    JOB_OUTCOME_FAILED,
+    JOB_OUTCOME_DEAD,
+    JOB_OUTCOME_CANCELLED,
+    JOB_OUTCOME_REPLAYED,
+    JOB_OUTCOME_QUOTA, /* refused: the key's rate is used up */
+    JOB_OUTCOME_COUNT,
+};
+
 /* Series; registered once. */
 struct job_metrics {
-    struct metric outcome[6]; /* weir_jobs_total by what happened; see job_desk.c */
+    struct metric outcome[JOB_OUTCOME_COUNT];
     struct metric states[JOB_STATE_COUNT];
     struct metric stale;
     struct metric dead[JOB_DEAD_REASON_COUNT];
@@ -83,7 +95,8 @@ struct job_desk {
     uint64_t anchor_unix_ms;
     uint64_t anchor_mono_ns;
     uint32_t boot_generation;
-    uint32_t queue_change_count; /* settings on their way into the log */
+    struct list_node queue_changes; /* requests that wait for the settings before them */
+    uint32_t queue_change_count;    /* settings on their way into the log: one at a time */
     bool is_resumed;
     bool is_waking;
     bool is_stopping;
@@ -145,6 +158,7 @@ void job_command_extend(struct job_desk *desk, struct job_request *request);
 void job_command_cancel(struct job_desk *desk, struct job_request *request);
 void job_command_set_queue(struct job_desk *desk, struct job_request *request);
 void job_command_get_queue(struct job_desk *desk, struct job_request *request);
+void job_command_list_queues(struct job_desk *desk, struct job_request *request);
 
 /* What a failure of the leased job leads to: a RETRY, or DEAD with its reason. */
 void job_command_judge_failure(struct job_desk *desk, const struct job_view *view,

@@ -90,6 +90,7 @@ static uint32_t fact_count(const struct job_request *request)
         return 1;
     case JOB_GET:
     case JOB_QUEUE_GET:
+    case JOB_QUEUE_LIST:
     case JOB_RETURN:
         return 0;
     }
@@ -221,6 +222,8 @@ int job_request_submit(struct job_request *request)
         job_desk_of_project(request->home->home, (struct slice){request->org, request->org_size},
                             (struct slice){request->project, request->project_size});
     r = encode(request);
+    if (r == 0 && request->operation == JOB_QUEUE_LIST)
+        r = acquire_answer(request, request->limit * sizeof(struct job_queue_line));
     if (r == 0 && (request->operation == JOB_LEASE || request->operation == JOB_GET))
         r = acquire_answer(request,
                            request->limit > 1 ? JOB_ANSWER_BATCH_SIZE : JOB_ANSWER_SIZE_MIN);

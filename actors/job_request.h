@@ -26,6 +26,7 @@ enum {
     JOB_ANSWER_SIZE_MIN = 16384,
     JOB_ANSWER_BATCH_SIZE = 262144,
     JOB_LEASE_LIMIT_MAX = 100, /* jobs of one lease */
+    JOB_QUEUE_LIST_MAX = 100,  /* queues of one page */
     JOB_LEASE_WAIT_MS_MAX = 30000,
     JOB_LEASE_MS_MIN = 5000,
     JOB_LEASE_MS_DEFAULT = 30000,
@@ -41,8 +42,9 @@ enum job_operation {
     JOB_CANCEL,  /* items[0]: id */
     JOB_GET,     /* items[0]: id */
     JOB_QUEUE_GET,
-    JOB_QUEUE_SET, /* settings, as they will be; made when it is not there */
-    JOB_RETURN,    /* job_request.c's own: nobody is there to take what was leased */
+    JOB_QUEUE_SET,  /* those of settings that are given; made when it is not there */
+    JOB_QUEUE_LIST, /* up to limit queues of the project whose kinds come after kind */
+    JOB_RETURN,     /* job_request.c's own: nobody is there to take what was leased */
 };
 
 /* What became of one item. */
@@ -102,6 +104,13 @@ struct job_queue_view {
     uint32_t waiter_count;    /* leases that wait for a job */
 };
 
+/* One queue of a list; they stand in `answer`. */
+struct job_queue_line {
+    struct job_queue_view view;
+    uint8_t kind_size;
+    char kind[JOB_NAME_SIZE_MAX];
+};
+
 enum job_request_phase {
     JOB_REQUEST_FILLING,
     JOB_REQUEST_LENT,
@@ -118,10 +127,11 @@ struct job_request {
     bool is_flow;
     uint8_t org_size;
     uint8_t project_size;
-    uint8_t kind_size;     /* LEASE, QUEUE_*; 0 otherwise */
+    uint8_t kind_size;     /* LEASE, QUEUE_*; 0 otherwise, or for a list from its beginning */
     uint16_t item_count;   /* ENQUEUE, FINISH and the single ones */
     uint16_t finish_count; /* LEASE: items[0..finish_count) are to be finished first */
-    uint16_t limit;        /* LEASE */
+    uint16_t limit;        /* LEASE, QUEUE_LIST */
+    uint16_t given;        /* QUEUE_SET: QUEUE_GIVES_* of contracts/queue_spec.h */
     uint32_t wait_ms;
     uint32_t lease_ms;
     char org[JOB_NAME_SIZE_MAX];
@@ -138,6 +148,8 @@ struct job_request {
     uint16_t leased_count; /* LEASE: items[finish_count..+leased_count) */
     uint32_t retry_after_s;
     struct job_queue_view queue_view;
+    uint16_t line_count; /* QUEUE_LIST: struct job_queue_line in answer */
+    bool has_more;       /* QUEUE_LIST: there are more behind them */
 
     /* Private to job_request.c and the desk. */
     struct job_desk *home;

@@ -239,7 +239,10 @@ static char *append(char *at, struct slice part)
     return at + part.size;
 }
 
-/* The hash under which a key is remembered; scope 'i' is Idempotency-Key, 'u' is "unique". */
+/*
+ * The hash under which a key is remembered; scope 'i' is Idempotency-Key, which is the
+ * project's, 'u' is "unique", which is the kind's.
+ */
 static void hash_unique(const struct assembly *assembly, const struct job_item *item, char scope,
                         uint8_t index, struct slice key, uint64_t ret_hash[2])
 {
@@ -257,7 +260,8 @@ static void hash_unique(const struct assembly *assembly, const struct job_item *
     *at++ = (char)index;
     at = append(at, (struct slice){request->org, request->org_size});
     at = append(at, (struct slice){request->project, request->project_size});
-    at = append(at, item->image.sections[JOB_SECTION_KIND]);
+    if (scope != 'i')
+        at = append(at, item->image.sections[JOB_SECTION_KIND]);
     at = append(at, key);
     siphash_128(hash_key, (struct slice){text, (size_t)(at - text)}, (uint8_t *)ret_hash);
     if (ret_hash[0] == 0 && ret_hash[1] == 0)
@@ -411,6 +415,9 @@ static int assemble(struct assembly *assembly, bool is_batch, bool is_flow)
     struct job_note *note = EXCHANGE_NOTE(x, struct job_note);
     int r = check_specs(x, assembly->flow);
 
+    if (r == EXCHANGE_READ_BODY)
+        r = auth_take_quota(x, &note->auth, assembly->flow->count,
+                            app_shard_of(x)->app->metrics.jobs.outcome[JOB_OUTCOME_QUOTA]);
     if (r == EXCHANGE_READ_BODY)
         r = job_begin(x, JOB_ENQUEUE, assembly->flow->count);
     if (r != EXCHANGE_READ_BODY)

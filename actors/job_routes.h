@@ -10,8 +10,9 @@
  *     GET  /v1/jobs/{id}               scope read                        200, 404
  *
  * A job of another project is not there: 404. Idempotency-Key goes with the first three and
- * stands, per project and kind, for path and body: the same again is answered with the first
- * one's ids and "duplicate":true, another body with 409. It does not go together with "unique".
+ * stands, per project, for path and body: the same again is answered with the first one's ids
+ * and "duplicate":true, another body or path with 409. It does not go together with "unique".
+ * Jobs count against the key's rate like events: 429.
  *
  *     job_routes.c         what all share, and what makes jobs
  *     job_worker_routes.c  leases, outcomes, cancelling, looking

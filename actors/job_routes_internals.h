@@ -7,16 +7,14 @@
 #include "actors/app.h"
 #include "actors/auth.h"
 #include "actors/job_request.h"
-#include "contracts/queue_spec.h"
+#include "contracts/issue.h"
+#include "contracts/json_reader.h"
 
 /* What these routes keep in an exchange. */
 struct job_note {
     struct job_request *request;
     struct buffer *names; /* of a flow's jobs, see struct job_names; else NULL */
-    union {
-        struct auth auth;        /* until on_request is done */
-        struct queue_spec queue; /* then: changes that wait for the settings as they are */
-    };
+    struct auth auth;     /* until on_request is done */
 };
 
 /* Head of the names of a flow: then, job by job, a size of two bytes and that many of JSON. */

@@ -2,16 +2,24 @@
 
 #include "actors/job_routes_internals.h"
 #include "actors/message_types.h"
+#include "contracts/job_spec.h"
+#include "contracts/queue_spec.h"
+#include "http/url.h"
 
 /*
- * A change is two requests to the owner: the settings as they are, then the settings as
- * they shall be, for only together are they a record. Two changes of different members at
- * the same instant may therefore meet: the later one wins as a whole.
+ * A change says which settings it gives; the owner puts them into what the settings are when
+ * the change's turn has come. So two changes at the same instant lose nothing of each other.
  *
- *     PUT --QUEUE_GET--> as they are, or none yet --QUEUE_SET--> as they have become
+ * A list is in the order of kinds; its cursor is the last kind of the page before. A queue
+ * never goes away, so a page neither skips nor repeats one.
  */
 
-enum { QUEUE_BODY_SIZE_MAX = 4096, QUEUE_TEXT_SIZE_MAX = 2048 };
+enum {
+    QUEUE_BODY_SIZE_MAX = 4096,
+    QUEUE_TEXT_SIZE_MAX = 1024, /* of one queue in an answer */
+    QUEUE_LIST_LIMIT_DEFAULT = 20,
+    QUEUE_QUERY_SIZE_MAX = 128,
+};
 
 static_assert((int)QUEUE_SPEC_ATTEMPTS_MAX == (int)JOB_ATTEMPTS_MAX, "attempts");
 
@@ -26,30 +34,67 @@ int queue_set_on_head(struct exchange *x)
                           QUEUE_BODY_SIZE_MAX);
 }
 
-/* Asks for the settings as they are; spec, or NULL for just looking, waits in the note. */
-static int look(struct exchange *x, const struct queue_spec *spec)
+/* A request about the queue in the path, in the note. Results as job_begin(). */
+MUST_USE static int begin(struct exchange *x, enum job_operation operation)
 {
     struct job_note *note = EXCHANGE_NOTE(x, struct job_note);
-    int r = job_begin(x, JOB_QUEUE_GET, 0);
+    int r = job_begin(x, operation, 0);
 
-    if (r != EXCHANGE_READ_BODY)
+    if (r != EXCHANGE_READ_BODY || job_take_kind(x, note->request))
         return r;
-    if (!job_take_kind(x, note->request)) {
-        job_request_release(&note->request);
-        return job_refuse(x, SLICE_LITERAL("the path names no kind of job"));
-    }
-    note->queue = spec != NULL ? *spec : (struct queue_spec){0};
-    return job_submit(x);
+    job_request_release(&note->request);
+    return job_refuse(x, SLICE_LITERAL("the path names no kind of job"));
 }
 
 int queue_get_on_request(struct exchange *x)
 {
-    return look(x, NULL);
+    int r = begin(x, JOB_QUEUE_GET);
+
+    return r == EXCHANGE_READ_BODY ? job_submit(x) : r;
+}
+
+/* The values; which of them count is said beside them. */
+static struct job_queue_settings settings_of(const struct queue_spec *spec)
+{
+    struct job_queue_settings settings = {
+        .concurrency = spec->concurrency,
+        .key_concurrency = spec->key_concurrency,
+        .rate_per_s = spec->rate_per_s,
+        .burst = spec->burst,
+        .timeout_ms = spec->timeout_ms,
+        .depth_max = spec->depth_max,
+        .flags =
+            (spec->paused ? JOB_QUEUE_PAUSED : 0u) | (spec->draining ? JOB_QUEUE_DRAINING : 0u),
+    };
+
+    if ((spec->given & QUEUE_GIVES_RETRY) != 0)
+        settings.retry = (struct job_queue_retry){
+            .base_ms = spec->retry_base_ms,
+            .cap_ms = spec->retry_cap_ms,
+            .factor = spec->retry_factor,
+            .jitter = spec->retry_jitter,
+            .max_attempts = spec->retry_max_attempts,
+            .is_set = 1,
+        };
+    return settings;
+}
+
+/* Changes what spec gives; nothing given is just a look. */
+static int change(struct exchange *x, const struct queue_spec *spec)
+{
+    struct job_note *note = EXCHANGE_NOTE(x, struct job_note);
+    int r = begin(x, spec->given != 0 ? JOB_QUEUE_SET : JOB_QUEUE_GET);
+
+    if (r != EXCHANGE_READ_BODY)
+        return r;
+    note->request->given = spec->given;
+    note->request->settings = settings_of(spec);
+    return job_submit(x);
 }
 
 int queue_put_on_request(struct exchange *x)
 {
-    struct queue_spec spec;
+    struct queue_spec spec = {0};
     struct issue_list issues;
     struct json_reader reader;
 
@@ -64,59 +109,82 @@ int queue_put_on_request(struct exchange *x)
     case QUEUE_SPEC_BAD_JSON:
         return job_refuse_json(x, &reader);
     }
-    return look(x, &spec);
+    return change(x, &spec);
 }
 
 int queue_pause_on_request(struct exchange *x)
 {
-    return look(x, &(struct queue_spec){.given = QUEUE_GIVES_PAUSED, .paused = true});
+    return change(x, &(struct queue_spec){.given = QUEUE_GIVES_PAUSED, .paused = true});
 }
 
 int queue_resume_on_request(struct exchange *x)
 {
-    return look(x, &(struct queue_spec){.given = QUEUE_GIVES_PAUSED | QUEUE_GIVES_DRAINING});
+    return change(x, &(struct queue_spec){.given = QUEUE_GIVES_PAUSED | QUEUE_GIVES_DRAINING});
 }
 
 int queue_drain_on_request(struct exchange *x)
 {
-    return look(x, &(struct queue_spec){.given = QUEUE_GIVES_DRAINING, .draining = true});
+    return change(x, &(struct queue_spec){.given = QUEUE_GIVES_DRAINING, .draining = true});
 }
 
-static void set_flag(uint32_t *flags, uint32_t flag, bool is_set)
+/* --- lists ----------------------------------------------------------------------------- */
+
+/* The value of a query's member, decoded into text; empty when it is not there. False: bad. */
+MUST_USE static bool find_parameter(const struct exchange *x, struct slice name,
+                                    char text[QUEUE_QUERY_SIZE_MAX], struct slice *ret_value)
 {
-    *flags = is_set ? *flags | flag : *flags & ~flag;
+    *ret_value = (struct slice){NULL, 0};
+    if (x->request->query.data == NULL)
+        return true;
+    switch (url_query_find(x->request->query, name, text, QUEUE_QUERY_SIZE_MAX, ret_value)) {
+    case URL_END:
+    case URL_OK:
+        return true;
+    case URL_BAD:
+    case URL_TOO_LONG:
+        break;
+    }
+    return false;
 }
 
-/* The settings with the changes. */
-static void apply(const struct queue_spec *spec, struct job_queue_settings *settings)
+/* 1 to JOB_QUEUE_LIST_MAX in decimal. */
+static bool read_limit(struct slice text, uint16_t *ret_limit)
 {
-    uint32_t given = spec->given;
+    uint32_t limit = 0;
 
-    if ((given & QUEUE_GIVES_CONCURRENCY) != 0)
-        settings->concurrency = spec->concurrency;
-    if ((given & QUEUE_GIVES_KEY_CONCURRENCY) != 0)
-        settings->key_concurrency = spec->key_concurrency;
-    if ((given & QUEUE_GIVES_RATE) != 0)
-        settings->rate_per_s = spec->rate_per_s;
-    if ((given & QUEUE_GIVES_BURST) != 0)
-        settings->burst = spec->burst;
-    if ((given & QUEUE_GIVES_TIMEOUT) != 0)
-        settings->timeout_ms = spec->timeout_ms;
-    if ((given & QUEUE_GIVES_DEPTH) != 0)
-        settings->depth_max = spec->depth_max;
-    if ((given & QUEUE_GIVES_PAUSED) != 0)
-        set_flag(&settings->flags, JOB_QUEUE_PAUSED, spec->paused);
-    if ((given & QUEUE_GIVES_DRAINING) != 0)
-        set_flag(&settings->flags, JOB_QUEUE_DRAINING, spec->draining);
-    if ((given & QUEUE_GIVES_RETRY) != 0)
-        settings->retry = (struct job_queue_retry){
-            .base_ms = spec->retry_base_ms,
-            .cap_ms = spec->retry_cap_ms,
-            .factor = spec->retry_factor,
-            .jitter = spec->retry_jitter,
-            .max_attempts = spec->retry_max_attempts,
-            .is_set = 1,
-        };
+    if (text.size > 3)
+        return false;
+    for (size_t i = 0; i < text.size; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9')
+            return false;
+        limit = limit * 10 + (uint32_t)(text.data[i] - '0');
+    }
+    *ret_limit = (uint16_t)limit;
+    return limit >= 1 && limit <= JOB_QUEUE_LIST_MAX;
+}
+
+int queue_list_on_request(struct exchange *x)
+{
+    struct job_note *note = EXCHANGE_NOTE(x, struct job_note);
+    char limit_text[QUEUE_QUERY_SIZE_MAX], cursor_text[QUEUE_QUERY_SIZE_MAX];
+    uint16_t limit = QUEUE_LIST_LIMIT_DEFAULT;
+    struct slice text, cursor;
+    int r;
+
+    if (!find_parameter(x, SLICE_LITERAL("limit"), limit_text, &text) ||
+        (text.data != NULL && !read_limit(text, &limit)))
+        return exchange_problem(x, PROBLEM_INVALID_PARAMETER, NULL);
+    if (!find_parameter(x, SLICE_LITERAL("cursor"), cursor_text, &cursor) ||
+        (cursor.data != NULL && !job_kind_is_valid(cursor)))
+        return exchange_problem(x, PROBLEM_INVALID_CURSOR, NULL);
+    r = job_begin(x, JOB_QUEUE_LIST, 0);
+    if (r != EXCHANGE_READ_BODY)
+        return r;
+    note->request->limit = limit;
+    note->request->kind_size = (uint8_t)cursor.size;
+    if (cursor.size > 0)
+        memcpy(note->request->kind, cursor.data, cursor.size);
+    return job_submit(x);
 }
 
 /* --- answers --------------------------------------------------------------------------- */
@@ -162,14 +230,14 @@ static void write_counts(const struct job_queue_view *view, struct json_writer *
     json_writer_end_object(writer);
 }
 
-static void write_queue(const struct job_request *request, struct json_writer *writer)
+static void write_queue(struct slice kind, const struct job_queue_view *view,
+                        struct json_writer *writer)
 {
-    const struct job_queue_view *view = &request->queue_view;
     const struct job_queue_settings *settings = &view->settings;
 
     json_writer_begin_object(writer);
     json_writer_key(writer, SLICE_LITERAL("kind"));
-    json_writer_string(writer, (struct slice){request->kind, request->kind_size});
+    json_writer_string(writer, kind);
     write_flag(writer, SLICE_LITERAL("paused"), (settings->flags & JOB_QUEUE_PAUSED) != 0);
     write_flag(writer, SLICE_LITERAL("draining"), (settings->flags & JOB_QUEUE_DRAINING) != 0);
     write_number(writer, SLICE_LITERAL("concurrency"), settings->concurrency);
@@ -188,64 +256,69 @@ static void write_queue(const struct job_request *request, struct json_writer *w
     json_writer_end_object(writer);
 }
 
+static void write_list(const struct job_request *request, struct json_writer *writer)
+{
+    const struct job_queue_line *lines = (const void *)request->answer->data;
+
+    json_writer_begin_object(writer);
+    json_writer_key(writer, SLICE_LITERAL("queues"));
+    json_writer_begin_array(writer);
+    for (uint32_t i = 0; i < request->line_count; i++)
+        write_queue((struct slice){lines[i].kind, lines[i].kind_size}, &lines[i].view, writer);
+    json_writer_end_array(writer);
+    json_writer_key(writer, SLICE_LITERAL("next_cursor"));
+    if (request->has_more) {
+        const struct job_queue_line *last = &lines[request->line_count - 1];
+
+        json_writer_string(writer, (struct slice){last->kind, last->kind_size});
+    } else {
+        json_writer_null(writer);
+    }
+    json_writer_end_object(writer);
+}
+
 static int answer(struct exchange *x, struct job_request *request)
 {
     struct response response = {.status = 200, .content_type = SLICE_LITERAL("application/json")};
     struct exchange_problem_options options = {0};
-    char text[QUEUE_TEXT_SIZE_MAX];
+    struct buffer *body = NULL;
     struct json_writer writer;
     bool fits;
+    int r;
 
     if (request->code != PROBLEM_NONE) {
         if (problem_status(request->code) == 503)
             options.retry_after_s = request->retry_after_s > 0 ? request->retry_after_s : 1;
         return exchange_problem(x, request->code, &options);
     }
-    json_writer_init(&writer, text, sizeof(text));
-    write_queue(request, &writer);
+    r = buffer_acquire(app_shard_of(x)->buffers, (request->line_count + 1u) * QUEUE_TEXT_SIZE_MAX,
+                       &body);
+    if (r < 0) {
+        options.retry_after_s = 1;
+        return exchange_problem(x, PROBLEM_OVERLOADED, &options);
+    }
+    json_writer_init(&writer, body->data, body->capacity);
+    if (request->operation == JOB_QUEUE_LIST)
+        write_list(request, &writer);
+    else
+        write_queue((struct slice){request->kind, request->kind_size}, &request->queue_view,
+                    &writer);
     fits = json_writer_finish(&writer, &response.body);
     assert(fits);
-    return exchange_respond(x, &response);
-}
-
-/* Sends the settings with the changes back to the owner. */
-static int change(struct exchange *x)
-{
-    struct job_note *note = EXCHANGE_NOTE(x, struct job_note);
-    struct job_request *known = note->request;
-    struct job_request *request = job_request_acquire(&app_shard_of(x)->jobs, x);
-
-    if (request == NULL)
-        return job_refuse_overloaded(x);
-    request->operation = JOB_QUEUE_SET;
-    request->org_size = known->org_size;
-    request->project_size = known->project_size;
-    request->kind_size = known->kind_size;
-    memcpy(request->org, known->org, known->org_size);
-    memcpy(request->project, known->project, known->project_size);
-    memcpy(request->kind, known->kind, known->kind_size);
-    if (known->code == PROBLEM_NONE)
-        request->settings = known->queue_view.settings;
-    apply(&note->queue, &request->settings);
-    note->queue.given = 0;
-    job_request_release(&note->request);
-    note->request = request;
-    return job_submit(x);
+    r = exchange_respond(x, &response);
+    buffer_unref(&body);
+    return r;
 }
 
 int queue_on_reply(struct exchange *x, const struct message *msg)
 {
     struct job_note *note = EXCHANGE_NOTE(x, struct job_note);
-    struct job_request *request = note->request;
     int r;
 
-    if (msg->type != MSG_JOB_ANSWER || request == NULL)
+    if (msg->type != MSG_JOB_ANSWER || note->request == NULL)
         return EXCHANGE_PENDING;
-    assert(job_request_is_decided(request));
-    if (note->queue.given != 0 &&
-        (request->code == PROBLEM_NONE || request->code == PROBLEM_NOT_FOUND))
-        return change(x);
-    r = answer(x, request);
+    assert(job_request_is_decided(note->request));
+    r = answer(x, note->request);
     job_request_release(&note->request);
     return r;
 }

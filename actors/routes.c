@@ -34,6 +34,8 @@ const struct route APP_ROUTES[] = {
      job_on_abandon},
     {HTTP_METHOD_POST, "/v1/flows", job_batch_on_head, job_flow_on_request, job_on_reply,
      job_on_abandon},
+    {HTTP_METHOD_GET, "/v1/queues", queue_get_on_head, queue_list_on_request, queue_on_reply,
+     job_on_abandon},
     {HTTP_METHOD_GET, "/v1/queues/{kind}", queue_get_on_head, queue_get_on_request, queue_on_reply,
      job_on_abandon},
     {HTTP_METHOD_PUT, "/v1/queues/{kind}", queue_set_on_head, queue_put_on_request, queue_on_reply,

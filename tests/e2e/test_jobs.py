@@ -390,6 +390,112 @@ class Rules(SharedCase, JobCase):
         self.assert_problem(response, 429, "queue_full")
         self.assertTrue(response.header("retry-after"))
 
+    def test_a_kind_of_the_desk_has_its_attempts_and_timeout_until_something_is_set(self):
+        admin = self.key(self.weir, scopes=("ingest", "read", "admin"))
+        made = self.job(self.weir, {"kind": "triage.ticket", "payload": {"ticket_id": "t1"}})
+        self.assertEqual(self.look(self.weir, made)["max_attempts"], 3)
+        queue = self.weir.request("GET", "/v1/queues/triage.ticket").json()
+        self.assertEqual((queue["timeout_seconds"], queue["retry"]), (900, {
+            "base_ms": 0, "cap_ms": 0, "factor": 1, "jitter": "none", "max_attempts": 3}))
+        leased = self.lease_one(self.weir, "triage.ticket")
+        failed = self.act(self.weir, leased, "fail", error="e").json()
+        self.assertIn(failed["state"], ("queued", "scheduled"))
+        again = self.lease_one(self.weir, "triage.ticket", wait_seconds=5)
+        self.assertEqual((again["id"], again["attempt"]), (made["id"], 2))
+        queue = self.weir.request("PUT", "/v1/queues/triage.ticket", {"timeout_seconds": 60},
+                                  key=admin).json()
+        self.assertEqual((queue["timeout_seconds"], queue["retry"]["max_attempts"]), (60, 3))
+
+    def test_changes_of_different_settings_at_the_same_time_are_all_there(self):
+        admin = self.key(self.weir, scopes=("ingest", "read", "admin"))
+        changes = [{"concurrency": 3}, {"key_concurrency": 2}, {"rate_per_second": 1000},
+                   {"burst": 50}, {"timeout_seconds": 60}, {"max_depth": 77},
+                   {"paused": True}, {"draining": True}, {"retry": {"preset": "ai-job"}}]
+        answers = []
+        clients = [threading.Thread(target=lambda change=change: answers.append(
+            self.weir.request("PUT", "/v1/queues/merged", change, key=admin).status))
+            for change in changes]
+        for client in clients:
+            client.start()
+        for client in clients:
+            client.join(30)
+        self.assertEqual(answers, [200] * len(changes))
+        queue = self.weir.request("GET", "/v1/queues/merged").json()
+        for change in changes[:-1]:
+            for name, value in change.items():
+                self.assertEqual((name, queue[name]), (name, value))
+        self.assertEqual(queue["retry"]["base_ms"], 5000)
+
+    def test_the_queues_of_a_project_are_listed_page_by_page(self):
+        key = self.key(self.weir, project="proj_listed", scopes=("ingest", "read"))
+        kinds = sorted(["b", "a.b", "a", "a-b", "a_b", "aa", "z9"])
+        for kind in reversed(kinds):
+            response = self.weir.request("POST", "/v1/jobs", {"kind": kind}, key=key)
+            self.assertEqual(response.status, 202, response)
+        seen, cursor, pages = [], None, 0
+        while pages == 0 or cursor is not None:
+            path = "/v1/queues?limit=3" + ("&cursor=" + cursor if cursor else "")
+            page = self.weir.request("GET", path, key=key).json()
+            self.assertLessEqual(len(page["queues"]), 3)
+            seen += [queue["kind"] for queue in page["queues"]]
+            self.assertEqual({queue["counts"]["queued"] for queue in page["queues"]}, {1})
+            cursor, pages = page["next_cursor"], pages + 1
+        self.assertEqual((seen, pages), (kinds, 3))
+        whole = self.weir.request("GET", "/v1/queues", key=key).json()
+        self.assertEqual((len(whole["queues"]), whole["next_cursor"]), (7, None))
+        for query, code in (("limit=0", "invalid_parameter"), ("limit=101", "invalid_parameter"),
+                            ("limit=x", "invalid_parameter"), ("cursor=A", "invalid_cursor"),
+                            ("cursor=", "invalid_cursor")):
+            response = self.weir.request("GET", "/v1/queues?" + query, key=key)
+            self.assert_problem(response, 400, code)
+        nobody = self.key(self.weir, project="proj_empty", scopes=("read",))
+        self.assertEqual(self.weir.request("GET", "/v1/queues", key=nobody).json(),
+                         {"queues": [], "next_cursor": None})
+
+    def test_an_idempotency_key_is_one_of_the_project_whatever_the_kind(self):
+        once = {"Idempotency-Key": "request-9"}
+        made = self.job(self.weir, {"kind": "once.a", "payload": 1}, headers=once)
+        for path, body in (("/v1/jobs", {"kind": "once.b", "payload": 1}),
+                           ("/v1/jobs", {"kind": "once.a", "payload": 2}),
+                           ("/v1/jobs/batch", {"jobs": [{"kind": "once.a", "payload": 1}]})):
+            response = self.weir.request("POST", path, body, headers=once)
+            self.assert_problem(response, 409, "idempotency_conflict")
+        again = self.job(self.weir, {"kind": "once.a", "payload": 1}, headers=once)
+        self.assertEqual((again["id"], again["duplicate"]), (made["id"], True))
+        other = self.key(self.weir, project="proj_once", scopes=("ingest",))
+        made = self.job(self.weir, {"kind": "once.b"}, headers=once, key=other)
+        self.assertFalse(made["duplicate"])
+
+    def test_jobs_count_against_the_rate_of_their_key(self):
+        response = self.weir.admin("POST", "/v1/admin/keys", {
+            "org_id": ORG, "project_id": "proj_rate", "scopes": ["ingest"],
+            "rate_per_second": 1, "burst": 5})
+        key = response.json()["key"]
+        before = self.weir.metrics().get('weir_jobs_total{outcome="quota"}', 0)
+        batch = {"jobs": [{"kind": "rated"}] * 4}
+        self.assertEqual(self.weir.request("POST", "/v1/jobs/batch", batch, key=key).status, 202)
+        response = self.weir.request("POST", "/v1/jobs/batch", batch, key=key)
+        self.assert_problem(response, 429, "rate_limited")
+        self.assertGreaterEqual(int(response.header("retry-after")), 1)
+        flow = {"jobs": [{"name": str(n), "kind": "rated"} for n in range(4)]}
+        self.assert_problem(self.weir.request("POST", "/v1/flows", flow, key=key), 429,
+                            "rate_limited")
+        self.assertEqual(self.weir.metrics()['weir_jobs_total{outcome="quota"}'] - before, 8)
+        self.assertEqual(self.weir.request("POST", "/v1/jobs/rated/lease", {},
+                                           key=key).status, 200)
+
+    def test_capabilities_tell_the_limits_of_jobs(self):
+        limits = self.weir.request("GET", "/v1/capabilities", key=None).json()["jobs"]
+        self.assertEqual((limits["batch_jobs"], limits["flow_jobs"], limits["lease_limit"]),
+                         (100, 100, 100))
+        self.assertEqual((limits["priority_max"], limits["priority_default"]), (7, 3))
+        self.assertEqual((limits["lease_seconds_min"], limits["lease_seconds_max"],
+                          limits["lease_wait_seconds_max"]), (5, 3600, 30))
+        fits = b'{"kind":"limit","payload":"%s"}' % (b"x" * (limits["payload_bytes"] - 2))
+        self.assertEqual(self.weir.request("POST", "/v1/jobs", fits).status, 202)
+        response = self.weir.request("POST", "/v1/jobs", fits.replace(b'"x', b'"xx', 1))
+        self.assert_problem(response, 413, "payload_too_large")
+
     def test_bad_settings_are_refused(self):
         admin = self.key(self.weir, scopes=("ingest", "read", "admin"))
         for body, pointer in (({"concurency": 1}, "/concurency"),
