@@ -65,8 +65,8 @@ static uint32_t message_count(const struct settings *settings, uint32_t shard_co
     uint64_t schedules = SCHEDULE_REQUEST_COUNT_MAX;
     uint64_t jobs = requests; /* one there, one back, and for half of them one to forget */
 
-    return (uint32_t)(4 * (requests + lookups + schedules + jobs) * (shard_count - 1) + requests + jobs +
-                      per_shard((uint64_t)settings->connections, shard_count) + 8192);
+    return (uint32_t)(4 * (requests + lookups + schedules + jobs) * (shard_count - 1) + requests +
+                      jobs + per_shard((uint64_t)settings->connections, shard_count) + 8192);
 }
 
 /* Small buffers for every connection's answer and input, larger ones for the few that need them. */
@@ -165,6 +165,10 @@ void app_limits(const struct settings *settings, uint32_t shard_count, struct li
     limits_add(lines, "schedule steps", (uint64_t)SCHEDULE_STEP_COUNT_MAX * shard_count,
                sizeof(struct schedule_step));
     limits_add(lines, "time zones", (uint64_t)ZONE_COUNT_MAX * shard_count, sizeof(struct zone));
+    limits_add(lines, "requests for dead letters", (uint64_t)DEAD_REQUEST_COUNT_MAX * shard_count,
+               sizeof(struct dead_request));
+    limits_add(lines, "replays of dead letters", (uint64_t)DEAD_REPLAY_COUNT_MAX * shard_count,
+               sizeof(struct dead_replay));
     limits_add(lines, "job bodies", settings->job_cache_bytes, 1);
     limits_add(lines, "lookup requests", (uint64_t)LOOKUP_REQUEST_COUNT_MAX * shard_count,
                sizeof(struct lookup_request));
@@ -337,12 +341,15 @@ static int init_shard(struct app *app, uint32_t index)
     if (r == 0)
         r = schedules_init(&home->schedules, home);
     if (r == 0)
+        r = dead_letters_init(&home->dead_letters, home);
+    if (r == 0)
         r = keeper_init(&home->keeper, home);
-    if (r == 0)
-        durable_add(&home->keeper.durables, &home->jobs.durable);
-    if (r == 0)
-        durable_add(&home->keeper.durables, &home->schedules.durable);
-    return r;
+    if (r < 0)
+        return r;
+    durable_add(&home->keeper.durables, &home->jobs.durable);
+    durable_add(&home->keeper.durables, &home->schedules.durable);
+    durable_add(&home->keeper.durables, &home->dead_letters.durable);
+    return 0;
 }
 
 static void add_child(struct app_shard *home, const char *name, struct actor *actor,
@@ -393,6 +400,8 @@ static int start_tree(struct app_shard *home)
     add_child(home, "jobs", &home->jobs.actor, &job_desk_type, JOB_DESK_MAGIC, 0);
     add_child(home, "schedules", &home->schedules.actor, &schedules_type, SCHEDULES_MAGIC,
               STOP_GRACE_MS);
+    add_child(home, "dead_letters", &home->dead_letters.actor, &dead_letters_type,
+              DEAD_LETTERS_MAGIC, STOP_GRACE_MS);
     add_child(home, "intake", &home->intake.actor, &intake_type, INTAKE_MAGIC,
               drain_ms + STOP_GRACE_MS);
     add_child(home, "connections", &home->connections.actor, &supervisor_type, SUPERVISOR_MAGIC,
@@ -439,6 +448,7 @@ static int init_shards(struct app *app, const struct app_config *config, char *t
     r = runtime_new(&runtime_config, &app->runtime);
     if (r < 0)
         return fail(text, ret_exit_code, 1, "the runtime could not be set up: %s", strerror(-r));
+    job_metrics_add_letters(app->registry, &app->metrics.jobs);
     metrics_set(&runtime_shard(app->runtime, 0)->metrics, app->metrics.build_info, 1);
     metrics_set(&runtime_shard(app->runtime, 0)->metrics, app->metrics.io_backend, 1);
     for (uint32_t i = 0; i < app->shard_count; i++) {
@@ -499,6 +509,7 @@ static void check_shard_is_idle(const struct app_shard *home)
     assert(pool_used_count(&home->lookup.requests) == 0);
     assert(pool_used_count(&home->tenant.requests) == 0);
     assert(job_desk_is_idle(&home->jobs));
+    assert(pool_used_count(&home->dead_letters.requests) == 0);
     assert(schedules_is_idle(&home->schedules));
 }
 
@@ -516,6 +527,7 @@ void app_abandon(struct app *app)
         lookup_deinit(&home->lookup);
         job_desk_deinit(&home->jobs);
         schedules_deinit(&home->schedules);
+        dead_letters_deinit(&home->dead_letters);
         http_server_abandon(&home->http);
         buffer_pool_abandon(&home->buffers);
     }

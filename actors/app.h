@@ -21,12 +21,14 @@
  *      |- lookup       GET /v1/events/{id}
  *      |- jobs         the jobs of the projects that this shard owns
  *      |- schedules    their cron schedules
+ *      |- dead_letters those of them that are dead: shown, replayed, removed
  *      |- intake       POST /v1/events: dedup, append, acknowledge
  *      |- connections  (simple_one_for_one, temporary)
  *      |- listener...  one per address
  */
 #pragma once
 
+#include "actors/dead_letters.h"
 #include "actors/intake.h"
 #include "actors/job_desk.h"
 #include "actors/keeper.h"
@@ -79,6 +81,7 @@ struct app_shard {
     struct lookup lookup;
     struct job_desk jobs;
     struct schedules schedules;
+    struct dead_letters dead_letters;
     struct intake intake;
     struct listener listeners[SETTINGS_LISTEN_COUNT_MAX];
     uint32_t listener_count;

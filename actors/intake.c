@@ -145,7 +145,8 @@ static bool is_busy(const struct intake *intake)
     const struct app_shard *home = intake->home;
 
     return pool_used_count(&intake->requests) + pool_used_count(&home->lookup.requests) +
-                   pool_used_count(&home->tenant.requests) >
+                   pool_used_count(&home->tenant.requests) +
+                   pool_used_count(&home->dead_letters.requests) >
                0 ||
            !job_desk_is_idle(&home->jobs) || !schedules_is_idle(&home->schedules);
 }

@@ -93,6 +93,21 @@ static void on_written(struct durable_step *step, enum durable_outcome outcome)
     work(&desk->carrier, desk);
 }
 
+/* A dead letter may be replayed: what was asked for and the table has let go stays written. */
+static void keep_asked(const struct job_image_header *body, struct job_image_header *header)
+{
+    header->deadline_ms = body->deadline_ms;
+    header->timeout_ms = body->timeout_ms;
+    if (header->unique != JOB_UNIQUE_NONE || body->unique == JOB_UNIQUE_NONE)
+        return;
+    header->unique = body->unique;
+    memcpy(header->unique_key, body->unique_key, sizeof(header->unique_key));
+    header->unique_until_ms = body->unique_until_ms;
+    header->unique_wait_ms = body->unique_wait_ms;
+    header->body_hash = body->body_hash;
+    header->flags |= JOB_FLAG_LAPSED;
+}
+
 /* Fills the image from what was read and what the table knows. False: the job is gone or busy. */
 MUST_USE static bool compose(struct job_carrier_slot *slot, struct job_image *ret_image,
                              uint64_t ret_after[JOB_AFTER_COUNT_MAX])
@@ -122,6 +137,8 @@ MUST_USE static bool compose(struct job_carrier_slot *slot, struct job_image *re
         text_of(slot, JOB_CARRIER_PROGRESS, JOB_SECTION_PROGRESS);
     if (view.state == JOB_COMPLETED || view.state == JOB_CANCELLED)
         ret_image->sections[JOB_SECTION_PAYLOAD] = (struct slice){NULL, 0};
+    if (view.state == JOB_DEAD)
+        keep_asked(&body.header, &ret_image->header);
     slot->ref = ref;
     return true;
 }

@@ -60,6 +60,7 @@ static void count_fact(struct job_desk *desk, const struct job_fact_header *head
     case JOB_FACT_DEAD:
         metrics_add(metrics, series->outcome[JOB_OUTCOME_DEAD], 1);
         metrics_add(metrics, series->dead[header->reason], 1);
+        metrics_add(metrics, series->letters[header->reason], 1);
         break;
     case JOB_FACT_CANCELLED:
         metrics_add(metrics, series->outcome[JOB_OUTCOME_CANCELLED], 1);
@@ -629,6 +630,16 @@ void job_metrics_add(struct metrics_registry *registry, struct job_metrics *ret_
     ret_metrics->live_bytes =
         metrics_add_series(registry, METRIC_GAUGE, METRIC_UNIT_NONE, "weir_job_live_bytes", "",
                            "Bytes of the log that jobs still need.");
+}
+
+void job_metrics_add_letters(struct metrics_registry *registry, struct job_metrics *ret_metrics)
+{
+    for (uint32_t i = JOB_DEAD_ATTEMPTS; i < JOB_DEAD_REASON_COUNT; i++)
+        ret_metrics->letters[i] = metrics_add_series(
+            registry, METRIC_COUNTER, METRIC_UNIT_NONE, "weir_dead_letters_total",
+            metrics_text(registry, "origin=\"job\",reason=\"%s\"",
+                         job_dead_reason_name((enum job_dead_reason)i)),
+            "Messages that nobody handled, jobs that failed for good.");
 }
 
 int job_desk_init(struct job_desk *desk, struct app_shard *home)

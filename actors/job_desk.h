@@ -57,6 +57,7 @@ struct job_metrics {
     struct metric states[JOB_STATE_COUNT];
     struct metric stale;
     struct metric dead[JOB_DEAD_REASON_COUNT];
+    struct metric letters[JOB_DEAD_REASON_COUNT]; /* the same, among all dead letters */
     struct metric dlq_size;
     struct metric timers;
     struct metric start_delay; /* from ready to leased */
@@ -104,6 +105,9 @@ struct job_desk {
 
 /* Registers the series. Boot only. */
 void job_metrics_add(struct metrics_registry *registry, struct job_metrics *ret_metrics);
+
+/* The same for weir_dead_letters_total: right after runtime_new(), see runtime_freeze_metrics(). */
+void job_metrics_add_letters(struct metrics_registry *registry, struct job_metrics *ret_metrics);
 
 /* Reserves the tables. 0 or -errno. Start-up only; the durable is added by the caller. */
 MUST_USE int job_desk_init(struct job_desk *desk, struct app_shard *home);

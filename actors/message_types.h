@@ -36,6 +36,11 @@ enum {
     MSG_JOB_ANSWER,                /* to a connection */
     MSG_JOB_FORGET,                /* struct job_request *: nobody waits for this lease any more */
     MSG_JOB_FORGOTTEN,             /* the answer */
+    MSG_DEAD_DO,                   /* struct dead_request *: your part of it */
+    MSG_DEAD_DONE,                 /* the answer, to its home */
+    MSG_DEAD_ANSWER,               /* to a connection */
+    MSG_DEAD_WORK,                 /* to itself: go on with the batch at hand */
+    MSG_DEAD_STOPPED,              /* to itself: nothing is in flight any more */
     MSG_SCHEDULE_DO,               /* struct schedule_request *: to the shard that keeps the project */
     MSG_SCHEDULE_DONE,             /* the answer */
     MSG_SCHEDULE_ANSWER,           /* to a connection */

@@ -11,6 +11,8 @@
  *     KEY      struct record_key: an API key as it is from now on
  *     JOB, JOB_FACT, JOB_QUEUE   see store/job_record.h
  *     SCHEDULE                   see store/schedule_record.h
+ *     REPLAY   struct record_replay, then id_count struct record_replay_id: a replay of
+ *              dead letters as it is from now on
  *
  * Types from JOB on are facts of durable actors (store/durable.h), each with versions
  * of its own; they go to the shard that has their partition. A type that no actor of
@@ -34,11 +36,17 @@ enum record_type {
     RECORD_JOB_FACT = 5,
     RECORD_JOB_QUEUE = 6,
     RECORD_SCHEDULE = 7,
-    RECORD_BREAKER = 8,  /* reserved */
-    RECORD_REPLAY = 9,   /* reserved */
+    RECORD_BREAKER = 8, /* reserved */
+    RECORD_REPLAY = 9,
 };
 
 enum { RECORD_VERSION = 1 }; /* of EVENT, CLAIM, KEY */
+
+enum {
+    REPLAY_RECORD_VERSION = 1,
+    REPLAY_ID_COUNT_MAX = 100, /* letters that one replay may name */
+    REPLAY_NAME_SIZE_MAX = 64, /* organisation, project, kind: each */
+};
 
 enum {
     RECORD_EVENT_CLIENT_ID = 1, /* the client chose event_id: it is a dedup claim */
@@ -113,6 +121,48 @@ struct record_key {
     uint64_t burst;
 };
 
+/*
+ * Which letters are replayed, and how far that has come. The filter is that of
+ * store/dead_filter.h; ids, when there are any, are those of its letters that are meant.
+ */
+struct record_replay {
+    uint64_t id_low; /* with began_ms and the record's partition: its id, see store/job_id.h */
+    uint64_t began_ms;
+    uint64_t ended_ms; /* 0: it goes on */
+    uint64_t total;    /* letters meant when it began */
+    uint64_t done;     /* REPLAY that has ended: letters replayed */
+    uint64_t failed;   /* the same: letters that could not be */
+    uint64_t since_ms; /* 0: any */
+    uint64_t until_ms; /* as since_ms */
+    uint32_t rate_per_s;
+    uint16_t id_count;
+    uint8_t reason; /* enum job_dead_reason; 0: any */
+    uint8_t org_size;
+    uint8_t project_size;
+    uint8_t kind_size;
+    uint8_t reserved[6];
+    char org[REPLAY_NAME_SIZE_MAX];
+    char project[REPLAY_NAME_SIZE_MAX];
+    char kind[REPLAY_NAME_SIZE_MAX];
+};
+
+struct record_replay_id {
+    uint64_t created_ms;
+    uint64_t id_low;
+    uint32_t partition;
+    uint32_t reserved;
+};
+
+/* Reads the head of a REPLAY. False when payload is none of this version, ids included. */
+MUST_USE bool record_replay_decode(struct slice payload, struct record_replay *ret_record);
+
+/* The n-th of its ids. */
+struct record_replay_id record_replay_id(struct slice payload, uint32_t n);
+
+static_assert(sizeof(struct record_replay) == 272, "on disk");
+static_assert(sizeof(struct record_replay_id) == 24, "on disk");
+static_assert(offsetof(struct record_replay, rate_per_s) == 64, "on disk");
+static_assert(offsetof(struct record_replay, org) == 80, "on disk");
 static_assert(sizeof(struct record_event) == 40, "on disk");
 static_assert(sizeof(struct record_claim) == 104, "on disk");
 static_assert(sizeof(struct record_claim_event) == 40, "on disk");

@@ -1,4 +1,5 @@
 #include "actors/app.h"
+#include "actors/dlq_routes.h"
 #include "actors/event_routes.h"
 #include "actors/health_routes.h"
 #include "actors/job_routes.h"
@@ -66,6 +67,16 @@ const struct route APP_ROUTES[] = {
     {HTTP_METHOD_GET, "/v1/admin/keys", key_on_head, key_list_on_request, NULL, NULL},
     {HTTP_METHOD_DELETE, "/v1/admin/keys/{id}", key_on_head, key_revoke_on_request, key_on_reply,
      key_on_abandon},
+    {HTTP_METHOD_GET, "/v1/admin/dlq", dlq_on_head, dlq_list_on_request, dlq_on_reply,
+     dlq_on_abandon},
+    {HTTP_METHOD_POST, "/v1/admin/dlq/replay", dlq_on_head, dlq_replay_on_request, dlq_on_reply,
+     dlq_on_abandon},
+    {HTTP_METHOD_GET, "/v1/admin/dlq/replays/{id}", dlq_on_head, dlq_progress_on_request,
+     dlq_on_reply, dlq_on_abandon},
+    {HTTP_METHOD_GET, "/v1/admin/dlq/{id}", dlq_on_head, dlq_get_on_request, dlq_on_reply,
+     dlq_on_abandon},
+    {HTTP_METHOD_DELETE, "/v1/admin/dlq/{id}", dlq_on_head, dlq_drop_on_request, dlq_on_reply,
+     dlq_on_abandon},
 };
 
 const uint32_t APP_ROUTE_COUNT = ARRAY_COUNT(APP_ROUTES);

@@ -93,7 +93,7 @@ void runtime_add_series(struct runtime *runtime)
             runtime->config.registry, METRIC_COUNTER, METRIC_UNIT_NONE, "weir_dead_letters_total",
             metrics_text(runtime->config.registry, "origin=\"actor\",reason=\"%s\"",
                          dead_letter_reason_name((enum dead_letter_reason)i)),
-            "Messages that nobody handled.");
+            "Messages that nobody handled, jobs that failed for good.");
 }
 
 static void add_type_series(struct runtime *runtime, struct metric *rows, enum metric_kind kind,

@@ -399,6 +399,45 @@ static bool write_schedule(const struct journal_record_view *record, struct json
     return true;
 }
 
+/* --- replays of dead letters --------------------------------------------------- */
+
+/* False when the payload is none of this version. */
+static bool write_replay(const struct journal_record_view *record, struct json_writer *writer)
+{
+    struct record_replay replay;
+    char id[UUID_TEXT_SIZE];
+
+    if (record->partition >= JOB_PARTITION_COUNT_MAX ||
+        !record_replay_decode(record->payload, &replay))
+        return false;
+    job_id_format((struct job_id){replay.began_ms, replay.id_low, record->partition}, id);
+    write_text(writer, SLICE_LITERAL("id"), (struct slice){id, sizeof(id)});
+    write_time(writer, SLICE_LITERAL("began_at"), replay.began_ms);
+    write_time_if_any(writer, SLICE_LITERAL("ended_at"), replay.ended_ms);
+    write_number(writer, SLICE_LITERAL("rate_per_second"), replay.rate_per_s);
+    write_number(writer, SLICE_LITERAL("total"), replay.total);
+    write_number(writer, SLICE_LITERAL("done"), replay.done);
+    write_number(writer, SLICE_LITERAL("failed"), replay.failed);
+    write_if_any(writer, SLICE_LITERAL("org_id"), (struct slice){replay.org, replay.org_size});
+    write_if_any(writer, SLICE_LITERAL("project_id"),
+                 (struct slice){replay.project, replay.project_size});
+    write_if_any(writer, SLICE_LITERAL("kind"), (struct slice){replay.kind, replay.kind_size});
+    if (replay.reason != JOB_DEAD_NONE)
+        write_text(writer, SLICE_LITERAL("reason"), slice_of(job_dead_reason_name(replay.reason)));
+    write_time_if_any(writer, SLICE_LITERAL("since"), replay.since_ms);
+    write_time_if_any(writer, SLICE_LITERAL("until"), replay.until_ms);
+    json_writer_key(writer, SLICE_LITERAL("ids"));
+    json_writer_begin_array(writer);
+    for (uint32_t i = 0; i < replay.id_count; i++) {
+        struct record_replay_id letter = record_replay_id(record->payload, i);
+
+        job_id_format((struct job_id){letter.created_ms, letter.id_low, letter.partition}, id);
+        json_writer_string(writer, (struct slice){id, sizeof(id)});
+    }
+    json_writer_end_array(writer);
+    return true;
+}
+
 /* False when type, version or payload are not known here. */
 static bool write_payload(const struct journal_record_view *record, struct json_writer *writer)
 {
@@ -421,6 +460,8 @@ static bool write_payload(const struct journal_record_view *record, struct json_
         return write_job_queue(record->payload, writer);
     case RECORD_SCHEDULE:
         return write_schedule(record, writer);
+    case RECORD_REPLAY:
+        return write_replay(record, writer);
     default:
         return false;
     }

@@ -230,6 +230,36 @@ Test(record_dump, shows_only_the_outside_of_jobs_it_does_not_know)
         ne(ptr, strstr(dump(RECORD_REPLAY, 1, 4), "\"type\":\"replay\",\"type_number\":9"), NULL));
 }
 
+/* A REPLAY that names two letters. */
+static size_t put_replay(void)
+{
+    struct record_replay replay = {.id_low = 7,
+                                   .began_ms = 1735689600000,
+                                   .total = 5,
+                                   .rate_per_s = 100,
+                                   .id_count = 2,
+                                   .reason = JOB_DEAD_POISON,
+                                   .kind_size = 4,
+                                   .kind = "mail"};
+    struct record_replay_id ids[] = {{.id_low = 1}, {.id_low = 2}};
+
+    memcpy(payload, &replay, sizeof(replay));
+    memcpy(payload + sizeof(replay), ids, sizeof(ids));
+    return sizeof(replay) + sizeof(ids);
+}
+
+Test(record_dump, shows_a_replay_of_dead_letters)
+{
+    const char *json = dump(RECORD_REPLAY, REPLAY_RECORD_VERSION, put_replay());
+
+    cr_assert(ne(ptr, strstr(json, "\"began_at\":\"2025-01-01T00:00:00.000Z\""), NULL), "%s", json);
+    cr_assert(ne(ptr, strstr(json, "\"total\":5"), NULL));
+    cr_assert(ne(ptr, strstr(json, "\"kind\":\"mail\",\"reason\":\"poison\",\"ids\":[\"0"), NULL));
+    cr_assert(ne(ptr, strstr(json, "-8000-000000000002\"]}"), NULL), "%s", json);
+    for (size_t size = put_replay(); size-- > 0;)
+        cr_assert(ne(ptr, strstr(dump(RECORD_REPLAY, 1, size), "\"type_number\":9"), NULL));
+}
+
 Test(record_dump, shows_only_the_outside_of_what_it_does_not_know)
 {
     cr_assert(ne(ptr,
