@@ -101,6 +101,24 @@ void job_table_withdraw(struct job_table *table, struct job_ref ref)
 
 /* --- JOBs ------------------------------------------------------------------------------ */
 
+/* Which texts the JOB holds. */
+static uint8_t texts_of(const struct job_image *image)
+{
+    static const enum job_section sections[] = {
+        [JOB_TEXT_FIRST_ERROR] = JOB_SECTION_FIRST_ERROR,
+        [JOB_TEXT_LAST_ERROR] = JOB_SECTION_LAST_ERROR,
+        [JOB_TEXT_RESULT] = JOB_SECTION_RESULT,
+        [JOB_TEXT_PROGRESS] = JOB_SECTION_PROGRESS,
+    };
+    uint8_t texts = 0;
+
+    static_assert(ARRAY_COUNT(sections) == JOB_TEXT_COUNT, "one for each");
+    for (uint32_t i = 0; i < JOB_TEXT_COUNT; i++)
+        if (image->sections[sections[i]].size > 0)
+            texts |= (uint8_t)(1U << i);
+    return texts;
+}
+
 /* Its JOB is there now, with all texts in it. */
 static void note_location(struct job_table *table, uint32_t index, const struct job_image *image,
                           struct journal_location location, uint32_t size)
@@ -114,8 +132,8 @@ static void note_location(struct job_table *table, uint32_t index, const struct 
     job_note_no_texts(table, index);
     if (job->extra != 0)
         job_extra_of(table, job)->is_split = false;
-    if (image->sections[JOB_SECTION_FIRST_ERROR].size > 0)
-        job_extra_make(table, index)->has_first_error = true;
+    if (texts_of(image) != 0)
+        job_extra_make(table, index)->job_texts = texts_of(image);
     table->live_bytes -= job->units * (uint64_t)JOB_SIZE_UNIT;
     job->units = (uint16_t)min_u64(units, UINT16_MAX);
     job->location = location;

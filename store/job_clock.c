@@ -147,7 +147,8 @@ static void place(struct job_table *table, uint32_t index)
         if (job->attempt > 0)
             job_keys_hold(table, index);
         job_leave(table, index);
-        job_enter_scheduled(table, index, when_ms);
+        /* It was ready, by whatever clock: one that was set back must not hold it up. */
+        job_enter_scheduled(table, index, min_u64(when_ms, table->now_ms));
         return;
     case JOB_SCHEDULED:
         if (job->attempt > 0)
@@ -159,6 +160,7 @@ static void place(struct job_table *table, uint32_t index)
             job_heap_add(table, job_heap_entry(index, JOB_HEAP_STATE));
         return;
     case JOB_WAITING:
+        job_set_when(job, min_u64(when_ms, table->now_ms));
         job_flow_settle(table, index);
         return;
     case JOB_FREE:

@@ -232,7 +232,9 @@ static enum job_claim judge_leased(struct job_table *table, const struct job *jo
 {
     if (is_leased_as(job, delivery))
         return JOB_CLAIMED;
-    if (kind == JOB_FACT_COMPLETED && job->state == JOB_COMPLETED && job->cache == delivery) {
+    /* 0 is an epoch of an earlier start, or a job whose delivery is not known any more. */
+    if (kind == JOB_FACT_COMPLETED && job->state == JOB_COMPLETED && delivery != 0 &&
+        job->cache == delivery) {
         SOMETIMES("a completion is repeated");
         return JOB_CLAIM_REPEATED;
     }
@@ -366,7 +368,8 @@ static void note_failure(struct job_table *table, uint32_t index, const struct j
         extra->first_failed_ms = fact->header.at_ms;
     if (fact->text.size == 0)
         return;
-    if (!extra->has_first_error && extra->texts[JOB_TEXT_FIRST_ERROR].bits == 0)
+    if ((extra->job_texts >> JOB_TEXT_FIRST_ERROR & 1) == 0 &&
+        extra->texts[JOB_TEXT_FIRST_ERROR].bits == 0)
         job_note_text(table, index, JOB_TEXT_FIRST_ERROR, location, size);
     job_note_text(table, index, JOB_TEXT_LAST_ERROR, location, size);
 }

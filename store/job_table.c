@@ -237,7 +237,7 @@ void job_note_no_texts(struct job_table *table, uint32_t index)
         return;
     for (uint32_t i = 0; i < JOB_TEXT_COUNT; i++)
         job_note_text(table, index, (enum job_text)i, JOURNAL_LOCATION_NONE, 0);
-    job_extra_of(table, job_at(table, index))->has_first_error = false;
+    job_extra_of(table, job_at(table, index))->job_texts = 0;
 }
 
 void job_forget(struct job_table *table, uint32_t index)

@@ -105,7 +105,7 @@ struct job_view {
     uint32_t delivery;    /* LEASED, COMPLETED: low half of the epoch */
     uint32_t after_failed_count;
     struct journal_location location;    /* of the JOB */
-    struct journal_location first_error; /* of the JOB_FACT that holds it, or NONE: in the JOB */
+    struct journal_location first_error; /* of the record that holds it; NONE: there is none */
     struct journal_location last_error;
     struct journal_location result; /* COMPLETED */
     struct journal_location progress;

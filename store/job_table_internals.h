@@ -119,10 +119,10 @@ struct job_extra {
     uint8_t reason;
     uint8_t crash_count;
     uint8_t claimed_kind; /* of the fact being written, where it matters */
+    uint8_t job_texts;    /* bit set of enum job_text: those that the JOB itself holds */
     bool is_unique_owner; /* in the table of unique keys */
     bool is_resolving;
     bool is_held;         /* ended and past its time, but others come after it */
-    bool has_first_error; /* in the JOB */
     bool is_split;        /* facts about it are in another log than its JOB */
     bool is_failed_later; /* in the list of those to be named again */
 };

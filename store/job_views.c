@@ -26,7 +26,16 @@ static uint8_t max_attempts_of(const struct job_table *table, const struct job *
                                                      : table->config.retry.max_attempts;
 }
 
-static void view_extra(const struct job_extra *extra, struct job_view *view)
+/* Where a text is: in a record of its own, in the JOB, or nowhere. */
+static struct journal_location text_location(const struct job *job, const struct job_extra *extra,
+                                             enum job_text text)
+{
+    if (extra->texts[text].bits == 0 && (extra->job_texts >> text & 1) != 0)
+        return job->location;
+    return extra->texts[text];
+}
+
+static void view_extra(const struct job *job, const struct job_extra *extra, struct job_view *view)
 {
     view->crash_count = extra->crash_count;
     view->reason = (enum job_dead_reason)extra->reason;
@@ -35,10 +44,10 @@ static void view_extra(const struct job_extra *extra, struct job_view *view)
     view->deadline_ms = extra->deadline_ms;
     view->link = extra->link;
     view->after_failed_count = extra->after_failed;
-    view->first_error = extra->texts[JOB_TEXT_FIRST_ERROR];
-    view->last_error = extra->texts[JOB_TEXT_LAST_ERROR];
-    view->result = extra->texts[JOB_TEXT_RESULT];
-    view->progress = extra->texts[JOB_TEXT_PROGRESS];
+    view->first_error = text_location(job, extra, JOB_TEXT_FIRST_ERROR);
+    view->last_error = text_location(job, extra, JOB_TEXT_LAST_ERROR);
+    view->result = text_location(job, extra, JOB_TEXT_RESULT);
+    view->progress = text_location(job, extra, JOB_TEXT_PROGRESS);
 }
 
 void job_table_view(const struct job_table *table, struct job_ref ref, struct job_view *ret_view)
@@ -67,7 +76,7 @@ void job_table_view(const struct job_table *table, struct job_ref ref, struct jo
     if (job->state == JOB_COMPLETED)
         ret_view->delivery = job->cache;
     if (extra != NULL)
-        view_extra(extra, ret_view);
+        view_extra(job, extra, ret_view);
 }
 
 struct job_ref job_table_next(const struct job_table *table, struct job_ref ref, uint32_t step_max,

@@ -682,3 +682,48 @@ Test(job_table_rules, carries_a_dead_letter_and_its_replay_forward)
     cr_expect(eq(u32, job_fixture_queue("mail")->counts[JOB_DEAD], 1));
     cr_expect(eq(u32, job_fixture_audit(), 0));
 }
+
+Test(job_table_rules, runs_what_was_ready_at_once_though_the_clock_was_set_back)
+{
+    uint64_t first = job_fixture_enqueue(&(struct job_ask){.key = "k"});
+    uint64_t second = job_fixture_enqueue(&(struct job_ask){.key = "k"});
+    uint64_t third = job_fixture_enqueue(
+        &(struct job_ask){.on_failure = JOB_ON_FAILURE_FAIL, .after_count = 1, .after = {second}});
+
+    now_ms -= 3600000;
+    job_fixture_restart();
+    run(first, COMPLETED);
+    run(second, COMPLETED);
+    run(third, COMPLETED);
+    cr_expect(eq(u32, job_fixture_audit(), 0));
+}
+
+Test(job_table_rules, takes_no_epoch_of_an_earlier_start_for_that_of_a_completed_job)
+{
+    uint64_t id = job_fixture_enqueue(&(struct job_ask){.priority = 1});
+
+    run(id, COMPLETED);
+    job_fixture_carry(id, NULL, 0);
+    job_fixture_restart();
+    cr_assert(eq(int, job_fixture_state(id), JOB_COMPLETED));
+    cr_expect(eq(int, job_fixture_do(id, true, 0, COMPLETED), JOB_CLAIM_STALE));
+}
+
+Test(job_table_rules, finds_texts_where_a_carried_job_holds_them)
+{
+    uint64_t id = job_fixture_enqueue(&(struct job_ask){.priority = 1});
+    struct job_image image = job_fixture_image(&(struct job_ask){.priority = 1}, id);
+    struct job_view view;
+
+    run(id, COMPLETED);
+    image.header.state = JOB_COMPLETED;
+    image.header.flags = JOB_FLAG_CARRIED;
+    image.sections[JOB_SECTION_RESULT] = SLICE_LITERAL("{}");
+    image.sections[JOB_SECTION_FIRST_ERROR] = SLICE_LITERAL("no room");
+    job_fixture_apply_job(&image, 0);
+    view = job_fixture_view(id);
+    cr_expect(eq(u64, view.result.bits, view.location.bits));
+    cr_expect(eq(u64, view.first_error.bits, view.location.bits));
+    cr_expect(eq(u64, view.last_error.bits, 0));
+    cr_expect(eq(u64, view.progress.bits, 0));
+}
