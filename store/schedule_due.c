@@ -65,6 +65,8 @@ void schedule_due_at(const struct schedule_image_header *header, const struct cr
                      const struct time_zone *zone, uint64_t now_ms, struct schedule_due *ret_due)
 {
     uint64_t first_ms = schedule_next_ms(cron, zone, header->settled_ms);
+    /* In a backlog only its end counts what it leaves out; until then: one, or more? */
+    bool is_backlog = header->missed == SCHEDULE_FIRE_ALL && header->catch_up_left != 1;
     uint64_t latest_ms;
     uint32_t count;
 
@@ -73,7 +75,7 @@ void schedule_due_at(const struct schedule_image_header *header, const struct cr
         return;
     latest_ms = (uint64_t)latest_s(cron, zone, seconds_of(first_ms), seconds_of(now_ms)) * 1000;
     count = cron_count_missed(cron, zone, seconds_of(header->settled_ms), seconds_of(now_ms),
-                              CRON_MISSED_COUNT_MAX);
+                              is_backlog ? 2 : CRON_MISSED_COUNT_MAX);
     assert(count > 0);
     ret_due->is_due = true;
     ret_due->settled_ms = latest_ms;

@@ -457,6 +457,24 @@ Test(weir_schedules, are_carried_out_of_segments_that_go)
     weir_end(&weir);
 }
 
+Test(weir_schedules, that_are_due_together_all_run)
+{
+    enum { COUNT = 150 }; /* more than SCHEDULE_STEP_COUNT_MAX */
+    char name[16];
+
+    begin(11, 1);
+    for (uint32_t i = 0; i < COUNT; i++) {
+        snprintf(name, sizeof(name), "s%u", i);
+        put(name, "{\"cron\":\"*/10 * * * *\",\"kind\":\"report\"}");
+    }
+    run_to(10 * MINUTE_MS + 1000);
+    cr_assert(
+        eq(u64, weir_metric(&weir, weir.process.app.metrics.schedules.fired), (uint64_t)COUNT));
+    cr_assert(eq(u64, lease_all("report", "\"kind\":\"report\""), (uint64_t)COUNT));
+    weir_stop(&weir);
+    weir_end(&weir);
+}
+
 /* --- the interface ------------------------------------------------------------------- */
 
 Test(weir_schedules, are_skipped_when_their_queue_is_draining)
@@ -561,6 +579,27 @@ Test(weir_schedules, are_listed_page_by_page)
     }
     cr_assert(eq(u32, count, 45));
     cr_assert(says("\"next_cursor\":null"));
+    weir_stop(&weir);
+    weir_end(&weir);
+}
+
+Test(weir_schedules, use_so_many_time_zones_and_no_more)
+{
+    char path[32], body[96];
+
+    begin(12, 1);
+    for (uint32_t i = 0; i <= ZONE_COUNT_MAX; i++) {
+        snprintf(path, sizeof(path), "/zones/Z%u", i);
+        write_zone(path);
+        snprintf(path, sizeof(path), "/v1/schedules/s%u", i);
+        snprintf(body, sizeof(body), "{\"cron\":\"@daily\",\"timezone\":\"Z%u\",\"kind\":\"a\"}",
+                 i);
+        cr_assert(eq(u32, ask("PUT", path, body), i < ZONE_COUNT_MAX ? 201 : 429), "%s",
+                  client.answer);
+    }
+    /* One that nobody uses any more makes room. */
+    cr_assert(eq(u32, ask("DELETE", "/v1/schedules/s3", ""), 200));
+    cr_assert(eq(u32, ask("PUT", path, body), 201), "%s", client.answer);
     weir_stop(&weir);
     weir_end(&weir);
 }
