@@ -77,6 +77,7 @@ static void fill_lease(struct job_desk *desk, struct job_item *item)
     item->priority = view.priority;
     item->after_failed_count = view.after_failed_count;
     item->when_ms = view.when_ms;
+    job_desk_note_lease(desk, &view);
 }
 
 /* True when the job's parts are in the answer; false: no room, nothing was added. */

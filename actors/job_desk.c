@@ -363,6 +363,27 @@ void job_desk_wake(struct job_desk *desk)
     arm_due_timer(desk);
 }
 
+void job_desk_note_lease(struct job_desk *desk, const struct job_view *view)
+{
+    uint64_t delay_ms = view->leased_ms > view->ready_ms ? view->leased_ms - view->ready_ms : 0;
+
+    assert(view->state == JOB_LEASED);
+    metrics_observe(&desk->home->shard->metrics, app_of(desk)->metrics.jobs.start_delay,
+                    delay_ms * 1000000);
+}
+
+/* Of the queue whose next job has waited longest. */
+static uint64_t oldest_ready_ms(const struct job_desk *desk)
+{
+    uint64_t now_ms = job_desk_now(desk), oldest_ms = 0;
+
+    for (uint32_t i = 0; i < job_table_queue_count(desk->table); i++)
+        oldest_ms = max_u64(
+            oldest_ms,
+            job_table_oldest_ready_ms(desk->table, job_table_queue_at(desk->table, i), now_ms));
+    return oldest_ms;
+}
+
 static void export_numbers(struct job_desk *desk)
 {
     const struct job_metrics *series = &app_of(desk)->metrics.jobs;
@@ -376,6 +397,8 @@ static void export_numbers(struct job_desk *desk)
     metrics_set(metrics, series->dlq_size, stats.counts[JOB_DEAD]);
     metrics_set(metrics, series->timers, stats.timer_count);
     metrics_set(metrics, series->live_bytes, stats.live_bytes);
+    metrics_set(metrics, series->oldest_ready, oldest_ready_ms(desk) * 1000000);
+    metrics_set(metrics, series->waiting_workers, desk->waiting_count);
 }
 
 static uint64_t entry_count(const struct job_table_stats *stats)
@@ -398,26 +421,31 @@ static void fill_oldest_seqs(const struct job_desk *desk, uint64_t seqs[SEGMENT_
             seqs[keeper->logs[i].log] = journal_oldest_seq(keeper->logs[i].journal);
 }
 
+void job_desk_audit(struct job_desk *desk, uint32_t step_max)
+{
+    uint64_t oldest_seq[SEGMENT_LOG_MAX + 1];
+    uint32_t mismatches;
+    bool round_done;
+
+    fill_oldest_seqs(desk, oldest_seq);
+    mismatches = job_table_audit(desk->table, step_max, oldest_seq, &round_done);
+    if (mismatches == 0)
+        return;
+    metrics_add(&desk->home->shard->metrics, app_of(desk)->metrics.jobs.audit_mismatches,
+                mismatches);
+    log_event(&desk->home->shard->log, LOG_ERROR, "jobs", "the audit found mismatches",
+              LOG_NUMBER("count", mismatches));
+}
+
 /* The 60 s auditor, a part each second, and retention. */
 static void tidy(struct job_desk *desk)
 {
-    uint64_t oldest_seq[SEGMENT_LOG_MAX + 1];
     struct job_table_stats stats;
-    bool round_done;
-    uint32_t step, mismatches;
 
     job_table_tidy(desk->table, job_desk_now(desk));
     drop_dead(desk);
-    fill_oldest_seqs(desk, oldest_seq);
     job_table_stats(desk->table, &stats);
-    step = (uint32_t)min_u64(entry_count(&stats) / 60 + 1024, JOB_AUDIT_STEP_MAX);
-    mismatches = job_table_audit(desk->table, step, oldest_seq, &round_done);
-    if (mismatches > 0) {
-        metrics_add(&desk->home->shard->metrics, app_of(desk)->metrics.jobs.audit_mismatches,
-                    mismatches);
-        log_event(&desk->home->shard->log, LOG_ERROR, "jobs", "the audit found mismatches",
-                  LOG_NUMBER("count", mismatches));
-    }
+    job_desk_audit(desk, (uint32_t)min_u64(entry_count(&stats) / 60 + 1024, JOB_AUDIT_STEP_MAX));
     export_numbers(desk);
     actor_timer_start(&desk->actor, &desk->tidy_timer, JOB_TIDY_MS);
     job_desk_wake(desk);
@@ -630,6 +658,12 @@ void job_metrics_add(struct metrics_registry *registry, struct job_metrics *ret_
     ret_metrics->live_bytes =
         metrics_add_series(registry, METRIC_GAUGE, METRIC_UNIT_NONE, "weir_job_live_bytes", "",
                            "Bytes of the log that jobs still need.");
+    ret_metrics->oldest_ready = metrics_add_series(
+        registry, METRIC_GAUGE_MAX, METRIC_UNIT_SECONDS, "weir_job_oldest_ready_seconds", "",
+        "How long the oldest job that may run has waited, in the queue that is furthest behind.");
+    ret_metrics->waiting_workers =
+        metrics_add_series(registry, METRIC_GAUGE, METRIC_UNIT_NONE, "weir_job_waiting_workers", "",
+                           "Leases that wait for a job.");
 }
 
 void job_metrics_add_letters(struct metrics_registry *registry, struct job_metrics *ret_metrics)

@@ -65,6 +65,8 @@ struct job_metrics {
     struct metric carried;
     struct metric audit_mismatches;
     struct metric live_bytes;
+    struct metric oldest_ready;
+    struct metric waiting_workers;
 };
 
 /* One fact that nobody asked for, on its way into the log. */
@@ -147,6 +149,12 @@ void job_request_came_back(struct job_request *request);
 
 /* Lets waiting leases have what has become ready, and sets the timer for what comes next. */
 void job_desk_wake(struct job_desk *desk);
+
+/* A job has been handed to whoever works on it: counts how long it had been ready. */
+void job_desk_note_lease(struct job_desk *desk, const struct job_view *view);
+
+/* The auditor's next step_max entries; what it finds is counted and logged. */
+void job_desk_audit(struct job_desk *desk, uint32_t step_max);
 
 /* The partition of a queue's project. */
 uint32_t job_desk_partition(const struct job_desk *desk, const struct job_queue *queue);

@@ -98,7 +98,8 @@ struct job_view {
     uint64_t created_ms;
     uint64_t
         when_ms; /* SCHEDULED: due; QUEUED: ready since; LEASED: leased until; terminal: ended */
-    uint64_t leased_ms;   /* LEASED: since when */
+    uint64_t leased_ms; /* LEASED: since when */
+    uint64_t ready_ms;  /* LEASED: since when it had been ready */
     uint64_t first_failed_ms;
     uint64_t deadline_ms; /* 0: none */
     uint64_t link;        /* see job_image_header */
@@ -342,7 +343,25 @@ struct job_table_stats {
     uint32_t timer_count;    /* entries in the due heap */
     uint32_t extra_count;
     uint64_t memory_bytes; /* touched for jobs, without queues */
+    uint32_t job_count_max;
+    uint32_t dead_count_max;
 };
+
+/* Sums that agree at any instant, of the table and of all its queues. */
+struct job_table_sums {
+    uint64_t accepted_count; /* = state_count + dropped_count */
+    uint64_t state_count;    /* in states from SCHEDULED on */
+    uint64_t dropped_count;
+    uint64_t queue_accepted_count; /* the same three, summed over the queues */
+    uint64_t queue_state_count;
+    uint64_t queue_dropped_count;
+    uint64_t leased_count; /* = both counts of permits */
+    uint64_t queue_permit_count;
+    uint64_t project_permit_count;
+};
+
+/* Adds up; O(queues). */
+void job_table_sums(const struct job_table *table, struct job_table_sums *ret_sums);
 
 /* O(1): a copy of the counters. */
 void job_table_stats(const struct job_table *table, struct job_table_stats *ret_stats);
@@ -357,3 +376,25 @@ void job_table_stats(const struct job_table *table, struct job_table_stats *ret_
 MUST_USE uint32_t job_table_audit(struct job_table *table, uint32_t step_max,
                                   const uint64_t oldest_seq[SEGMENT_LOG_MAX + 1],
                                   bool *ret_round_done);
+
+/* What the auditor compares. */
+enum job_check {
+    JOB_CHECK_DUE,       /* places in the due heap */
+    JOB_CHECK_LISTS,     /* neighbours in FIFOs and among the dead letters */
+    JOB_CHECK_LOCATIONS, /* records in segments that are there */
+    JOB_CHECK_FLOWS,     /* jobs that wait for something */
+    JOB_CHECK_KEYS,      /* serial keys */
+    JOB_CHECK_SUMS,      /* all that is counted, against a scan */
+    JOB_CHECK_COUNT,
+};
+
+/* What the auditor has found since the table was made. */
+struct job_audit_tally {
+    uint64_t mismatch_counts[JOB_CHECK_COUNT];
+    uint64_t round_count;    /* complete ones */
+    uint64_t compared_count; /* of these, in which sums could be compared */
+    bool is_between;         /* the next step begins a round */
+};
+
+/* A copy of it. */
+void job_table_audit_tally(const struct job_table *table, struct job_audit_tally *ret_tally);

@@ -104,12 +104,23 @@ static uint32_t check_waiting(const struct job_table *table, uint32_t index)
     return extra != NULL && extra->first_after != 0 && extra->after_pending > 0 ? 0 : 1;
 }
 
+/* Counts what one check has found, and passes it on. */
+static uint32_t note(struct job_table *table, enum job_check check, uint32_t mismatch_count)
+{
+    table->tally.mismatch_counts[check] += mismatch_count;
+    return mismatch_count;
+}
+
 static uint32_t check_entry(struct job_table *table, uint32_t index,
                             const uint64_t oldest_seq[SEGMENT_LOG_MAX + 1])
 {
-    return check_heap(table, index) + check_timer(table, index) + check_lists(table, index) +
-           check_locations(table, index, oldest_seq) + check_waiting(table, index) +
-           (job_keys_check(table, index) || table->is_recovering ? 0 : 1);
+    bool keys_agree = job_keys_check(table, index) || table->is_recovering;
+
+    return note(table, JOB_CHECK_DUE, check_heap(table, index) + check_timer(table, index)) +
+           note(table, JOB_CHECK_LISTS, check_lists(table, index)) +
+           note(table, JOB_CHECK_LOCATIONS, check_locations(table, index, oldest_seq)) +
+           note(table, JOB_CHECK_FLOWS, check_waiting(table, index)) +
+           note(table, JOB_CHECK_KEYS, keys_agree ? 0 : 1);
 }
 
 /* --- sums ---------------------------------------------------------------------------- */
@@ -197,8 +208,17 @@ uint32_t job_table_audit(struct job_table *table, uint32_t step_max,
     *ret_round_done = audit->cursor >= table->jobs.used;
     if (!*ret_round_done)
         return mismatch_count;
-    if (audit->change_count == table->change_count)
-        mismatch_count += check_sums(table);
+    if (audit->change_count == table->change_count) {
+        mismatch_count += note(table, JOB_CHECK_SUMS, check_sums(table));
+        table->tally.compared_count++;
+    }
+    table->tally.round_count++;
     audit->cursor = 0;
     return mismatch_count;
+}
+
+void job_table_audit_tally(const struct job_table *table, struct job_audit_tally *ret_tally)
+{
+    *ret_tally = table->tally;
+    ret_tally->is_between = table->audit.cursor == 0;
 }

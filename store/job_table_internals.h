@@ -204,6 +204,7 @@ struct job_table {
     uint64_t stale_count;
     uint64_t live_bytes;
     struct job_audit audit;
+    struct job_audit_tally tally;
 };
 
 /* --- items ------------------------------------------------------------------- */

@@ -40,6 +40,7 @@ static void view_extra(const struct job *job, const struct job_extra *extra, str
     view->crash_count = extra->crash_count;
     view->reason = (enum job_dead_reason)extra->reason;
     view->leased_ms = extra->leased_ms;
+    view->ready_ms = extra->ready_ms;
     view->first_failed_ms = extra->first_failed_ms;
     view->deadline_ms = extra->deadline_ms;
     view->link = extra->link;
@@ -204,4 +205,35 @@ void job_table_stats(const struct job_table *table, struct job_table_stats *ret_
                 sizeof(uint32_t),
     };
     memcpy(ret_stats->counts, table->counts, sizeof(ret_stats->counts));
+    ret_stats->job_count_max = table->config.job_count_max;
+    ret_stats->dead_count_max = table->config.dead_count_max;
+}
+
+static uint64_t sum_of_states(const uint32_t counts[JOB_STATE_COUNT])
+{
+    uint64_t sum = 0;
+
+    for (uint32_t i = JOB_SCHEDULED; i < JOB_STATE_COUNT; i++)
+        sum += counts[i];
+    return sum;
+}
+
+void job_table_sums(const struct job_table *table, struct job_table_sums *ret_sums)
+{
+    *ret_sums = (struct job_table_sums){
+        .accepted_count = table->accepted_count,
+        .state_count = sum_of_states(table->counts),
+        .dropped_count = table->dropped_count,
+        .leased_count = table->counts[JOB_LEASED],
+    };
+    for (uint32_t i = 0; i < table->queue_count; i++) {
+        const struct job_queue *queue = &table->queues[i];
+
+        ret_sums->queue_accepted_count += queue->accepted_count;
+        ret_sums->queue_state_count += sum_of_states(queue->counts);
+        ret_sums->queue_dropped_count += queue->dropped_count;
+        ret_sums->queue_permit_count += queue->permit_count;
+    }
+    for (uint32_t i = 0; i < table->tenant_count; i++)
+        ret_sums->project_permit_count += table->tenants[i].permit_count;
 }

@@ -484,6 +484,29 @@ class Rules(SharedCase, JobCase):
         self.assertEqual(self.weir.request("POST", "/v1/jobs/rated/lease", {},
                                            key=key).status, 200)
 
+    def test_metrics_tell_how_long_jobs_wait_and_how_many_workers_do(self):
+        count = "weir_job_start_delay_seconds_count"
+        total = "weir_job_start_delay_seconds_sum"
+        before = self.weir.metrics()
+        made = self.job(self.weir, {"kind": "watched", "delay_seconds": 0.05})
+        wait_until(lambda: self.weir.request("GET", "/v1/queues/watched").json()
+                   ["oldest_ready_seconds"] > 1, 15, "it has waited for a second")
+        wait_until(lambda: self.weir.metrics()["weir_job_oldest_ready_seconds"] > 1, 15,
+                   "the oldest job is seen to wait")
+        self.assertEqual(self.lease_one(self.weir, "watched")["id"], made["id"])
+        after = self.weir.metrics()
+        self.assertEqual(after[count] - before[count], 1)
+        self.assertGreater(after[total] - before[total], 1)
+        waiter = threading.Thread(target=self.lease, args=(self.weir, "watched"),
+                                  kwargs={"wait_seconds": 30})
+        waiter.start()
+        wait_until(lambda: self.weir.metrics()["weir_job_waiting_workers"] == 1, 15,
+                   "the waiting worker is counted")
+        self.job(self.weir, {"kind": "watched"})
+        waiter.join(30)
+        wait_until(lambda: self.weir.metrics()["weir_job_waiting_workers"] == 0, 15,
+                   "it does not wait any more")
+
     def test_capabilities_tell_the_limits_of_jobs(self):
         limits = self.weir.request("GET", "/v1/capabilities", key=None).json()["jobs"]
         self.assertEqual((limits["batch_jobs"], limits["flow_jobs"], limits["lease_limit"]),

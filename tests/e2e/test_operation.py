@@ -37,9 +37,16 @@ class Health(SharedCase):
         for encoding in ("gzip", "deflate", "zstd"):
             self.assertIn(encoding, text)
 
+    def run_job(self):
+        made = self.weir.request("POST", "/v1/jobs", {"kind": "counted"})
+        self.assertEqual(made.status, 202, made)
+        leased = self.weir.request("POST", "/v1/jobs/counted/lease", {})
+        self.assertEqual(len(leased.json()["jobs"]), 1, leased)
+
     def test_metrics_are_valid(self):
         self.post_ok(self.weir, event())
         self.post(self.weir, b"{")
+        self.run_job()
         response = self.weir.request("GET", "/metrics", key=None)
         self.assertEqual(response.status, 200)
         self.assertTrue(response.header("content-type").startswith("text/plain"))
@@ -47,7 +54,10 @@ class Health(SharedCase):
         self.assertEqual(metrics_format.check(text), [])
         for name in ("weir_http_requests_total", "weir_http_request_duration_seconds_bucket",
                      "weir_events_total", "weir_journal_flush_duration_seconds_count",
-                     "weir_journal_durable_lsn", "weir_build_info", "weir_io_backend"):
+                     "weir_journal_durable_lsn", "weir_build_info", "weir_io_backend",
+                     "weir_jobs", "weir_jobs_total", "weir_job_start_delay_seconds_bucket",
+                     "weir_job_oldest_ready_seconds", "weir_job_waiting_workers",
+                     "weir_job_timers", "weir_job_live_bytes", "weir_dlq_size"):
             self.assertRegex(text, r"(?m)^%s[ {]" % name)
 
     def test_metrics_satisfy_promtool(self):
@@ -55,6 +65,7 @@ class Health(SharedCase):
         if not tool:
             self.skipTest("no promtool on this machine")
         self.post_ok(self.weir, event())
+        self.run_job()
         text = self.weir.request("GET", "/metrics", key=None).body
         done = subprocess.run([tool, "check", "metrics"], input=text, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, check=False)
