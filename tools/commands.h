@@ -29,6 +29,9 @@ int command_replay(int argc, char **argv);
 /* Creates, lists and revokes API keys of a running server. */
 int command_keys(int argc, char **argv);
 
+/* Lists, shows, replays and drops dead letters of a running server. */
+int command_dlq(int argc, char **argv);
+
 /* Looks into the journal of a data directory. */
 int command_journal(int argc, char **argv);
 

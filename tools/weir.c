@@ -18,6 +18,7 @@ static const struct {
     {"serve", "run the server", command_serve},
     {"replay", "send events from a file with their original gaps", command_replay},
     {"keys", "create, list and revoke API keys", command_keys},
+    {"dlq", "list, show, replay and drop dead letters", command_dlq},
     {"journal", "inspect, verify and dump the journal of a data directory", command_journal},
     {"sim", "run the server in a simulated world and check that nothing is lost", command_sim},
 };
