@@ -148,6 +148,8 @@ static enum delivery deliver_next(struct job_desk *desk, struct job_request *req
     if (item->ref.index == JOB_REF_NONE.index)
         return DELIVERY_ENDS;
     job_table_view(desk->table, item->ref, &view);
+    item->id.id_low = view.id_low;
+    item->epoch = view.delivery;
     if (job_body_cache_get(&desk->bodies, job_table_cache(desk->table, item->ref), view.id_low,
                            &record))
         return deliver_image(desk, request, record);
@@ -296,12 +298,29 @@ void job_delivery_return(struct job_desk *desk, struct job_request *request)
     job_desk_wake(desk);
 }
 
+/* Between taking a job and having its body it may be cancelled, or its lease run out. */
+MUST_USE static bool is_still_taken(struct job_desk *desk, struct job_item *item)
+{
+    struct job_view view;
+
+    if (!job_table_find(desk->table, item->id.id_low, &item->ref))
+        return false;
+    job_table_view(desk->table, item->ref, &view);
+    return view.state == JOB_LEASED && view.delivery == (uint32_t)item->epoch;
+}
+
 static void on_body_read(struct job_desk *desk, struct job_request *request,
                          enum journal_read_result result, const struct journal_record_view *view)
 {
     struct job_queue *queue = queue_of(desk, request, true);
     struct job_item *item = next_item(request);
 
+    if (!is_still_taken(desk, item)) {
+        SOMETIMES("a lease is over before its body is read");
+        lease_more(desk, request, queue);
+        job_desk_wake(desk);
+        return;
+    }
     if (result == JOURNAL_READ_OK && deliver_image(desk, request, view->payload) == DELIVERED) {
         lease_more(desk, request, queue);
         job_desk_wake(desk);
