@@ -74,20 +74,27 @@ def machine_lines(work, weir):
 class Server:
     """A server process on SERVER_CORE with a directory of its own; subclasses say which.
 
-    They give `name`, `command()` and `is_ready()`; and may change `stop_signal`, `user`."""
+    They give `name`, `command()` and `is_ready()`; and may change the fields below."""
 
     stop_signal = signal.SIGTERM
     user = None
     pinned = True
+    environment = {}  # beside ours
+    start_seconds_max = START_SECONDS_MAX
+    poll_seconds = 0.05
 
     def __init__(self, work):
         self.directory = tempfile.mkdtemp(prefix=self.name + "-", dir=work)
         self.port = free_port()
         self.log = open(os.path.join(self.directory, "log"), "wb")
+        self.start()
+
+    def start(self):
+        """Starts the process, the first or after the last one has ended, and waits for it."""
         pin = ["taskset", "-c", SERVER_CORE] if self.pinned else []
         self.process = subprocess.Popen(
             pin + self.command(), stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
-            env=dict(os.environ), user=self.user)
+            env=dict(os.environ, **self.environment), user=self.user)
         try:
             self.wait_ready()
         except BaseException:
@@ -95,13 +102,13 @@ class Server:
             raise
 
     def wait_ready(self):
-        deadline = time.monotonic() + START_SECONDS_MAX
+        deadline = time.monotonic() + self.start_seconds_max
         while not self.is_ready():
             if self.process.poll() is not None or time.monotonic() > deadline:
                 self.log.flush()
                 with open(self.log.name, encoding="utf-8", errors="replace") as file:
                     sys.exit("%s did not start:\n%s" % (self.name, file.read()[-2000:]))
-            time.sleep(0.05)
+            time.sleep(self.poll_seconds)
 
     def stop(self):
         self.process.send_signal(self.stop_signal)
