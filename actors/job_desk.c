@@ -43,6 +43,13 @@ struct job_desk *job_desk_of_project(struct app_shard *home, struct slice org, s
     return &app->shards[partition % app->shard_count].jobs;
 }
 
+/* What the table is told in recovery is of no matter: it goes by the log then. */
+static uint64_t apply_time(const struct job_desk *desk, const struct durable_fact *fact)
+{
+    /* The boot thread must not read the shard's clock. */
+    return fact->is_recovery ? desk->anchor_unix_ms : job_desk_now(desk);
+}
+
 /* --- facts --------------------------------------------------------------------- */
 
 static void count_fact(struct job_desk *desk, const struct job_fact_header *header)
@@ -84,7 +91,8 @@ MUST_USE static int apply_job(struct job_desk *desk, const struct durable_fact *
 
     if (r < 0)
         return r;
-    r = job_table_apply_job(desk->table, &image, fact->location, fact->size, job_desk_now(desk));
+    r = job_table_apply_job(desk->table, &image, fact->location, fact->size,
+                            apply_time(desk, fact));
     if (r < 0 || fact->is_recovery)
         return r;
     if ((image.header.flags & JOB_FLAG_CARRIED) != 0)
@@ -104,7 +112,7 @@ MUST_USE static int apply_fact(struct job_desk *desk, const struct durable_fact 
 
     if (r < 0)
         return r;
-    job_table_apply_fact(desk->table, &decoded, fact->location, job_desk_now(desk));
+    job_table_apply_fact(desk->table, &decoded, fact->location, apply_time(desk, fact));
     if (!fact->is_recovery)
         count_fact(desk, &decoded.header);
     return 0;

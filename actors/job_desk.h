@@ -29,9 +29,9 @@ enum {
     JOB_STEP_TEXT_MAX = 256,
     JOB_JITTER_PERCENT = 20, /* of queues that ask for proportional jitter */
     JOB_QUEUE_RECORD_SIZE_MAX = sizeof(struct job_queue_header) + 3 * JOB_NAME_SIZE_MAX,
-    JOB_DUE_MAX = 256,  /* looked at per turn */
-    JOB_TIDY_MS = 1000, /* between looks at retention and at the auditor's next part */
-    JOB_AUDIT_STEP_MAX = 65536,
+    JOB_DUE_MAX = 256,               /* looked at per turn */
+    JOB_TIDY_MS = 1000,              /* between looks at retention and at the auditor's next part */
+    JOB_AUDIT_STEP_MAX = 262144,     /* a round takes a minute up to 15 million jobs */
     JOB_DLQ_FULL_RETRY_MS = 60000,   /* a job that has no room as a dead letter comes again */
     JOB_UNREADABLE_RETRY_MS = 60000, /* and one whose body cannot be read */
 };
