@@ -177,6 +177,8 @@ void app_limits(const struct settings *settings, uint32_t shard_count, struct li
     limits_add(lines, "blocks of numbers for scrapes",
                (uint64_t)SCRAPE_REQUEST_COUNT_MAX * shard_count * shard_count,
                sizeof(struct metrics));
+    limits_add(lines, "blocks of views for operators", shard_count,
+               inspector_memory_size(shard_count));
     limits_add(lines, "deduplication entries", (uint64_t)settings->dedup_entries, 40);
     limits_add(lines, "event index entries", (uint64_t)settings->event_index_entries, 8);
     limits_add(lines, "journal staging", (uint64_t)JOURNAL_BATCH_COUNT * shard_count,
@@ -335,6 +337,8 @@ static int init_shard(struct app *app, uint32_t index)
     if (r == 0)
         r = scrape_init(&home->scrape, home);
     if (r == 0)
+        r = inspector_init(&home->inspector, home);
+    if (r == 0)
         r = lookup_init(&home->lookup, home);
     if (r == 0)
         r = job_desk_init(&home->jobs, home);
@@ -396,6 +400,7 @@ static int start_tree(struct app_shard *home)
     add_child(home, "keeper", &home->keeper.actor, &keeper_type, KEEPER_MAGIC, STOP_GRACE_MS);
     add_child(home, "tenant", &home->tenant.actor, &tenant_type, TENANT_MAGIC, 0);
     add_child(home, "scrape", &home->scrape.actor, &scrape_type, SCRAPE_MAGIC, 0);
+    add_child(home, "inspector", &home->inspector.actor, &inspector_type, INSPECTOR_MAGIC, 0);
     add_child(home, "lookup", &home->lookup.actor, &lookup_type, LOOKUP_MAGIC, 0);
     add_child(home, "jobs", &home->jobs.actor, &job_desk_type, JOB_DESK_MAGIC, 0);
     add_child(home, "schedules", &home->schedules.actor, &schedules_type, SCHEDULES_MAGIC,
@@ -524,6 +529,7 @@ void app_abandon(struct app *app)
         intake_deinit(&home->intake);
         tenant_deinit(&home->tenant);
         scrape_deinit(&home->scrape);
+        inspector_deinit(&home->inspector);
         lookup_deinit(&home->lookup);
         job_desk_deinit(&home->jobs);
         schedules_deinit(&home->schedules);

@@ -18,6 +18,7 @@
  *      |- keeper       the journal: flushing, retention, end of the process on failure
  *      |- tenant       API keys; on shard 0 the one that changes them
  *      |- scrape       numbers of all shards for /metrics
+ *      |- inspector    how all shards are, for operators
  *      |- lookup       GET /v1/events/{id}
  *      |- jobs         the jobs of the projects that this shard owns
  *      |- schedules    their cron schedules
@@ -29,6 +30,7 @@
 #pragma once
 
 #include "actors/dead_letters.h"
+#include "actors/inspector.h"
 #include "actors/intake.h"
 #include "actors/job_desk.h"
 #include "actors/keeper.h"
@@ -47,7 +49,7 @@
 
 enum {
     APP_TEXT_SIZE = 1024,
-    APP_CHILD_COUNT_MAX = 8 + SETTINGS_LISTEN_COUNT_MAX,
+    APP_CHILD_COUNT_MAX = 10 + SETTINGS_LISTEN_COUNT_MAX,
     APP_TOKEN_BYTES = 32,
     START_TRY_COUNT_MAX = 20, /* for what a process that was just killed still holds */
     START_TRY_MS = 100,
@@ -78,6 +80,7 @@ struct app_shard {
     struct keeper keeper;
     struct tenant tenant;
     struct scrape scrape;
+    struct inspector inspector;
     struct lookup lookup;
     struct job_desk jobs;
     struct schedules schedules;

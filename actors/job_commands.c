@@ -556,18 +556,18 @@ void job_command_cancel(struct job_desk *desk, struct job_request *request)
 
 /* --- queues --------------------------------------------------------------------------- */
 
-static void show_queue(struct job_desk *desk, const struct job_queue *queue,
-                       struct job_queue_view *view)
+void job_desk_show_queue(struct job_desk *desk, const struct job_queue *queue,
+                         struct job_queue_view *ret_view)
 {
     const struct list_node *node;
 
-    view->settings = queue->settings;
-    memcpy(view->counts, queue->counts, sizeof(view->counts));
-    view->accepted_count = queue->accepted_count;
-    view->oldest_ready_ms = job_table_oldest_ready_ms(desk->table, queue, job_desk_now(desk));
-    view->waiter_count = 0;
+    ret_view->settings = queue->settings;
+    memcpy(ret_view->counts, queue->counts, sizeof(ret_view->counts));
+    ret_view->accepted_count = queue->accepted_count;
+    ret_view->oldest_ready_ms = job_table_oldest_ready_ms(desk->table, queue, job_desk_now(desk));
+    ret_view->waiter_count = 0;
     for (node = queue->waiters.next; node != &queue->waiters; node = node->next)
-        view->waiter_count++;
+        ret_view->waiter_count++;
 }
 
 static struct slice kind_of(const struct job_request *request)
@@ -583,7 +583,7 @@ void job_command_get_queue(struct job_desk *desk, struct job_request *request)
     if (queue == NULL)
         request->code = PROBLEM_NOT_FOUND;
     else
-        show_queue(desk, queue, &request->queue_view);
+        job_desk_show_queue(desk, queue, &request->queue_view);
     job_desk_decide(desk, request);
 }
 
@@ -651,7 +651,7 @@ void job_command_list_queues(struct job_desk *desk, struct job_request *request)
     request->line_count = (uint16_t)min_u64(count, request->limit);
     request->has_more = count > request->limit;
     for (uint32_t i = 0; i < request->line_count; i++) {
-        show_queue(desk, queues[i], &lines[i].view);
+        job_desk_show_queue(desk, queues[i], &lines[i].view);
         lines[i].kind_size = queues[i]->kind_size;
         memcpy(lines[i].kind, queues[i]->kind, queues[i]->kind_size);
     }

@@ -380,8 +380,7 @@ void job_desk_note_lease(struct job_desk *desk, const struct job_view *view)
                     delay_ms * 1000000);
 }
 
-/* Of the queue whose next job has waited longest. */
-static uint64_t oldest_ready_ms(const struct job_desk *desk)
+uint64_t job_desk_oldest_ready_ms(const struct job_desk *desk)
 {
     uint64_t now_ms = job_desk_now(desk), oldest_ms = 0;
 
@@ -405,7 +404,7 @@ static void export_numbers(struct job_desk *desk)
     metrics_set(metrics, series->dlq_size, stats.counts[JOB_DEAD]);
     metrics_set(metrics, series->timers, stats.timer_count);
     metrics_set(metrics, series->live_bytes, stats.live_bytes);
-    metrics_set(metrics, series->oldest_ready, oldest_ready_ms(desk) * 1000000);
+    metrics_set(metrics, series->oldest_ready, job_desk_oldest_ready_ms(desk) * 1000000);
     metrics_set(metrics, series->waiting_workers, desk->waiting_count);
 }
 

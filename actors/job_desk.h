@@ -156,6 +156,13 @@ void job_desk_note_lease(struct job_desk *desk, const struct job_view *view);
 /* The auditor's next step_max entries; what it finds is counted and logged. */
 void job_desk_audit(struct job_desk *desk, uint32_t step_max);
 
+/* The numbers of a queue. */
+void job_desk_show_queue(struct job_desk *desk, const struct job_queue *queue,
+                         struct job_queue_view *ret_view);
+
+/* How long the oldest job that may run has waited, in the queue that is furthest behind. */
+uint64_t job_desk_oldest_ready_ms(const struct job_desk *desk);
+
 /* The partition of a queue's project. */
 uint32_t job_desk_partition(const struct job_desk *desk, const struct job_queue *queue);
 

@@ -41,6 +41,9 @@ enum {
     MSG_DEAD_ANSWER,               /* to a connection */
     MSG_DEAD_WORK,                 /* to itself: go on with the batch at hand */
     MSG_DEAD_STOPPED,              /* to itself: nothing is in flight any more */
+    MSG_INSPECT_DO,                /* struct inspection *: fill your block */
+    MSG_INSPECT_DONE,              /* the answer */
+    MSG_INSPECT_ANSWER,            /* to a connection */
     MSG_SCHEDULE_DO,               /* struct schedule_request *: to the project's shard */
     MSG_SCHEDULE_DONE,             /* the answer */
     MSG_SCHEDULE_ANSWER,           /* to a connection */

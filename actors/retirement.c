@@ -66,7 +66,8 @@ void retirement_on_asked(struct keeper *keeper, uint32_t log, uint64_t seq)
     if (!retirement->is_open)
         SOMETIMES("a shard is asked what it needs before it has recovered");
     retirement->asked_seqs[log] = seq;
-    retirement->asked_count++;
+    if (retirement->asked_count++ == 0)
+        retirement->since_ns = keeper->home->shard->clock.mono_ns;
     look(keeper);
 }
 
@@ -77,6 +78,7 @@ void retirement_on_carried(struct keeper *keeper, uint32_t log, uint64_t seq)
     assert(retirement->asked_seqs[log] == seq);
     retirement->asked_seqs[log] = 0;
     retirement->asked_count--;
+    retirement->since_ns = keeper->home->shard->clock.mono_ns;
     if (keeper->is_stopping)
         return;
     outbox_send_words(&keeper->outbox, &keeper->actor, keeper_of_log(keeper, log)->actor.id,

@@ -19,6 +19,7 @@ struct retirement {
     uint64_t asked_seqs[SEGMENT_LOG_MAX + 1]; /* by log: the segment; 0: nothing is asked */
     uint32_t asked_count;
     uint32_t next_log; /* where to look for the next one */
+    uint64_t since_ns; /* when the last answer was given, or the first question came after it */
     bool is_open;
     bool is_looking;
 };

@@ -1,7 +1,13 @@
+/*
+ * The route table: every endpoint there is, and its calls. A row is all that the router,
+ * 404, 405, Allow and the metrics need to know of it. What an endpoint means is said in the
+ * header of the file its calls are in.
+ */
 #include "actors/app.h"
 #include "actors/dlq_routes.h"
 #include "actors/event_routes.h"
 #include "actors/health_routes.h"
+#include "actors/inspection_routes.h"
 #include "actors/job_routes.h"
 #include "actors/key_routes.h"
 #include "actors/queue_routes.h"
@@ -67,6 +73,10 @@ const struct route APP_ROUTES[] = {
     {HTTP_METHOD_GET, "/v1/admin/keys", key_on_head, key_list_on_request, NULL, NULL},
     {HTTP_METHOD_DELETE, "/v1/admin/keys/{id}", key_on_head, key_revoke_on_request, key_on_reply,
      key_on_abandon},
+    {HTTP_METHOD_GET, "/v1/admin/runtime", inspection_on_head, inspection_runtime_on_request,
+     inspection_on_reply, inspection_on_abandon},
+    {HTTP_METHOD_GET, "/v1/admin/doctor", inspection_on_head, inspection_doctor_on_request,
+     inspection_on_reply, inspection_on_abandon},
     {HTTP_METHOD_GET, "/v1/admin/dlq", dlq_on_head, dlq_list_on_request, dlq_on_reply,
      dlq_on_abandon},
     {HTTP_METHOD_POST, "/v1/admin/dlq/replay", dlq_on_head, dlq_replay_on_request, dlq_on_reply,

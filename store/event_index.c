@@ -347,6 +347,11 @@ uint64_t event_index_count(const struct event_index *index)
     return index->end - index->start;
 }
 
+uint64_t event_index_capacity(const struct event_index *index)
+{
+    return (uint64_t)index->entry_mask + 1;
+}
+
 uint64_t event_index_oldest_seq(const struct event_index *index)
 {
     return index->run_count > 0 ? run_at(index, 0)->seq : 0;

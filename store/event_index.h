@@ -62,5 +62,8 @@ MUST_USE bool event_index_next(struct event_index_search *search,
 /* Entries in use. */
 uint64_t event_index_count(const struct event_index *index);
 
+/* Entries that there is room for. */
+uint64_t event_index_capacity(const struct event_index *index);
+
 /* The segment of the oldest entry, 0 when empty. */
 uint64_t event_index_oldest_seq(const struct event_index *index);
