@@ -12,9 +12,9 @@
 #include "runtime/sim_point.h"
 
 enum {
-    NEAR_PERCENT = 90, /* of a bound: a warning */
-    AUDIT_TIME_MS_MAX = 30000,
-    LATE_MS = 1000, /* of what is due: nobody is that slow */
+    NEAR_PERCENT = 90,         /* of a bound: a warning */
+    AUDIT_TIME_MS_MAX = 20000, /* the commands wait for 30 s */
+    LATE_MS = 1000,            /* of what is due: nobody is that slow */
     LATE_MS_MAX = 10000,
     CARRY_MS = 60000, /* without an answer about a segment that is to go */
     CARRY_MS_MAX = 600000,

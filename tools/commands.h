@@ -32,6 +32,9 @@ int command_keys(int argc, char **argv);
 /* Lists, shows, replays and drops dead letters of a running server. */
 int command_dlq(int argc, char **argv);
 
+/* Has a running server examine itself. */
+int command_doctor(int argc, char **argv);
+
 /* Looks into the journal of a data directory. */
 int command_journal(int argc, char **argv);
 

@@ -19,6 +19,7 @@ static const struct {
     {"replay", "send events from a file with their original gaps", command_replay},
     {"keys", "create, list and revoke API keys", command_keys},
     {"dlq", "list, show, replay and drop dead letters", command_dlq},
+    {"doctor", "check every invariant of a running server", command_doctor},
     {"journal", "inspect, verify and dump the journal of a data directory", command_journal},
     {"sim", "run the server in a simulated world and check that nothing is lost", command_sim},
 };
