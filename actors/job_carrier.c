@@ -9,6 +9,10 @@
  *       \-- end of the table, something found: once more, from the start
  *       \-- end of the table, nothing found: durable_carried()
  *
+ * Slots are filled, read and then written all together. One by one each record would come
+ * to stand in a block of its own, and a log of small jobs would be the larger the more often
+ * it is reclaimed: for ever.
+ *
  * The image is put together after the reads and described in the moment of the append, so
  * that no fact lies between what it says and its place in the log.
  */
@@ -16,6 +20,7 @@
 enum { READ_SIZE_DEFAULT = 4 * SEGMENT_BLOCK_SIZE };
 
 static void work(struct job_carrier *carrier, struct job_desk *desk);
+static void write_when_all_are_read(struct job_desk *desk);
 
 void job_carrier_init(struct job_carrier *carrier, struct job_desk *desk)
 {
@@ -27,6 +32,7 @@ void job_carrier_init(struct job_carrier *carrier, struct job_desk *desk)
 void job_carrier_start(struct job_carrier *carrier, struct job_desk *desk)
 {
     actor_timer_init(&desk->actor, &carrier->timer);
+    carrier->is_stopping = false;
 }
 
 /* One that is not busy; there must be one. It is now. */
@@ -38,6 +44,8 @@ static struct job_carrier_slot *free_slot(struct job_carrier *carrier)
     while (slot->is_busy)
         slot++;
     slot->is_busy = true;
+    slot->is_read = false;
+    slot->is_written = false;
     slot->part = JOB_CARRIER_BODY;
     memset(slot->payloads, 0, sizeof(slot->payloads));
     carrier->busy_count++;
@@ -52,6 +60,8 @@ static void release_slot(struct job_carrier_slot *slot)
     buffer_unref(&slot->image);
     slot->is_busy = false;
     slot->desk->carrier.busy_count--;
+    if (slot->desk->carrier.busy_count == 0)
+        slot->desk->carrier.is_writing = false;
 }
 
 /* The job is not carried in this round. */
@@ -61,6 +71,7 @@ static void give_up(struct job_carrier_slot *slot, uint64_t again_ms)
 
     release_slot(slot);
     actor_timer_start(&desk->actor, &desk->carrier.timer, again_ms);
+    write_when_all_are_read(desk);
 }
 
 /* --- one job: putting it together ------------------------------------------------------- */
@@ -108,7 +119,38 @@ static void keep_asked(const struct job_image_header *body, struct job_image_hea
     header->flags |= JOB_FLAG_LAPSED;
 }
 
-/* Fills the image from what was read and what the table knows. False: the job is gone or busy. */
+static struct journal_location location_of(const struct job_view *view, uint32_t part)
+{
+    switch ((enum job_carrier_part)part) {
+    case JOB_CARRIER_BODY:
+        return view->location;
+    case JOB_CARRIER_FIRST_ERROR:
+        return view->first_error;
+    case JOB_CARRIER_LAST_ERROR:
+        return view->last_error;
+    case JOB_CARRIER_RESULT:
+        return view->result;
+    case JOB_CARRIER_PROGRESS:
+        return view->progress;
+    case JOB_CARRIER_PART_COUNT:
+        break;
+    }
+    return JOURNAL_LOCATION_NONE;
+}
+
+/* True when every record that was read, and no other one, is still what the job needs. */
+static bool is_up_to_date(const struct job_carrier_slot *slot, const struct job_view *view)
+{
+    for (uint32_t i = 0; i < JOB_CARRIER_PART_COUNT; i++)
+        if (location_of(view, i).bits != slot->locations[i].bits)
+            return false;
+    return true;
+}
+
+/*
+ * Fills the image from what was read and what the table knows. False: the job is gone or
+ * busy, or something happened to it meanwhile that has not been read.
+ */
 MUST_USE static bool compose(struct job_carrier_slot *slot, struct job_image *ret_image,
                              uint64_t ret_after[JOB_AFTER_COUNT_MAX])
 {
@@ -120,7 +162,8 @@ MUST_USE static bool compose(struct job_carrier_slot *slot, struct job_image *re
     if (!job_table_find(desk->table, slot->id_low, &ref))
         return false;
     job_table_view(desk->table, ref, &view);
-    if (view.is_committing || job_image_decode(slot->payloads[JOB_CARRIER_BODY], &body) < 0)
+    if (view.is_committing || !is_up_to_date(slot, &view) ||
+        job_image_decode(slot->payloads[JOB_CARRIER_BODY], &body) < 0)
         return false;
     *ret_image = body;
     job_table_describe(desk->table, ref, &ret_image->header);
@@ -146,6 +189,8 @@ MUST_USE static bool compose(struct job_carrier_slot *slot, struct job_image *re
 /* Appends the slot's record. */
 static void commit(struct job_carrier_slot *slot)
 {
+    slot->is_read = true;
+    slot->is_written = true;
     slot->step = (struct durable_step){
         .on_done = on_written,
         .records = &slot->record,
@@ -179,26 +224,22 @@ static void write_job(struct job_carrier_slot *slot)
     commit(slot);
 }
 
-/* --- one job: reading ---------------------------------------------------------------------- */
-
-static struct journal_location location_of(const struct job_view *view, uint32_t part)
+static void write_when_all_are_read(struct job_desk *desk)
 {
-    switch ((enum job_carrier_part)part) {
-    case JOB_CARRIER_BODY:
-        return view->location;
-    case JOB_CARRIER_FIRST_ERROR:
-        return view->first_error;
-    case JOB_CARRIER_LAST_ERROR:
-        return view->last_error;
-    case JOB_CARRIER_RESULT:
-        return view->result;
-    case JOB_CARRIER_PROGRESS:
-        return view->progress;
-    case JOB_CARRIER_PART_COUNT:
-        break;
-    }
-    return JOURNAL_LOCATION_NONE;
+    struct job_carrier *carrier = &desk->carrier;
+
+    if (carrier->is_walking || carrier->is_writing || carrier->is_stopping)
+        return;
+    for (uint32_t i = 0; i < JOB_CARRIER_SLOT_COUNT; i++)
+        if (carrier->slots[i].is_busy && !carrier->slots[i].is_read)
+            return;
+    carrier->is_writing = carrier->busy_count > 0;
+    for (uint32_t i = 0; i < JOB_CARRIER_SLOT_COUNT; i++)
+        if (carrier->slots[i].is_busy && !carrier->slots[i].is_written)
+            write_job(&carrier->slots[i]);
 }
+
+/* --- one job: reading ---------------------------------------------------------------------- */
 
 static void on_read(struct journal_read *read, enum journal_read_result result,
                     const struct journal_record_view *view);
@@ -215,9 +256,10 @@ static void read_next(struct job_carrier_slot *slot, uint32_t size)
     }
     job_table_view(desk->table, ref, &view);
     while (slot->part < JOB_CARRIER_PART_COUNT && location_of(&view, slot->part).bits == 0)
-        slot->part++;
+        slot->locations[slot->part++] = JOURNAL_LOCATION_NONE;
     if (slot->part == JOB_CARRIER_PART_COUNT) {
-        write_job(slot);
+        slot->is_read = true;
+        write_when_all_are_read(desk);
         return;
     }
     buffer_unref(&slot->records[slot->part]);
@@ -227,7 +269,8 @@ static void read_next(struct job_carrier_slot *slot, uint32_t size)
     }
     memset(&slot->read, 0, sizeof(slot->read));
     slot->read.on_done = on_read;
-    slot->read.location = location_of(&view, slot->part);
+    slot->locations[slot->part] = location_of(&view, slot->part);
+    slot->read.location = slot->locations[slot->part];
     slot->read.buffer = slot->records[slot->part]->data;
     slot->read.buffer_size = slot->records[slot->part]->capacity;
     journal_read_start(desk->home->keeper.reader, &slot->read);
@@ -238,6 +281,10 @@ static void on_read(struct journal_read *read, enum journal_read_result result,
 {
     struct job_carrier_slot *slot = container_of(read, struct job_carrier_slot, read);
 
+    if (slot->desk->carrier.is_stopping) {
+        release_slot(slot);
+        return;
+    }
     if (result == JOURNAL_READ_TOO_BIG) {
         read_next(slot, read->size_needed);
         return;
@@ -363,11 +410,14 @@ static void walk(struct job_carrier *carrier, struct job_desk *desk)
 
 static void work(struct job_carrier *carrier, struct job_desk *desk)
 {
-    if (carrier->seq == 0)
-        return;
+    if (carrier->seq == 0 || carrier->is_stopping || carrier->busy_count > 0)
+        return; /* the last of those that are busy brings us back */
+    carrier->is_walking = true;
     walk_queues(carrier, desk);
     if (!carrier->at_end)
         walk(carrier, desk);
+    carrier->is_walking = false;
+    write_when_all_are_read(desk);
     if (!carrier->at_end) {
         if (carrier->busy_count == 0)
             actor_timer_start(&desk->actor, &carrier->timer, JOB_CARRIER_AGAIN_MS);
@@ -392,6 +442,15 @@ void job_carrier_carry(struct job_carrier *carrier, struct job_desk *desk, uint3
     carrier->seq = seq;
     begin_round(carrier);
     work(carrier, desk);
+}
+
+bool job_carrier_stop(struct job_carrier *carrier)
+{
+    carrier->is_stopping = true;
+    for (uint32_t i = 0; i < JOB_CARRIER_SLOT_COUNT; i++)
+        if (carrier->slots[i].is_busy && carrier->slots[i].is_read && !carrier->slots[i].is_written)
+            release_slot(&carrier->slots[i]);
+    return carrier->busy_count == 0;
 }
 
 bool job_carrier_on_timer(struct job_carrier *carrier, struct job_desk *desk,

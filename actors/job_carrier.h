@@ -38,12 +38,15 @@ enum job_carrier_part {
 struct job_carrier_slot {
     struct job_desk *desk;
     bool is_busy;
-    uint8_t part; /* enum job_carrier_part being read */
+    bool is_read;    /* waits for the others */
+    bool is_written; /* its record is on its way into the log */
+    uint8_t part;    /* enum job_carrier_part being read */
     struct job_ref ref;
     uint64_t id_low;
     struct buffer *records[JOB_CARRIER_PART_COUNT];
     struct slice payloads[JOB_CARRIER_PART_COUNT];
     uint8_t types[JOB_CARRIER_PART_COUNT];
+    struct journal_location locations[JOB_CARRIER_PART_COUNT]; /* as they were read */
     struct buffer *image;
     struct journal_read read;
     struct journal_record record;
@@ -60,6 +63,9 @@ struct job_carrier {
     uint32_t log;
     uint64_t seq; /* 0: nothing to carry */
     uint32_t busy_count;
+    bool is_stopping;
+    bool is_walking;
+    bool is_writing;
     bool at_end;    /* the cursor has seen the whole table in this round */
     bool found_any; /* in this round */
 };
@@ -73,6 +79,9 @@ void job_carrier_start(struct job_carrier *carrier, struct job_desk *desk);
 /* Begins with this segment; ends with durable_carried(). */
 void job_carrier_carry(struct job_carrier *carrier, struct job_desk *desk, uint32_t log,
                        uint64_t seq);
+
+/* Ends it. True when nothing of it is under way any more: call again until then. */
+MUST_USE bool job_carrier_stop(struct job_carrier *carrier);
 
 /* True when timer was the carrier's, after going on. */
 bool job_carrier_on_timer(struct job_carrier *carrier, struct job_desk *desk,

@@ -537,7 +537,9 @@ bool job_desk_is_idle(const struct job_desk *desk)
  */
 static int stop_if_idle(struct job_desk *desk)
 {
-    if (durable_is_idle(&desk->home->keeper.durables))
+    bool carries = !job_carrier_stop(&desk->carrier);
+
+    if (!carries && durable_is_idle(&desk->home->keeper.durables))
         return ACTOR_STOP;
     SOMETIMES("a desk stops with facts on their way to the disk");
     actor_timer_start(&desk->actor, &desk->tidy_timer, OUTBOX_RETRY_MS);
@@ -599,7 +601,6 @@ static int start(struct actor *self)
     struct job_desk *desk = desk_of(self);
 
     desk->is_stopping = false;
-
     outbox_init(&desk->outbox, self);
     actor_timer_init(self, &desk->due_timer);
     actor_timer_init(self, &desk->tidy_timer);

@@ -145,6 +145,9 @@ void job_table_describe(const struct job_table *table, struct job_ref ref,
         ret_header->due_ms = job->created_ms;
     } else {
         ret_header->due_ms = job->state == JOB_LEASED ? extra->ready_ms : job->when_ms;
+        /* What a clock that was set back has made look older stays in its place. */
+        if (job->state != JOB_SCHEDULED)
+            ret_header->due_ms = max_u64(ret_header->due_ms, job->created_ms);
     }
 }
 
