@@ -34,6 +34,8 @@ enum {
     X(failed_start_count)                                                                          \
     X(request_count)                                                                               \
     X(acknowledged_count)                                                                          \
+    X(job_count)                                                                                   \
+    X(lease_count)                                                                                 \
     X(unknown_count)                                                                               \
     X(stored_count)                                                                                \
     X(check_count)                                                                                 \

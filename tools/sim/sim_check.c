@@ -75,18 +75,16 @@ static void write_path(struct journal_location location, char *path, size_t size
              (unsigned long long)journal_location_seq(location));
 }
 
-/* True when the medium holds the text of this item at the location. */
-static bool is_on_medium(const struct sim_check *check, uint32_t number,
-                         struct journal_location location)
+bool sim_check_is_on_medium(const struct sim_check *check, struct journal_location location,
+                            const char *text)
 {
     static char blocks[SCAN_BLOCK_COUNT * SEGMENT_BLOCK_SIZE];
     static char stream[SCAN_BLOCK_COUNT * SEGMENT_PAYLOAD_SIZE];
     uint64_t offset = journal_location_offset(location);
     uint64_t first = offset / SEGMENT_BLOCK_SIZE * SEGMENT_BLOCK_SIZE;
     uint64_t skip = offset - first;
-    char path[64], text[32];
+    char path[64];
     int64_t size;
-    int text_size;
 
     write_path(location, path, sizeof(path));
     size = sim_disk_read_medium(check->server->host->disk, path, blocks, sizeof(blocks), first);
@@ -95,11 +93,19 @@ static bool is_on_medium(const struct sim_check *check, uint32_t number,
     for (int64_t i = 0; i < size / SEGMENT_BLOCK_SIZE; i++)
         memcpy(stream + i * SEGMENT_PAYLOAD_SIZE, blocks + i * SEGMENT_BLOCK_SIZE,
                SEGMENT_PAYLOAD_SIZE);
-    text_size = snprintf(
-        text, sizeof(text),
-        check->model->items[number].kind == SIM_ITEM_KEY ? "key-%u" : "\"number %u.", number);
     return memmem(stream + skip, (size_t)(size / SEGMENT_BLOCK_SIZE) * SEGMENT_PAYLOAD_SIZE - skip,
-                  text, (size_t)text_size) != NULL;
+                  text, strlen(text)) != NULL;
+}
+
+/* True when the medium holds the text of this item at the location. */
+static bool is_item_on_medium(const struct sim_check *check, uint32_t number,
+                              struct journal_location location)
+{
+    char text[32];
+
+    snprintf(text, sizeof(text),
+             check->model->items[number].kind == SIM_ITEM_KEY ? "key-%u" : "\"number %u.", number);
+    return sim_check_is_on_medium(check, location, text);
 }
 
 void sim_check_is_durable(struct sim_check *check, uint32_t number)
@@ -116,7 +122,8 @@ void sim_check_is_durable(struct sim_check *check, uint32_t number)
                        "event %u is acknowledged, and the server does not know where it is",
                        number);
     }
-    if (!check->may_lack_last && !check->may_lack_old && !is_on_medium(check, number, location))
+    if (!check->may_lack_last && !check->may_lack_old &&
+        !is_item_on_medium(check, number, location))
         sim_story_fail(check->story, number,
                        "event %u is acknowledged and not on the medium (log %u, segment %llu, "
                        "offset %llu)",

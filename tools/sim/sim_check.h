@@ -35,6 +35,10 @@ void sim_check_init(struct sim_check *check, struct sim_server *server, struct s
 /* The event has just been acknowledged: its record must be on the medium now. */
 void sim_check_is_durable(struct sim_check *check, uint32_t number);
 
+/* True when the medium, not just the page cache, holds text in a record at the location. */
+bool sim_check_is_on_medium(const struct sim_check *check, struct journal_location location,
+                            const char *text);
+
 /*
  * Reads the log of a server that is down, compares, and tells the model how it is.
  * False when the log refuses to be read because of damage (never without damage).

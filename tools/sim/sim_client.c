@@ -1,8 +1,8 @@
 #include "tools/sim/sim_client.h"
 
 /*
- * The JSON is written and read by plain searching: a client that used the product's
- * own parser would share its mistakes.
+ * What a request's body holds follows from its items' numbers alone: whoever sends it
+ * again sends the same bytes, and whoever reads the log knows what must be there.
  */
 
 enum {
@@ -92,71 +92,20 @@ void sim_client_send(struct sim_client *client, const struct sim_call *call)
 
 bool sim_client_has(const struct sim_client *client, const char *text)
 {
-    const struct sim_http_request *answer = &client->request;
-
-    return !answer->lost && memmem(answer->body, answer->body_size, text, strlen(text)) != NULL;
+    return sim_answer_has(&client->request, text);
 }
 
 enum sim_reply sim_client_reply(const struct sim_client *client)
 {
-    const struct sim_http_request *answer = &client->request;
-
-    if (answer->lost)
-        return SIM_REPLY_LOST;
-    switch (answer->status) {
-    case 200:
-    case 201:
-    case 202:
-    case 204:
-        return SIM_REPLY_ACCEPTED;
-    case 401:
-        return SIM_REPLY_UNAUTHORIZED;
-    case 404:
-        return SIM_REPLY_NOT_FOUND;
-    case 409:
-        return sim_client_has(client, "\"in_flight\"") ? SIM_REPLY_IN_FLIGHT : SIM_REPLY_CONFLICT;
-    case 408:
-    case 429:
-        return SIM_REPLY_UNAVAILABLE;
-    case 503:
-        return sim_client_has(client, "\"outcome\":\"unknown\"") ? SIM_REPLY_UNKNOWN
-                                                                 : SIM_REPLY_UNAVAILABLE;
-    default:
-        return answer->status >= 400 && answer->status < 500 ? SIM_REPLY_BAD : SIM_REPLY_STRANGE;
-    }
+    return sim_answer_reply(&client->request);
 }
 
 struct slice sim_client_value(const struct sim_client *client, const char *name, uint32_t *offset)
 {
-    const struct sim_http_request *answer = &client->request;
-    const char *begin, *end, *limit;
-    char wanted[64];
-    int size = snprintf(wanted, sizeof(wanted), "\"%s\":\"", name);
-
-    if (answer->lost || *offset > answer->body_size)
-        return (struct slice){NULL, 0};
-    limit = answer->body + answer->body_size;
-    begin = memmem(answer->body + *offset, answer->body_size - *offset, wanted, (size_t)size);
-    if (begin == NULL)
-        return (struct slice){NULL, 0};
-    begin += size;
-    end = memchr(begin, '"', (size_t)(limit - begin));
-    if (end == NULL)
-        return (struct slice){NULL, 0};
-    *offset = (uint32_t)(end - answer->body);
-    return (struct slice){begin, (size_t)(end - begin)};
+    return sim_answer_value(&client->request, name, offset);
 }
 
 void sim_client_describe(const struct sim_client *client, char *text, size_t size)
 {
-    uint32_t offset = 0;
-    struct slice code;
-
-    if (client->request.lost) {
-        snprintf(text, size, "nothing: the connection is gone");
-        return;
-    }
-    code = sim_client_value(client, "code", &offset);
-    snprintf(text, size, "%u%s%.*s", client->request.status, code.size > 0 ? " " : "",
-             (int)min_u64(code.size, 40), code.size > 0 ? code.data : "");
+    sim_answer_describe(&client->request, text, size);
 }

@@ -6,8 +6,8 @@
  */
 #pragma once
 
+#include "tools/sim/sim_answer.h"
 #include "tools/sim/sim_check.h"
-#include "tools/sim/sim_http_client.h"
 
 enum {
     SIM_CLIENT_BODY_SIZE_MAX = 61440,
@@ -38,20 +38,6 @@ enum sim_form {
     SIM_FORM_BATCH,
     SIM_FORM_LINES,
     SIM_FORM_PARTIAL,
-};
-
-/* What a client was told, as far as its status and code say. */
-enum sim_reply {
-    SIM_REPLY_LOST,
-    SIM_REPLY_ACCEPTED, /* 200, 201, 202, 204 */
-    SIM_REPLY_CONFLICT,
-    SIM_REPLY_IN_FLIGHT,
-    SIM_REPLY_UNKNOWN,     /* 503 that says so */
-    SIM_REPLY_UNAVAILABLE, /* 503, 429, 408: nothing was stored, try again */
-    SIM_REPLY_NOT_FOUND,
-    SIM_REPLY_UNAUTHORIZED,
-    SIM_REPLY_BAD, /* any other 4xx */
-    SIM_REPLY_STRANGE,
 };
 
 struct sim_workload;

@@ -27,7 +27,7 @@ enum { PICK_COUNT_MAX = 32, SECTOR_SIZE = 512, EXIT_CORRUPT = 74 };
 /* An event in the log, by chance; SIM_NONE when none was met. */
 static uint32_t pick_event(const struct sim_check *check, struct rng *rng)
 {
-    for (uint32_t i = 0; i < PICK_COUNT_MAX; i++) {
+    for (uint32_t i = 0; i < PICK_COUNT_MAX && check->model->item_count > 0; i++) {
         uint32_t number = (uint32_t)rng_below(rng, check->model->item_count);
 
         if (check->census.found[number].count == 1 &&

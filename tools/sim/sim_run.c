@@ -3,6 +3,7 @@
 #include "runtime/sim_disk.h"
 #include "runtime/sim_point.h"
 #include "tools/sim/sim_damage.h"
+#include "tools/sim/sim_job_check.h"
 
 /*
  * Everything that lasts for a run is in one static struct, because it is large and
@@ -28,6 +29,11 @@ enum {
     FINISH_MS_MAX = 1800000,
     POINTS_TOLD_MAX = 3, /* how often the story tells of the same point */
     REPEAT_ODDS = 6,     /* one end in so many has recovery run twice */
+    /* A job waits for its time, and a wall clock that was set back makes that long. */
+    SETTLE_MS_MAX = 3 * 3600000,
+    SETTLE_SLACK_MS = 1800000,
+    CLAIM_WINDOW_MS_MIN = 6 * 3600000,
+    JOB_SIZE_MAX = SIM_JOB_TEXT_SIZE_MAX, /* in a body, without its filler */
 };
 
 struct run {
@@ -39,12 +45,14 @@ struct run {
     struct sim_model model;
     struct sim_check check;
     struct sim_workload workload;
+    struct sim_job_model jobs;
+    struct sim_job_crew crew;
     struct sim_weather weather;
     struct sim_story *story;
     struct sim_run_result result;
     struct sim_goal goal;
-    uint64_t goal_unit_count;
-    uint64_t end_ns; /* of the time in which the goal is to be reached */
+    uint64_t goal_count; /* of progress() */
+    uint64_t end_ns;     /* of the time in which the goal is to be reached */
     bool waits_for_quiet;
     bool is_finishing; /* the faults have ceased */
 };
@@ -157,6 +165,82 @@ static void draw_settings(void)
     }
 }
 
+/* One run in four forgets jobs that have ended, or has hardly room for dead letters. */
+static void draw_job_settings(void)
+{
+    struct settings *s = &run.server.settings;
+
+    run.jobs.clock_jumps = (run.options.faults >> SIM_FAULT_CLOCK & 1) != 0;
+    s->job_cache_bytes = (uint64_t)(sim_world_coin(run.world) ? 8 : 1024) << 10;
+    s->job_finished = 100000;
+    s->job_finished_ms = (uint64_t)7 * 24 * 3600 * 1000;
+    if (draw(6) == 0)
+        s->job_tenant_concurrency = 1 + (int64_t)draw_small(12);
+    run.jobs.tenant_concurrency = (uint32_t)s->job_tenant_concurrency;
+    if (draw(4) != 0)
+        return;
+    run.jobs.forgets = true;
+    switch (draw(3)) {
+    case 0:
+        s->job_finished = 1 + (int64_t)draw_small(40);
+        break;
+    case 1:
+        s->job_finished_ms = 1000 + draw_small(60000);
+        break;
+    default:
+        run.jobs.dead_limit = true;
+        s->job_dead = 1 + (int64_t)draw_small(6);
+        s->job_dead_ms = 5000 + draw_small(60000);
+        break;
+    }
+}
+
+/* Some runs have no jobs, some have nothing but jobs. */
+static void draw_crew(struct sim_job_crew_spec *spec, struct sim_workload_spec *events)
+{
+    uint32_t kind = draw(4);
+
+    memset(spec, 0, sizeof(*spec));
+    if (kind == 0)
+        return;
+    if (kind == 1) {
+        events->client_count = 1;
+        events->keys_only = true;
+        events->shared_count = 0;
+    }
+    *spec = (struct sim_job_crew_spec){
+        .client_count = 2 + draw(SIM_JOB_CLIENT_COUNT_MAX - 1),
+        .job_count_max = 100 + (uint32_t)draw_small(SIM_JOB_COUNT_MAX / 2),
+        .kind_count = 1 + draw(SIM_JOB_KIND_COUNT),
+        .batch_count_max = sim_world_coin(run.world) ? 1 : 1 + draw(SIM_JOB_BATCH_COUNT_MAX),
+        .flow_count_max = sim_world_coin(run.world) ? 1 : 2 + draw(SIM_JOB_FLOW_COUNT_MAX - 1),
+        .key_count = sim_world_coin(run.world) ? 0 : 1 + draw(8),
+        .unique_count = sim_world_coin(run.world) ? 0 : 1 + draw(6),
+        .filler_size = (uint32_t)draw_small(sim_world_coin(run.world) ? 100 : 4000),
+        .delay_ms_max = sim_world_coin(run.world) ? 0 : 1 + (uint32_t)draw_small(60000),
+        .deadline_odds = sim_world_coin(run.world) ? 0 : 4 + draw(20),
+        .lease_limit_max = 1 + draw(SIM_JOB_LEASE_LIMIT_MAX),
+        .lease_s_max = 1 + (uint32_t)draw_small(60),
+        .wait_s_max = (uint32_t)draw_small(30),
+        .fail_percent = sim_world_coin(run.world) ? 5 : draw(60),
+        .sloth_percent = (uint32_t)draw_small(30),
+        .cancel_percent = (uint32_t)draw_small(60),
+        .has_limits = sim_world_coin(run.world),
+        .has_claims = run.server.settings.dedup_window_ms >= CLAIM_WINDOW_MS_MIN,
+        .split_ppm_max = events->split_ppm_max,
+        .drop_odds = events->drop_odds,
+        .pause_ns_max = events->pause_ns_max,
+        .rest_ns = {100000, 1000000 + draw_small(draw_small(10000000000))},
+    };
+    spec->producer_count = (uint32_t)draw_small(spec->client_count - 1);
+    spec->batch_count_max =
+        (uint32_t)min_u64(spec->batch_count_max,
+                          SIM_JOB_CLIENT_BODY_SIZE_MAX / (spec->filler_size + JOB_SIZE_MAX) - 1);
+    spec->flow_count_max =
+        (uint32_t)min_u64(spec->flow_count_max,
+                          SIM_JOB_CLIENT_BODY_SIZE_MAX / (spec->filler_size + JOB_SIZE_MAX) - 1);
+}
+
 static void draw_spec(struct sim_workload_spec *spec)
 {
     const uint32_t delays = 1U << SIM_FAULT_PAUSE | 1U << SIM_FAULT_NET | 1U << SIM_FAULT_MEMORY;
@@ -189,6 +273,7 @@ static void begin(const struct sim_run_options *options, struct sim_story *story
                   struct sim_story_judge *judge)
 {
     struct sim_workload_spec spec;
+    struct sim_job_crew_spec crew_spec;
 
     memset(&run, 0, sizeof(run));
     clear_points();
@@ -205,14 +290,21 @@ static void begin(const struct sim_run_options *options, struct sim_story *story
     sim_check_init(&run.check, &run.server, &run.model, story);
     draw_settings();
     draw_spec(&spec);
+    draw_crew(&crew_spec, &spec);
+    sim_job_model_init(&run.jobs);
+    draw_job_settings();
     sim_workload_init(&run.workload, &spec, &run.driver, story, &run.model, &run.check);
+    sim_job_crew_init(&run.crew, &crew_spec, &run.driver, story, &run.jobs, &run.check,
+                      &run.workload.keys);
     /* With the clock set back, a strict table stays full for as long. */
     if (run.server.settings.dedup_strict)
         run.options.faults &= ~(1U << SIM_FAULT_CLOCK);
-    sim_weather_init(&run.weather, run.options.faults, &run.server, &run.workload, story);
+    sim_weather_init(&run.weather, run.options.faults, &run.server, &run.workload, &run.crew,
+                     story);
     run.workload.reads_may_fail =
         (options->faults &
          (1U << SIM_FAULT_DISK | 1U << SIM_FAULT_MEMORY | 1U << SIM_FAULT_DAMAGE)) != 0;
+    run.crew.reads_may_fail = run.workload.reads_may_fail;
     run.hook.on_hit = on_point;
     sim_point_install(&run.hook);
 }
@@ -222,13 +314,16 @@ static void end(struct sim_run_result *ret_result)
     run.result.hash = run.world->trace.hash ^ sim_disk_hash(run.server.host->disk);
     run.result.simulated_ns = run.world->mono_ns - SIM_START_MONO_NS;
     run.result.step_count = run.driver.step_count;
-    run.result.request_count = run.workload.request_count;
+    run.result.request_count = run.workload.request_count + run.crew.request_count;
     run.result.acknowledged_count = run.workload.acknowledged_count;
-    run.result.unknown_count = run.workload.unknown_count;
+    run.result.unknown_count = run.workload.unknown_count + run.crew.unknown_count;
+    run.result.job_count = run.crew.accepted_count;
+    run.result.lease_count = run.crew.leased_count;
     run.result.stored_count = run.check.census.found_count;
     run.result.check_count = run.check.check_count;
     sim_point_install(NULL);
     sim_server_deinit(&run.server);
+    sim_job_crew_deinit(&run.crew);
     sim_workload_deinit(&run.workload);
     sim_world_free(&run.world);
     run.story->world = NULL;
@@ -245,12 +340,24 @@ static uint64_t steps_left(void)
     return run.options.step_count_max - run.driver.step_count;
 }
 
+/* Grows with what was brought to a good end. */
+static uint64_t progress(void)
+{
+    return run.workload.acknowledged_unit_count + run.crew.accepted_count + run.crew.ended_count;
+}
+
+static bool is_quiet(void)
+{
+    return sim_workload_is_quiet(&run.workload) && sim_job_crew_is_quiet(&run.crew);
+}
+
 static bool is_reached(struct sim_goal *goal)
 {
     assert(goal == &run.goal);
-    if (run.world->mono_ns >= run.end_ns || sim_workload_is_quiet(&run.workload))
+    run.jobs.now_ns = run.world->mono_ns;
+    if (run.world->mono_ns >= run.end_ns || is_quiet())
         return true; /* as was waited for, or because there is nothing new to send */
-    return !run.waits_for_quiet && run.workload.acknowledged_unit_count >= run.goal_unit_count;
+    return !run.waits_for_quiet && progress() >= run.goal_count;
 }
 
 /* Drives until the goal is reached, limit_ms are over, or the process has ended. */
@@ -366,6 +473,7 @@ static void start(void)
         if (sim_server_try_start(&run.server, &exit_code)) {
             run.result.life_count++;
             run.workload.life++;
+            run.jobs.life++;
             return;
         }
         sim_host_crash_after(run.server.host, 0);
@@ -391,19 +499,24 @@ static enum sim_outcome heal(void)
     sim_weather_calm(&run.weather);
     sim_host_crash_after(run.server.host, 0);
     run.workload.is_paused = true;
+    run.crew.is_paused = true;
     run.workload.gives_up_never = true;
+    run.crew.gives_up_never = true;
     run.waits_for_quiet = true;
     outcome = drive(HEAL_MS_MAX);
     run.waits_for_quiet = false;
     run.workload.gives_up_never = false;
+    run.crew.gives_up_never = false;
     if (outcome != SIM_REACHED)
         return outcome;
-    if (!sim_workload_is_quiet(&run.workload))
+    if (!is_quiet())
         sim_story_fail(run.story, SIM_NO_NUMBER,
                        "without faults what was begun does not come to its end: %s", server_text());
     outcome = sim_driver_run_for(&run.driver, (uint64_t)LEAK_MS * 1000000);
-    if (outcome == SIM_REACHED)
+    if (outcome == SIM_REACHED) {
         sim_check_leaks(&run.check);
+        sim_job_check_leaks(&run.crew);
+    }
     return outcome;
 }
 
@@ -418,7 +531,8 @@ static void live(void)
     sim_weather_rise(&run.weather);
     start();
     sim_workload_start(&run.workload);
-    run.goal_unit_count = run.workload.acknowledged_unit_count + 1 + draw_small(400);
+    sim_job_crew_start(&run.crew);
+    run.goal_count = progress() + 1 + draw_small(run.crew.spec.client_count > 0 ? 800 : 400);
     outcome = drive(draw_small(LIFE_MS_MAX));
     if (outcome == SIM_REACHED && draw(HEAL_ODDS) == 0)
         outcome = heal();
@@ -456,22 +570,28 @@ static void finish(void)
     run.is_finishing = true;
     start();
     run.workload.gives_up_never = true;
+    run.crew.gives_up_never = true;
     sim_workload_start(&run.workload);
-    run.goal_unit_count = run.workload.acknowledged_unit_count + 1 + draw(50);
+    sim_job_crew_start(&run.crew);
+    run.goal_count = progress() + 1 + draw(run.crew.spec.client_count > 0 ? 300 : 50);
     outcome = drive(FINISH_MS_MAX);
     run.workload.is_paused = true;
     run.waits_for_quiet = true;
+    sim_job_crew_settle(&run.crew);
+    sim_job_crew_start(&run.crew);
     if (outcome == SIM_REACHED)
-        outcome = drive(FINISH_MS_MAX);
-    if (outcome != SIM_REACHED || !sim_workload_is_quiet(&run.workload))
+        outcome = drive(run.jobs.clock_jumps ? SETTLE_MS_MAX : SETTLE_SLACK_MS);
+    if (outcome != SIM_REACHED || !is_quiet() || run.crew.stage != SIM_JOB_CREW_SETTLED)
         sim_story_fail(run.story, SIM_NO_NUMBER,
                        "the faults are over, and what was begun does not come to its end: %s",
                        server_text());
+    sim_job_check_requests(&run.crew);
     outcome = sim_driver_run_for(&run.driver, (uint64_t)LEAK_MS * 1000000);
     if (outcome != SIM_REACHED)
         sim_story_fail(run.story, SIM_NO_NUMBER, "without faults the process ends: %s",
                        server_text());
     sim_check_leaks(&run.check);
+    sim_job_check_leaks(&run.crew);
     if (!stop())
         sim_story_fail(run.story, SIM_NO_NUMBER, "without faults a stop ends with an error: %s",
                        server_text());
@@ -492,7 +612,7 @@ static void live_with_damage(void)
     start();
     sim_weather_damage(&run.weather);
     sim_workload_start(&run.workload);
-    run.goal_unit_count = run.workload.acknowledged_unit_count + 50 + draw(200);
+    run.goal_count = progress() + 50 + draw(200);
     if (drive(LIFE_MS_MAX) == SIM_ENDED)
         (void)sim_server_bury(&run.server);
     else

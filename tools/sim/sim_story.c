@@ -88,8 +88,11 @@ static void put_facts(const struct sim_story *story, uint32_t number, struct tex
 
 static void put_event(const struct sim_story *story, uint32_t number, struct text_writer *report)
 {
-    text_writer_text(report, "\nthe last facts about event ");
-    text_writer_u64(report, number);
+    bool is_job = number >= SIM_STORY_JOB_FIRST;
+
+    text_writer_text(report, "\nthe last facts about ");
+    text_writer_text(report, is_job ? "job " : "event ");
+    text_writer_u64(report, is_job ? number - SIM_STORY_JOB_FIRST : number);
     text_writer_text(report, ":\n");
     put_facts(story, number, report);
 }

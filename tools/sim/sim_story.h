@@ -30,6 +30,9 @@ static_assert(SIM_STORY_FAILURE_SIZE_MAX >=
                       SIM_STORY_OUTPUT_SHOWN_MAX + 2 * SIM_STORY_WHAT_SIZE_MAX + 2048,
               "a report always fits");
 
+/* Numbers from here on are those of jobs. */
+#define SIM_STORY_JOB_FIRST ((uint32_t)1 << 24)
+
 /* The number of no event. */
 #define SIM_NO_NUMBER UINT32_MAX
 

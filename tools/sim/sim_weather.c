@@ -68,11 +68,12 @@ static void on_gust(struct sim_event *event);
 
 void sim_weather_init(struct sim_weather *weather, uint32_t allowed_groups,
                       struct sim_server *server, struct sim_workload *workload,
-                      struct sim_story *story)
+                      struct sim_job_crew *crew, struct sim_story *story)
 {
     memset(weather, 0, sizeof(*weather));
     weather->server = server;
     weather->workload = workload;
+    weather->crew = crew;
     weather->story = story;
     weather->gust.on_due = on_gust;
     weather->capacity = server->host->disk->capacity;
@@ -126,6 +127,8 @@ void sim_weather_rise(struct sim_weather *weather)
     draw_faults(weather, weather->server->host);
     for (uint32_t i = 0; i < SIM_CLIENT_HOST_COUNT; i++)
         draw_faults(weather, weather->workload->hosts[i].host);
+    for (uint32_t i = 0; i < SIM_JOB_HOST_COUNT; i++)
+        draw_faults(weather, weather->crew->hosts[i].host);
     weather->failpoint_ppm = 0;
     if (sim_weather_has(weather, SIM_FAULT_MEMORY))
         weather->failpoint_ppm = (uint32_t)draw_small(weather, FAILPOINT_PPM_MAX);
@@ -148,6 +151,8 @@ void sim_weather_calm(struct sim_weather *weather)
     weather->server->host->ring_size = 0;
     for (uint32_t i = 0; i < SIM_CLIENT_HOST_COUNT; i++)
         sim_faults_init(&weather->workload->hosts[i].host->faults);
+    for (uint32_t i = 0; i < SIM_JOB_HOST_COUNT; i++)
+        sim_faults_init(&weather->crew->hosts[i].host->faults);
     weather->failpoint_ppm = 0;
     weather->edge_ppm = 0;
     set_capacity(weather, weather->capacity);
@@ -220,8 +225,12 @@ static void on_gust(struct sim_event *event)
             pause_shard(weather);
         break;
     case 2:
-        if (sim_weather_has(weather, SIM_FAULT_NET))
+        if (!sim_weather_has(weather, SIM_FAULT_NET))
+            break;
+        if (sim_world_coin(weather->server->world))
             sim_workload_cut_off(weather->workload);
+        else
+            sim_job_crew_cut_off(weather->crew);
         break;
     default:
         if (sim_weather_has(weather, SIM_FAULT_SPACE))

@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include "tools/sim/sim_job_crew.h"
 #include "tools/sim/sim_workload.h"
 
 /* X(name in --faults, identifier, what it does) */
@@ -37,6 +38,7 @@ enum { SIM_FAULTS_ALL = (1 << SIM_FAULT_GROUP_COUNT) - 1 };
 struct sim_weather {
     struct sim_server *server;
     struct sim_workload *workload;
+    struct sim_job_crew *crew;
     struct sim_story *story;
     uint32_t groups;        /* bit set of those that this run has */
     uint64_t kinds;         /* bit set of the kinds of fault that this run has */
@@ -50,7 +52,7 @@ struct sim_weather {
 /* Draws what this run has, out of the allowed groups. Borrows all. */
 void sim_weather_init(struct sim_weather *weather, uint32_t allowed_groups,
                       struct sim_server *server, struct sim_workload *workload,
-                      struct sim_story *story);
+                      struct sim_job_crew *crew, struct sim_story *story);
 
 /* True when the run has faults of this group. */
 static inline bool sim_weather_has(const struct sim_weather *weather, enum sim_fault_group group)

@@ -329,7 +329,8 @@ static void ask_admin(struct sim_client *client)
         client->number = fresh;
         keys->keys[fresh].state = SIM_KEY_CREATING;
         snprintf(client->body, sizeof(client->body),
-                 "{\"org_id\":\"org two\",\"project_id\":\"%s\"}",
+                 "{\"org_id\":\"org two\",\"project_id\":\"%s\",\"scopes\":[\"ingest\",\"read\","
+                 "\"admin\"]}",
                  workload->check->census.projects[SIM_TENANT_COUNT - 1]);
     } else if (old != SIM_KEY_COUNT_MAX && old != 0) {
         client->ask = SIM_ASK_ADMIN_REVOKE;
@@ -377,6 +378,8 @@ static enum sim_ask draw_ask(const struct sim_client *client)
         return SIM_ASK_ADMIN_CREATE;
     while (drawn >= MIX[i].below)
         i++;
+    if (workload->spec.keys_only)
+        return client->index == 0 && i % 2 == 0 ? SIM_ASK_ADMIN_CREATE : SIM_ASK_GET_NOTHING;
     if (MIX[i].ask == SIM_ASK_SHARED && workload->spec.shared_count == 0)
         return SIM_ASK_UNIT;
     if (MIX[i].ask == SIM_ASK_ADMIN_CREATE && client->index != 0)

@@ -25,6 +25,7 @@ enum {
 /* What a run draws. Set before sim_workload_start(). */
 struct sim_workload_spec {
     uint32_t client_count;
+    bool keys_only; /* no events: the administrator makes keys, others look at what is not there */
     uint32_t batch_count_max; /* 1: single events only */
     uint32_t payload_size;
     uint32_t shared_count; /* ids that several clients send, per tenant */
