@@ -32,6 +32,19 @@ static uint64_t make_letter(const struct job_ask *ask, uint64_t at_ms)
     return id;
 }
 
+static uint64_t make_letter_as(const struct job_ask *ask, uint64_t id, uint64_t at_ms)
+{
+    struct job_image image = job_fixture_image(ask, id);
+    struct job_fact fact = DEAD;
+    struct job_ref ref;
+
+    cr_assert(eq(int, job_fixture_admit(ask, id, &ref), JOB_ADMITTED));
+    job_fixture_apply_job(&image, 0);
+    fact.header.at_ms = at_ms;
+    cr_assert(eq(int, job_fixture_do(id, false, 0, fact), JOB_CLAIMED));
+    return id;
+}
+
 static void drop(uint64_t id)
 {
     struct job_fact fact = DROPPED;
@@ -82,8 +95,9 @@ Test(dead_walk, keeps_the_order_of_a_serial_key_within_a_millisecond_and_over_a_
     struct dead_walk walk = {.takes_away = false};
     uint64_t ids[8];
 
+    /* The later one has the smaller id: ids are drawn. */
     for (uint32_t i = 0; i < 8; i++)
-        ids[i] = make_letter(&ask, T0 + 500);
+        ids[i] = make_letter_as(&ask, 1000 - i, T0 + 500);
     /* Carried forward in any order, they stand in that of the log when it is read. */
     for (uint32_t i = 8; i-- > 0;)
         job_fixture_carry(ids[i], "k", 0);
