@@ -25,7 +25,7 @@
  *     lie     an answer to another question first
  *     big     truncated by UDP, whole by TCP
  */
-enum { PACKET_SIZE = 4096, FLAG_TRUNCATED = 0x02, TYPE_A = 1, TYPE_AAAA = 28 };
+enum { PORT_TRIES_MAX = 64, PACKET_SIZE = 4096, FLAG_TRUNCATED = 0x02, TYPE_A = 1, TYPE_AAAA = 28 };
 
 static struct real_shard shard;
 static struct resolver_dns *dns;
@@ -153,18 +153,35 @@ static void *serve_tcp(void *argument)
     }
 }
 
+/* One port for both protocols. A port that is free for one may be taken for the other. */
+static void bind_both(int *ret_tcp, int *ret_udp, struct sockaddr_in *ret_address)
+{
+    for (int i = 0; i < PORT_TRIES_MAX; i++) {
+        struct sockaddr_in address = {.sin_family = AF_INET};
+        socklen_t size = sizeof(address);
+
+        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        *ret_tcp = socket(AF_INET, SOCK_STREAM, 0);
+        *ret_udp = socket(AF_INET, SOCK_DGRAM, 0);
+        cr_assert(eq(int, bind(*ret_udp, (struct sockaddr *)&address, size), 0));
+        cr_assert(eq(int, getsockname(*ret_udp, (struct sockaddr *)&address, &size), 0));
+        if (bind(*ret_tcp, (struct sockaddr *)&address, size) == 0) {
+            *ret_address = address;
+            return;
+        }
+        close(*ret_udp);
+        close(*ret_tcp);
+    }
+    cr_fatal("no port is free for both protocols");
+}
+
 static void start_server(void)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET};
-    socklen_t size = sizeof(address);
-    int tcp = socket(AF_INET, SOCK_STREAM, 0);
-    int udp = socket(AF_INET, SOCK_DGRAM, 0);
+    struct sockaddr_in address;
+    int tcp, udp;
     pthread_t thread;
 
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    cr_assert(eq(int, bind(udp, (struct sockaddr *)&address, size), 0));
-    cr_assert(eq(int, getsockname(udp, (struct sockaddr *)&address, &size), 0));
-    cr_assert(eq(int, bind(tcp, (struct sockaddr *)&address, size), 0));
+    bind_both(&tcp, &udp, &address);
     cr_assert(eq(int, listen(tcp, 16), 0));
     snprintf(server_text, sizeof(server_text), "127.0.0.1:%u", ntohs(address.sin_port));
     server = fork();
