@@ -1,3 +1,8 @@
+/*
+ * Looking for `"name":` in the text is enough, because the simulated clients choose every
+ * string that comes back to them: none contains a quote, and no name occurs at two depths
+ * of an answer with different meanings.
+ */
 #include "tools/sim/sim_answer.h"
 
 #include <stdio.h>

@@ -172,6 +172,7 @@ struct sim_job_model {
     uint32_t by_id[SIM_JOB_ID_SLOT_COUNT]; /* root + 1 */
 };
 
+/* A world without jobs. */
 void sim_job_model_init(struct sim_job_model *model);
 
 /* Something is told: the moment's tick. */
@@ -224,6 +225,8 @@ struct sim_job_look {
     uint32_t result_job; /* as the worker wrote them into its result */
     uint64_t result_epoch;
 };
+
+/* GET told this of the job. NULL, or what of it cannot be; ask is the request that asked. */
 const char *sim_job_looked(struct sim_job_model *model, uint32_t job,
                            const struct sim_job_look *look, const struct sim_job_ask *ask);
 
