@@ -182,6 +182,8 @@ static void on_room(struct journal_owner *owner)
         set_full(keeper, false);
     if (log_of(owner) != &keeper->logs[0] || MUTANT("on_room_never_called"))
         return;
+    /* What lets a segment go comes first: it makes room for the others. */
+    tenant_on_room(&keeper->home->tenant);
     durable_on_room(&keeper->durables);
     intake_on_room(&keeper->home->intake);
 }

@@ -271,6 +271,7 @@ static void try_copy(struct tenant *tenant)
 {
     int r;
 
+    tenant->copy_wants_room = false;
     tenant->copy_waits = tenant->changing_count > 0;
     if (tenant->copy_waits) {
         SOMETIMES("a copy of keys waits for a change in flight");
@@ -285,10 +286,17 @@ static void try_copy(struct tenant *tenant)
     tenant->copy_append.on_durable = on_copied;
     r = keeper_append(&tenant->home->keeper, &tenant->copy_append, tenant->copy_records,
                       tenant->copy_count, JOURNAL_IMPORTANT);
-    if (r != JOURNAL_OK && r != JOURNAL_STOPPED) { /* full just now: retention can wait */
+    assert(r >= 0);
+    tenant->copy_wants_room = r == JOURNAL_FULL || r == JOURNAL_NO_SPACE;
+    if (tenant->copy_wants_room)
         SOMETIMES("a copy of keys waits for room");
-        actor_timer_start(&tenant->actor, &tenant->copy_timer, JOURNAL_SPACE_POLL_MS);
-    }
+}
+
+/* Not by a timer: until the copy is made the log grows, whatever its bound, as fast as it can. */
+void tenant_on_room(struct tenant *tenant)
+{
+    if (tenant->copy_wants_room)
+        try_copy(tenant);
 }
 
 bool tenant_copy_forward(struct tenant *tenant, uint32_t log, uint64_t seq)
@@ -370,9 +378,8 @@ static int receive(struct actor *self, const struct message *msg)
         decide(outbox_lent(msg));
         return ACTOR_OK;
     case MSG_TIMER:
-        if (!outbox_on_timer(&tenant->outbox, self, msg->as.timer.timer))
-            try_copy(tenant);
-        return ACTOR_OK;
+        return outbox_on_timer(&tenant->outbox, self, msg->as.timer.timer) ? ACTOR_OK
+                                                                           : ACTOR_UNHANDLED;
     case MSG_STOP:
         return ACTOR_STOP;
     default:
@@ -385,7 +392,6 @@ static int start(struct actor *self)
     struct tenant *tenant = tenant_of(self);
 
     outbox_init(&tenant->outbox, self);
-    actor_timer_init(self, &tenant->copy_timer);
     return 0;
 }
 

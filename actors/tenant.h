@@ -67,8 +67,8 @@ struct tenant {
     uint16_t copy_slots[TENANT_COPY_COUNT_MAX];
     uint32_t copy_count;
     uint64_t copy_seq;
-    bool copy_waits; /* until the changes in flight are applied */
-    struct timer copy_timer;
+    bool copy_waits;      /* until the changes in flight are applied */
+    bool copy_wants_room; /* in the journal; tenant_on_room() goes on */
 };
 
 extern const struct actor_type tenant_type;
@@ -90,6 +90,9 @@ bool tenant_is_ready(struct tenant *tenant);
  * False when there is none; else keeper_keys_copied() is called when it is durable.
  */
 bool tenant_copy_forward(struct tenant *tenant, uint32_t log, uint64_t seq);
+
+/* The shard's journal has room again: a copy that waits for it goes on. */
+void tenant_on_room(struct tenant *tenant);
 
 /* Bytes of the log that the keys' records take. */
 uint64_t tenant_live_bytes(const struct tenant *tenant);

@@ -1,6 +1,7 @@
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 
+#include "runtime/sim_point.h"
 #include "tests/sim/weir_load.h"
 
 /*
@@ -252,6 +253,37 @@ static void change_and_crash(uint64_t seed, bool with_retention)
     weir_end(&weir);
 }
 
+/* --- a copy that finds no room -------------------------------------------- */
+
+/* Lets the staging be full from the drop of a segment on, until the copy of its keys waits. */
+struct blockade {
+    struct sim_point_hook hook;
+    bool is_dropping, is_over;
+    uint64_t used_then, used_now; /* of the disk: when the copy waits, and when it is made */
+};
+
+static struct blockade blockade;
+
+static bool on_hit(struct sim_point_hook *hook, struct sim_point *point)
+{
+    assert(hook == &blockade.hook);
+    if (strcmp(point->name, "a segment is dropped: too many bytes") == 0)
+        blockade.is_dropping = true;
+    if (strcmp(point->name, "a copy of keys waits for room") == 0 && blockade.used_then == 0) {
+        blockade.is_over = true;
+        blockade.used_then = weir_disk_used(&weir);
+    }
+    if (strcmp(point->name, "keys are copied forward before retention") == 0 &&
+        blockade.used_then != 0 && blockade.used_now == 0)
+        blockade.used_now = weir_disk_used(&weir);
+    return blockade.is_dropping && !blockade.is_over && strcmp(point->name, "staging is full") == 0;
+}
+
+static bool is_copied(void)
+{
+    return blockade.used_now != 0;
+}
+
 TestSuite(weir_keys, .timeout = 110);
 
 Test(weir_keys, keep_what_was_answered_through_crashes)
@@ -288,5 +320,18 @@ Test(weir_keys, are_copied_forward_some_at_a_time)
                weir_metric(&weir, weir.process.app.metrics.journal.dropped[JOURNAL_DROP_BYTES])));
         weir_crash(&weir);
     }
+    weir_end(&weir);
+}
+
+Test(weir_keys, are_copied_forward_as_soon_as_there_is_room_again)
+{
+    blockade = (struct blockade){.hook = {on_hit}};
+    begin(1, true);
+    sim_point_install(&blockade.hook);
+    cr_assert(eq(int, weir_run_until(&weir, is_copied), SIM_REACHED));
+    sim_point_install(NULL);
+    /* Intake did not write many segments meanwhile, with the oldest one waiting to go. */
+    cr_assert(
+        le(u64, blockade.used_now, blockade.used_then + 4 * weir.process.settings.segment_bytes));
     weir_end(&weir);
 }
