@@ -13,6 +13,7 @@
  *         |  \--nothing new to store------------------------------------------> DECIDED
  *         |--conflict, in flight, table full--> RELEASING --------------------> DECIDED (refused)
  *         |--Idempotency-Key seen before--> RELEASING --> REPLAYING ----------> DECIDED
+ *         |      (and an event still in flight, so the first is not over: refused)
  *     (staging full: PARKED --room--> APPENDING, in order of arrival)
  *     APPENDING --no space, failed--> RELEASING ------------------------------> DECIDED (refused)
  *
@@ -385,6 +386,20 @@ static void judge_entry(struct intake_request *request, uint32_t index)
     }
 }
 
+/*
+ * True while the first request with this key is durable and not yet committed everywhere: the
+ * owner of an event still holds it for that request. Told 202 now, the client could send the
+ * event again and be told that it is in flight.
+ */
+static bool is_first_in_flight(const struct intake_request *request)
+{
+    for (uint32_t i = 0; i < request->entry_count; i++)
+        if (request->entries[i].is_claim && request->entries[i].verdict == DEDUP_IN_FLIGHT &&
+            earlier_twin(request, i) == NULL)
+            return true;
+    return false;
+}
+
 /* The Idempotency-Key's own verdict. True when the first answer is to be given again. */
 static bool judge_claim(struct intake_request *request)
 {
@@ -394,6 +409,11 @@ static bool judge_claim(struct intake_request *request)
     case DEDUP_NEW:
         return false;
     case DEDUP_DUPLICATE:
+        if (is_first_in_flight(request)) {
+            SOMETIMES("an idempotent request comes again before all its events are committed");
+            refuse(request, PROBLEM_IN_FLIGHT);
+            return false;
+        }
         SOMETIMES("an idempotent request is replayed");
         return true;
     case DEDUP_CONFLICT:
