@@ -29,7 +29,6 @@
 
 enum {
     SHUTDOWN_MS_DEFAULT = 5000,
-    INTENSITY_COUNT_DEFAULT = 5,
     PERIOD_MS_DEFAULT = 30000,
 };
 
@@ -342,7 +341,7 @@ static bool count_restart(struct supervisor *self)
 {
     uint64_t now_ns = self->actor.shard->clock.mono_ns;
     uint64_t period_ms = self->spec->period_ms != 0 ? self->spec->period_ms : PERIOD_MS_DEFAULT;
-    uint32_t max = INTENSITY_COUNT_DEFAULT;
+    uint32_t max = SUPERVISOR_INTENSITY_DEFAULT;
     uint64_t *oldest;
 
     if (self->spec->intensity == INTENSITY_NONE)

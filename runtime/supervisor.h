@@ -26,6 +26,7 @@
 enum {
     SUPERVISOR_MAGIC = 0x50be5150,
     SUPERVISOR_CHILDREN_MAX = 64, /* in a spec; dynamic children have no bound of their own */
+    SUPERVISOR_INTENSITY_DEFAULT = 5,
     SUPERVISOR_INTENSITY_MAX = 64,
     SUPERVISOR_DEPTH_MAX = 16,
     SUPERVISOR_LOG_LINES_MAX = 10, /* failures logged per second, the rest as a number */
@@ -53,7 +54,7 @@ enum {
 
 /* intensity: restarts within the period that are not too many. */
 enum {
-    INTENSITY_DEFAULT = 0, /* 5 */
+    INTENSITY_DEFAULT = 0, /* SUPERVISOR_INTENSITY_DEFAULT */
     INTENSITY_NONE = -1,   /* the first restart is one too many */
 };
 

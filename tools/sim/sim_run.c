@@ -3,6 +3,7 @@
 #include "runtime/sim_disk.h"
 #include "runtime/sim_point.h"
 #include "tools/sim/sim_damage.h"
+#include "tools/sim/sim_exit.h"
 #include "tools/sim/sim_job_check.h"
 
 /*
@@ -50,6 +51,7 @@ struct run {
     struct sim_weather weather;
     struct sim_story *story;
     struct sim_run_result result;
+    uint32_t listener_failure_count; /* of this life, by a failpoint */
     struct sim_goal goal;
     uint64_t goal_count; /* of progress() */
     uint64_t end_ns;     /* of the time in which the goal is to be reached */
@@ -92,6 +94,7 @@ static bool on_point(struct sim_point_hook *hook, struct sim_point *point)
         if (run.weather.failpoint_ppm == 0 || draw(SIM_PPM) >= run.weather.failpoint_ppm)
             return false;
         point->hit_count++;
+        run.listener_failure_count += strcmp(point->name, SIM_EXIT_LISTENER_FAILS) == 0;
         sim_story_tell(run.story, SIM_NO_NUMBER, 0, "fails: %s", point->name);
         return true;
     case SIM_POINT_MUTANT:
@@ -416,18 +419,15 @@ static void end_by_force(void)
     sim_host_crash_after(run.server.host, 0);
 }
 
-/* The process has ended by itself, which only a fault of its disk explains. */
+/* The process has ended by itself, which only a fault explains. */
 static void bury(void)
 {
-    const uint32_t reasons = 1U << SIM_FAULT_DISK | 1U << SIM_FAULT_SPACE | 1U << SIM_FAULT_SLOW |
-                             1U << SIM_FAULT_MEMORY | 1U << SIM_FAULT_DAMAGE |
-                             1U << SIM_FAULT_PAUSE;
     int exit_code = sim_server_bury(&run.server);
 
     sim_story_tell(run.story, SIM_NO_NUMBER, 0, "the process ends with exit code %d: %s", exit_code,
                    server_text());
     run.result.exit_count++;
-    if ((exit_code != 73 && exit_code != 74) || (run.options.faults & reasons) == 0)
+    if (!sim_exit_is_explained(exit_code, run.options.faults, run.listener_failure_count))
         sim_story_fail(run.story, SIM_NO_NUMBER,
                        "the process ended by itself, with exit code %d: %s", exit_code,
                        server_text());
@@ -445,7 +445,9 @@ static bool stop(void)
     case SIM_SERVER_FAILED:
         sim_story_tell(run.story, SIM_NO_NUMBER, 0, "the stop ends with exit code %d", exit_code);
         /* A fault from before may come to light only now; a hanging write may take too long. */
-        if (exit_code == 74 && !run.is_finishing && run.options.faults != 0)
+        if (!run.is_finishing && run.options.faults != 0 &&
+            (exit_code == 74 ||
+             sim_exit_is_explained(exit_code, run.options.faults, run.listener_failure_count)))
             return false;
         break;
     case SIM_SERVER_HANGS:
@@ -470,6 +472,7 @@ static void start(void)
         if (!run.is_finishing && sim_weather_has(&run.weather, SIM_FAULT_RECOVERY) && draw(3) == 0)
             sim_host_crash_after(run.server.host, 1 + draw_small(200));
         sim_story_tell(run.story, SIM_NO_NUMBER, 0, "start with %u shards", run.server.shard_count);
+        run.listener_failure_count = 0;
         if (sim_server_try_start(&run.server, &exit_code)) {
             run.result.life_count++;
             run.workload.life++;
