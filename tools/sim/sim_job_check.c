@@ -34,8 +34,12 @@ void sim_job_check_tell(const struct sim_job_crew *crew, uint32_t job)
         sim_story_tell(crew->story, sim_job_number(job), 1, "the server does not know job %u", job);
     else
         sim_story_tell(crew->story, sim_job_number(job), 1,
-                       "the server has job %u as %s, attempt %u, delivery %x", job,
-                       job_state_name(view.state), view.attempt, view.delivery);
+                       "the server has job %u as %s, attempt %u, delivery %x, created %llu, when "
+                       "%llu, log %u, segment %llu",
+                       job, job_state_name(view.state), view.attempt, view.delivery,
+                       (unsigned long long)view.created_ms, (unsigned long long)view.when_ms,
+                       journal_location_log(view.location),
+                       (unsigned long long)journal_location_seq(view.location));
 }
 
 static void check_text(const struct sim_job_crew *crew, uint32_t job,

@@ -69,7 +69,9 @@ struct sim_job_client {
     uint32_t finish_count;
     struct sim_job_finish finishes[SIM_JOB_HELD_COUNT_MAX];
     struct sim_job_settings settings;
+    bool opens_queue; /* QUEUE_SET: for the end of the run */
     uint32_t attempt_count;
+    bool found_nothing; /* LEASE: there was no job */
 
     uint32_t held_count;
     uint32_t held[SIM_JOB_HELD_COUNT_MAX];

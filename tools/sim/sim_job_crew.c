@@ -18,6 +18,7 @@ enum {
     CRASH_ODDS = 60,     /* one worker's turn in so many ends with all its leases forgotten */
     FALSE_DELIVERIES = 1000000,
     BODY_TOLD_SIZE_MAX = 120, /* of an answer, in the story */
+    IDLE_REST_MS_MAX = 500,   /* of a worker that found nothing to do */
     CHECK_REST_MS = 1000,     /* between looks at the queues at the end */
 };
 
@@ -644,6 +645,7 @@ static void change_queue(struct sim_job_client *client, uint32_t queue,
     client->asks = SIM_JOB_ASK_QUEUE_SET;
     client->queue = queue;
     client->settings = *settings;
+    client->opens_queue = client->crew->stage == SIM_JOB_CREW_OPENING;
     sim_job_client_write_settings(client);
     client->ask = sim_job_model_ask(client->crew->model);
     sim_job_queue_change(&client->crew->model->queues[queue], settings);
@@ -711,7 +713,7 @@ static bool look_around(struct sim_job_client *client)
     return true;
 }
 
-static bool is_full(const struct sim_job_crew *crew)
+bool sim_job_crew_is_full(const struct sim_job_crew *crew)
 {
     return crew->model->job_count + SIM_JOB_BATCH_COUNT_MAX > crew->spec.job_count_max;
 }
@@ -743,7 +745,7 @@ static void ask_busy(struct sim_job_client *client)
     }
     if (draw(crew, 12) == 0 && look_around(client))
         return;
-    if (client->index > crew->spec.producer_count || is_full(crew))
+    if (client->index > crew->spec.producer_count || sim_job_crew_is_full(crew))
         work(client);
     else if (draw(crew, 20) != 0 || !ask_misused(client))
         ask_jobs(client);
@@ -874,6 +876,9 @@ static void rest(struct sim_job_client *client)
     /* As Retry-After asks for. */
     if (!client->request.lost && (client->request.status == 429 || client->request.status == 503))
         rest_ns += RETRY_AFTER_NS;
+    if (client->found_nothing)
+        rest_ns += rng_below(&crew->world->rng, (uint64_t)IDLE_REST_MS_MAX * 1000000);
+    client->found_nothing = false;
     if (crew->stage == SIM_JOB_CREW_LOOKING)
         rest_ns = crew->spec.rest_ns.min;
     if (crew->stage == SIM_JOB_CREW_WORKING && client->index == 0)

@@ -115,6 +115,9 @@ void sim_job_crew_start(struct sim_job_crew *crew);
 /* True when nobody has an open request. */
 bool sim_job_crew_is_quiet(const struct sim_job_crew *crew);
 
+/* True when no more jobs will be made. */
+bool sim_job_crew_is_full(const struct sim_job_crew *crew);
+
 /* From now on everything is brought to its end, see above. Call sim_job_crew_start() then. */
 void sim_job_crew_settle(struct sim_job_crew *crew);
 

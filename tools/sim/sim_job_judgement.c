@@ -400,6 +400,7 @@ static void judge_lease(struct sim_job_client *client, enum sim_reply reply)
         count++;
     if (count < client->finish_count || count - client->finish_count > client->limit)
         fail(client, SIM_JOB_NONE, "a lease of another number of jobs than was asked for");
+    client->found_nothing = count == 0;
     judge_statuses(client, count - client->finish_count);
     for (uint32_t i = 0; i < count - client->finish_count; i++) {
         struct sim_http_request object = take_object(&client->request, i);
@@ -546,7 +547,9 @@ static void judge_queue_set(struct sim_job_client *client, enum sim_reply reply)
 
     if (reply == SIM_REPLY_ACCEPTED) {
         sim_job_queue_changed(queue, sim_job_model_tick(crew->model), crew->model->life);
-        if (crew->stage == SIM_JOB_CREW_OPENING)
+        /* One that was sent before may be answered only now. */
+        if (crew->stage == SIM_JOB_CREW_OPENING &&
+            client->queue == SIM_JOB_KIND_COUNT + crew->cursor && client->opens_queue)
             crew->cursor++;
     } else if (reply == SIM_REPLY_UNAVAILABLE) {
         sim_job_queue_refused(queue);

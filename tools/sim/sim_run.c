@@ -360,7 +360,11 @@ static bool is_reached(struct sim_goal *goal)
     run.jobs.now_ns = run.world->mono_ns;
     if (run.world->mono_ns >= run.end_ns || is_quiet())
         return true; /* as was waited for, or because there is nothing new to send */
-    return !run.waits_for_quiet && progress() >= run.goal_count;
+    if (run.waits_for_quiet)
+        return false;
+    if (run.workload.spec.keys_only && sim_job_crew_is_full(&run.crew))
+        return true; /* there will be no more progress */
+    return progress() >= run.goal_count;
 }
 
 /* Drives until the goal is reached, limit_ms are over, or the process has ended. */
