@@ -365,7 +365,9 @@ class World:
         """The (state, attempt) in which a job can be; "live" is all that is not terminal."""
         ends = {(job.end or "live", job.attempt)}
         if job.end is not None:
-            return ends
+            # A failure before that may have counted, though its answer was lost.
+            failing = sum(what == "fail" for what in job.asked.values())
+            return {(job.end, job.attempt + n) for n in range(failing + 1)}
         for what in [job.asked[epoch] for epoch in sorted(job.asked)] + \
                 ["fail"] * job.is_overdue:
             for _, attempt in [one for one in ends if one[0] == "live"]:
