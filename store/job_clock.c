@@ -92,6 +92,23 @@ enum job_due job_table_due(struct job_table *table, uint64_t now_ms, struct job_
     return JOB_DUE_NONE;
 }
 
+void job_table_reschedule(struct job_table *table, struct job_ref ref, uint64_t now_ms,
+                          uint64_t due_ms)
+{
+    struct job *job = job_at(table, ref.index);
+
+    job_table_enter(table, now_ms);
+    assert(job->state == JOB_SCHEDULED);
+    if (job_has(job, JOB_BIT_COMMITTING))
+        return;
+    job_leave(table, ref.index);
+    if (due_ms > table->now_ms)
+        job_enter_scheduled(table, ref.index, due_ms);
+    else
+        job_enter_queued(table, ref.index, table->now_ms, false);
+    job_extra_trim(table, ref.index);
+}
+
 uint64_t job_table_next_due_ms(const struct job_table *table)
 {
     uint64_t due_ms = UINT64_MAX;

@@ -222,6 +222,14 @@ void job_table_return(struct job_table *table, struct job_ref ref, uint64_t now_
                       uint64_t due_ms);
 
 /*
+ * A SCHEDULED job waits until due_ms instead, or no longer when that is not later than now.
+ * For one that was given back until later: what it waited for has come. One about which a
+ * fact is being written stays as it is.
+ */
+void job_table_reschedule(struct job_table *table, struct job_ref ref, uint64_t now_ms,
+                          uint64_t due_ms);
+
+/*
  * May this fact be written about the job? Reserves the job for it. has_delivery: only
  * while it is leased under this delivery. COMPLETED and RETRY need a lease; DEAD and
  * CANCELLED any state but a terminal one; REPLAYED and DROPPED a dead one; PROGRESS a lease.
