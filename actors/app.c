@@ -10,6 +10,7 @@
 #include "http/connection.h"
 #include "http/url.h"
 #include "runtime/memory.h"
+#include "runtime/sim_point.h"
 #include "runtime/token_bucket.h"
 
 /*
@@ -170,6 +171,14 @@ void app_limits(const struct settings *settings, uint32_t shard_count, struct li
     limits_add(lines, "replays of dead letters", (uint64_t)DEAD_REPLAY_COUNT_MAX * shard_count,
                sizeof(struct dead_replay));
     limits_add(lines, "job bodies", settings->job_cache_bytes, 1);
+    limits_add(lines, "HTTP requests of jobs",
+               (uint64_t)http_requests_concurrency(settings->job_http_concurrency, shard_count) *
+                   shard_count,
+               sizeof(struct http_request_call));
+    limits_add(lines, "breakers", (uint64_t)BREAKERS_COUNT_MAX * shard_count,
+               sizeof(struct breakers_entry));
+    limits_add(lines, "jobs that wait for a breaker", (uint64_t)BREAKERS_PARKED_MAX * shard_count,
+               64);
     limits_add(lines, "lookup requests", (uint64_t)LOOKUP_REQUEST_COUNT_MAX * shard_count,
                sizeof(struct lookup_request));
     limits_add(lines, "key requests", (uint64_t)TENANT_REQUEST_COUNT_MAX * shard_count,
@@ -313,6 +322,41 @@ int app_local_address(struct app *app, uint32_t index, struct sockaddr_storage *
 
 /* --- one shard ------------------------------------------------------------ */
 
+static void fill_client_config(const struct app *app, struct http_client_config *ret_config)
+{
+    uint32_t calls =
+        http_requests_concurrency(app->settings->job_http_concurrency, app->shard_count);
+
+    *ret_config = http_client_config_default();
+    ret_config->call_count_max = calls;
+    ret_config->connection_count_max = calls;
+    ret_config->connections_per_host_max = calls; /* what one destination gets is for who calls */
+    ret_config->user_agent = slice_of(app->user_agent);
+    ret_config->trust = app->trust;
+}
+
+/* The shard's own requests: names, connections, breakers, jobs that are requests. */
+static int init_client(struct app_shard *home)
+{
+    const struct resolver_dns_config dns = {0};
+    struct resolver_backend *backend = NULL;
+    struct http_client_config config;
+    int r = 0;
+
+    fill_client_config(home->app, &config);
+    if (!home->app->is_simulated)
+        r = resolver_dns_new(&dns, &home->dns);
+    if (r == 0 && home->dns != NULL)
+        backend = resolver_dns_backend(home->dns);
+    if (r == 0)
+        r = http_client_init(&home->client, home->shard, &config, home->buffers, backend);
+    if (r == 0)
+        r = breakers_init(&home->breakers, home);
+    if (r == 0)
+        r = http_requests_init(&home->http_requests, home);
+    return r;
+}
+
 static int init_shard(struct app *app, uint32_t index)
 {
     struct app_shard *home = &app->shards[index];
@@ -343,6 +387,8 @@ static int init_shard(struct app *app, uint32_t index)
     if (r == 0)
         r = job_desk_init(&home->jobs, home);
     if (r == 0)
+        r = init_client(home);
+    if (r == 0)
         r = schedules_init(&home->schedules, home);
     if (r == 0)
         r = dead_letters_init(&home->dead_letters, home);
@@ -350,6 +396,7 @@ static int init_shard(struct app *app, uint32_t index)
         r = keeper_init(&home->keeper, home);
     if (r < 0)
         return r;
+    durable_add(&home->keeper.durables, &home->breakers.durable);
     durable_add(&home->keeper.durables, &home->jobs.durable);
     durable_add(&home->keeper.durables, &home->schedules.durable);
     durable_add(&home->keeper.durables, &home->dead_letters.durable);
@@ -402,7 +449,9 @@ static int start_tree(struct app_shard *home)
     add_child(home, "scrape", &home->scrape.actor, &scrape_type, SCRAPE_MAGIC, 0);
     add_child(home, "inspector", &home->inspector.actor, &inspector_type, INSPECTOR_MAGIC, 0);
     add_child(home, "lookup", &home->lookup.actor, &lookup_type, LOOKUP_MAGIC, 0);
-    add_child(home, "jobs", &home->jobs.actor, &job_desk_type, JOB_DESK_MAGIC, 0);
+    add_child(home, "client", &home->client.actor, &http_client_type, HTTP_CLIENT_MAGIC, 0);
+    add_child(home, "jobs", &home->jobs.actor, &job_desk_type, JOB_DESK_MAGIC,
+              drain_ms + STOP_GRACE_MS);
     add_child(home, "schedules", &home->schedules.actor, &schedules_type, SCHEDULES_MAGIC,
               STOP_GRACE_MS);
     add_child(home, "dead_letters", &home->dead_letters.actor, &dead_letters_type,
@@ -474,6 +523,31 @@ static int init_shards(struct app *app, const struct app_config *config, char *t
     return 0;
 }
 
+/* Without the system's authorities everything but https calls works. 0 or -ENOMEM. */
+static int open_trust(struct app *app)
+{
+    int r;
+
+    if (app->is_simulated)
+        return 0;
+    r = trust_store_new(&app->trust);
+    if (r == 0 && trust_store_add_file(app->trust, TRUST_STORE_SYSTEM_PATH) < 0)
+        trust_store_free(&app->trust);
+    return r;
+}
+
+/* Where it cannot be had nobody is ever blamed for a crash; see job_handler.h. */
+static void open_breadcrumbs(struct app *app)
+{
+    char path[APP_TEXT_SIZE];
+    uint32_t blamed_count;
+    int size = snprintf(path, sizeof(path), "%s/running", app->settings->data);
+
+    if (size > 0 && size < APP_TEXT_SIZE &&
+        breadcrumbs_open(&app->breadcrumbs, app->disk, path, app->shard_count, &blamed_count) < 0)
+        SOMETIMES("there is no page for breadcrumbs");
+}
+
 int app_new(const struct app_config *config, char *text, int *ret_exit_code)
 {
     struct app *app = config->app;
@@ -482,6 +556,7 @@ int app_new(const struct app_config *config, char *text, int *ret_exit_code)
     assert(config->shard_count > 0);
     assert(config->shard_count <= SHARD_COUNT_MAX);
     app->settings = config->settings;
+    app->is_simulated = config->simulated;
     app->disk = config->disk;
     app->shard_count = config->shard_count;
     app->version = config->version;
@@ -491,7 +566,12 @@ int app_new(const struct app_config *config, char *text, int *ret_exit_code)
     app->buckets = calloc(KEYRING_KEY_COUNT_MAX, sizeof(*app->buckets));
     if (app->shards == NULL || app->buckets == NULL)
         return fail(text, ret_exit_code, 1, "out of memory");
+    snprintf(app->user_agent, sizeof(app->user_agent), "weir/%s", config->version);
     r = bootstrap_open(app, config, text, ret_exit_code);
+    if (r == 0)
+        r = open_trust(app);
+    if (r == 0)
+        open_breadcrumbs(app);
     if (r == 0)
         r = init_shards(app, config, text, ret_exit_code);
     return r;
@@ -499,6 +579,7 @@ int app_new(const struct app_config *config, char *text, int *ret_exit_code)
 
 void app_drain(struct app *app)
 {
+    breadcrumbs_forgive(&app->breadcrumbs); /* whoever ends us now, it was asked for */
     for (uint32_t i = 0; i < app->shard_count; i++)
         if (runtime_post(app->runtime, app->shards[i].keeper.actor.id, MSG_KEEPER_DRAIN, 0, NULL,
                          0) == SEND_FULL)
@@ -514,6 +595,7 @@ static void check_shard_is_idle(const struct app_shard *home)
     assert(pool_used_count(&home->lookup.requests) == 0);
     assert(pool_used_count(&home->tenant.requests) == 0);
     assert(job_desk_is_idle(&home->jobs));
+    assert(home->jobs.handlers.run_count == 0);
     assert(pool_used_count(&home->dead_letters.requests) == 0);
     assert(schedules_is_idle(&home->schedules));
 }
@@ -532,12 +614,18 @@ void app_abandon(struct app *app)
         inspector_deinit(&home->inspector);
         lookup_deinit(&home->lookup);
         job_desk_deinit(&home->jobs);
+        http_requests_deinit(&home->http_requests);
+        breakers_deinit(&home->breakers);
+        http_client_abandon(&home->client);
+        resolver_dns_free(&home->dns);
         schedules_deinit(&home->schedules);
         dead_letters_deinit(&home->dead_letters);
         http_server_abandon(&home->http);
         buffer_pool_abandon(&home->buffers);
     }
     runtime_free(&app->runtime);
+    breadcrumbs_close(&app->breadcrumbs);
+    trust_store_free(&app->trust);
     recovered_free(&app->recovered);
     metrics_registry_free(&app->registry);
     if (app->superblock.lock_fd >= 0)

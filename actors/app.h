@@ -20,7 +20,8 @@
  *      |- scrape       numbers of all shards for /metrics
  *      |- inspector    how all shards are, for operators
  *      |- lookup       GET /v1/events/{id}
- *      |- jobs         the jobs of the projects that this shard owns
+ *      |- client       HTTP requests of ours
+ *      |- jobs         the jobs of the projects that this shard owns, and their handlers
  *      |- schedules    their cron schedules
  *      |- dead_letters those of them that are dead: shown, replayed, removed
  *      |- intake       POST /v1/events: dedup, append, acknowledge
@@ -29,7 +30,9 @@
  */
 #pragma once
 
+#include "actors/breakers.h"
 #include "actors/dead_letters.h"
+#include "actors/http_request.h"
 #include "actors/inspector.h"
 #include "actors/intake.h"
 #include "actors/job_desk.h"
@@ -39,8 +42,11 @@
 #include "actors/scrape.h"
 #include "actors/settings.h"
 #include "actors/tenant.h"
+#include "http/client.h"
 #include "http/listener.h"
+#include "http/resolver_dns.h"
 #include "http/server.h"
+#include "runtime/breadcrumbs.h"
 #include "runtime/disk.h"
 #include "runtime/limits.h"
 #include "runtime/shard.h"
@@ -49,7 +55,7 @@
 
 enum {
     APP_TEXT_SIZE = 1024,
-    APP_CHILD_COUNT_MAX = 10 + SETTINGS_LISTEN_COUNT_MAX,
+    APP_CHILD_COUNT_MAX = 11 + SETTINGS_LISTEN_COUNT_MAX,
     APP_TOKEN_BYTES = 32,
     START_TRY_COUNT_MAX = 20, /* for what a process that was just killed still holds */
     START_TRY_MS = 100,
@@ -82,7 +88,11 @@ struct app_shard {
     struct scrape scrape;
     struct inspector inspector;
     struct lookup lookup;
+    struct resolver_dns *dns; /* NULL when simulated: only addresses can be reached */
+    struct http_client client;
+    struct breakers breakers;
     struct job_desk jobs;
+    struct http_requests http_requests;
     struct schedules schedules;
     struct dead_letters dead_letters;
     struct intake intake;
@@ -115,7 +125,11 @@ struct app {
     uint32_t shard_count;
     uint8_t hash_key[SIPHASH_KEY_SIZE]; /* of dedup and event index; new at each start */
     uint8_t admin_token_hash[SHA256_SIZE];
-    struct token_bucket *buckets; /* one per keyring slot, shared by all shards */
+    struct token_bucket *buckets;   /* one per keyring slot, shared by all shards */
+    struct breadcrumbs breadcrumbs; /* each shard has its part */
+    struct trust_store *trust;      /* NULL: no https call can be made */
+    char user_agent[64];
+    bool is_simulated;
     const char *version;
     const char *commit;
     uint64_t recovered_event_count;

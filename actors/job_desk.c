@@ -12,9 +12,9 @@
  * a million timers nor holds them back. One timer of the wheel stands for all that is due.
  *
  * Waking. Everything that may give a lease something to take ends in job_desk_wake():
- * queues that got work serve those who wait, jobs that must fail with another are written
- * dead, and the timer is set for what comes next. Serving makes nothing ready by itself, so
- * the loop ends.
+ * queues that got work serve those who wait or are noted for their handler, jobs that must
+ * fail with another are written dead, and the timer is set for what comes next. Serving makes
+ * nothing ready by itself, so the loop ends; what is offered to handlers is bounded per turn.
  */
 
 static struct job_desk *desk_of(struct actor *self)
@@ -113,8 +113,11 @@ MUST_USE static int apply_fact(struct job_desk *desk, const struct durable_fact 
     if (r < 0)
         return r;
     job_table_apply_fact(desk->table, &decoded, fact->location, apply_time(desk, fact));
-    if (!fact->is_recovery)
-        count_fact(desk, &decoded.header);
+    if (fact->is_recovery)
+        return 0;
+    count_fact(desk, &decoded.header);
+    job_handlers_on_fact(&desk->handlers, decoded.header.id_low,
+                         (enum job_fact_kind)decoded.header.kind);
     return 0;
 }
 
@@ -159,6 +162,7 @@ static void resume(struct durable *self)
         log_event(&desk->home->shard->log, LOG_INFO, "jobs", "jobs go on", LOG_NUMBER("live", live),
                   LOG_NUMBER("shard", desk->home->shard->index));
     actor_timer_start(&desk->actor, &desk->tidy_timer, JOB_TIDY_MS);
+    job_handlers_blame(desk);
     job_desk_wake(desk);
 }
 
@@ -196,14 +200,17 @@ static void on_step_done(struct durable_step *step, enum durable_outcome outcome
     struct job_desk *desk = it->desk;
     void *slot = it;
 
+    if (outcome == DURABLE_DONE && it->crumb != 0)
+        breadcrumbs_pick_up_blamed(&app_of(desk)->breadcrumbs, desk->home->shard->index,
+                                   it->crumb - 1);
     pool_release(&desk->steps, &slot);
     if (outcome == DURABLE_DONE)
         job_desk_wake(desk);
 }
 
 /* Writes a fact about a job that has been claimed for it; gives the claim back if it cannot. */
-static void write_fact(struct job_desk *desk, struct job_ref ref, struct job_fact_header header,
-                       struct slice text)
+static void write_step(struct job_desk *desk, struct job_ref ref, struct job_fact_header header,
+                       struct slice text, uint32_t crumb)
 {
     struct job_step *it = FAILPOINT("no job step is free") ? NULL : pool_acquire(&desk->steps);
     struct job_fact fact = {.header = header, .text = text};
@@ -216,6 +223,7 @@ static void write_fact(struct job_desk *desk, struct job_ref ref, struct job_fac
     memset(it, 0, offsetof(struct job_step, bytes));
     it->desk = desk;
     it->ref = ref;
+    it->crumb = crumb;
     it->part = (struct slice){it->bytes, job_fact_encode(&fact, it->bytes)};
     job_desk_fill_record(desk, ref, RECORD_JOB_FACT, &it->part, &it->record);
     it->step = (struct durable_step){
@@ -230,6 +238,18 @@ static void write_fact(struct job_desk *desk, struct job_ref ref, struct job_fac
         job_table_unclaim(desk->table, ref);
         pool_release(&desk->steps, &slot);
     }
+}
+
+static void write_fact(struct job_desk *desk, struct job_ref ref, struct job_fact_header header,
+                       struct slice text)
+{
+    write_step(desk, ref, header, text, 0);
+}
+
+void job_desk_write_blame(struct job_desk *desk, struct job_ref ref, struct job_fact_header header,
+                          struct slice text, uint32_t slot)
+{
+    write_step(desk, ref, header, text, slot + 1);
 }
 
 void job_desk_fill_record(struct job_desk *desk, struct job_ref ref, uint8_t type,
@@ -365,8 +385,16 @@ void job_desk_wake(struct job_desk *desk)
         return;
     desk->is_waking = true;
     do_failed(desk);
-    while ((queue = job_table_next_ready(desk->table)) != NULL)
-        job_delivery_serve(desk, queue);
+    while ((queue = job_table_next_ready(desk->table)) != NULL) {
+        struct job_handler *handler =
+            job_handlers_find(&desk->handlers, (struct slice){queue->kind, queue->kind_size});
+
+        if (handler != NULL)
+            job_handlers_note_ready(&desk->handlers, handler, queue);
+        else
+            job_delivery_serve(desk, queue);
+    }
+    job_handlers_offer(&desk->handlers, desk);
     desk->is_waking = false;
     arm_due_timer(desk);
 }
@@ -473,6 +501,12 @@ void job_desk_do(struct job_desk *desk, struct job_request *request)
         job_command_enqueue(desk, request);
         return;
     case JOB_LEASE:
+        if (job_handlers_find(&desk->handlers, (struct slice){request->kind, request->kind_size}) !=
+            NULL) {
+            request->code = PROBLEM_INTERNAL_KIND;
+            job_desk_decide(desk, request);
+            return;
+        }
         if (request->finish_count > 0 && request->stage == 0)
             job_command_finish(desk, request, request->finish_count);
         else
@@ -520,6 +554,7 @@ void job_desk_drain(struct job_desk *desk)
 {
     struct list_node *node;
 
+    job_handlers_drain(&desk->handlers, desk);
     while ((node = desk->waiting.next) != &desk->waiting)
         job_delivery_stop_waiting(desk, container_of(node, struct job_request, desk_link));
 }
@@ -532,14 +567,15 @@ bool job_desk_is_idle(const struct job_desk *desk)
 /* --- the actor ------------------------------------------------------------------ */
 
 /*
- * Requests have all been answered by now (intake waits for that), but facts that nobody
- * asked for may be on their way to the disk. Looks again until they have arrived.
+ * Requests have all been answered by now (intake waits for that), but handlers may be at work,
+ * and facts that nobody asked for on their way to the disk. Looks again until all is done.
  */
 static int stop_if_idle(struct job_desk *desk)
 {
     bool carries = !job_carrier_stop(&desk->carrier);
+    bool runs = !job_handlers_stop(&desk->handlers, desk);
 
-    if (!carries && durable_is_idle(&desk->home->keeper.durables))
+    if (!carries && !runs && durable_is_idle(&desk->home->keeper.durables))
         return ACTOR_STOP;
     SOMETIMES("a desk stops with facts on their way to the disk");
     actor_timer_start(&desk->actor, &desk->tidy_timer, OUTBOX_RETRY_MS);
@@ -552,7 +588,8 @@ static int on_timer(struct job_desk *desk, struct timer *timer)
         return ACTOR_OK;
     if (desk->is_stopping)
         return stop_if_idle(desk);
-    if (job_carrier_on_timer(&desk->carrier, desk, timer))
+    if (job_carrier_on_timer(&desk->carrier, desk, timer) ||
+        job_handlers_on_timer(&desk->handlers, desk, timer))
         return ACTOR_OK;
     if (timer == &desk->tidy_timer) {
         tidy(desk);
@@ -605,6 +642,7 @@ static int start(struct actor *self)
     actor_timer_init(self, &desk->due_timer);
     actor_timer_init(self, &desk->tidy_timer);
     job_carrier_start(&desk->carrier, desk);
+    job_handlers_start(&desk->handlers, desk);
     return 0;
 }
 
@@ -724,6 +762,7 @@ int job_desk_init(struct job_desk *desk, struct app_shard *home)
     list_init(&desk->waiting);
     list_init(&desk->queue_changes);
     job_carrier_init(&desk->carrier, desk);
+    job_handlers_init(&desk->handlers);
     memcpy(config.hash_key, home->app->hash_key, sizeof(config.hash_key));
     r = job_table_new(&config, &desk->table);
     if (r == 0)

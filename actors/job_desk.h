@@ -13,11 +13,13 @@
  *     job_commands.c  enqueue, complete, fail, extend, cancel, settings
  *     job_delivery.c  lease, wait, look up: whatever reads bodies
  *     job_carrier.c   carrying jobs out of a segment that is about to go
+ *     job_handler.c   kinds that the process itself carries out
  */
 #pragma once
 
 #include "actors/job_body_cache.h"
 #include "actors/job_carrier.h"
+#include "actors/job_handler.h"
 #include "actors/job_request.h"
 #include "actors/outbox.h"
 #include "runtime/metrics.h"
@@ -76,6 +78,7 @@ struct job_step {
     struct journal_record record;
     struct slice part;
     struct job_ref ref;
+    uint32_t crumb; /* slot of the blamed crumb that it settles, plus 1; 0: none */
     char bytes[sizeof(struct job_fact_header) + JOB_STEP_TEXT_MAX];
 };
 
@@ -90,6 +93,7 @@ struct job_desk {
     struct job_table *table;
     struct job_body_cache bodies;
     struct job_carrier carrier;
+    struct job_handlers handlers;
     struct list_node waiting; /* leases that wait, of all queues: none when draining */
     uint32_t waiting_count;
     struct timer due_timer;
@@ -169,6 +173,13 @@ uint32_t job_desk_partition(const struct job_desk *desk, const struct job_queue 
 /* A record about the job; part is borrowed. */
 void job_desk_fill_record(struct job_desk *desk, struct job_ref ref, uint8_t type,
                           const struct slice *part, struct journal_record *ret_record);
+
+/*
+ * Writes BLAMED or DEAD about a job that was claimed for it; the blamed crumb in this slot is
+ * picked up when it is durable.
+ */
+void job_desk_write_blame(struct job_desk *desk, struct job_ref ref, struct job_fact_header header,
+                          struct slice text, uint32_t slot);
 
 /* job_commands.c */
 void job_command_enqueue(struct job_desk *desk, struct job_request *request);

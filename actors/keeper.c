@@ -36,7 +36,8 @@ static void on_failed(struct journal_owner *owner, int error, const char *text)
     struct keeper *keeper = log_of(owner)->keeper;
 
     keeper->has_failed = true;
-    durable_stop(&keeper->durables); /* there will never be room again */
+    breadcrumbs_forgive(&app_of(keeper)->breadcrumbs); /* the disk is to blame, and no job */
+    durable_stop(&keeper->durables);                   /* there will never be room again */
     log_event(&keeper->home->shard->log, LOG_ERROR, "journal", text, LOG_NUMBER("errno", -error),
               LOG_NUMBER("log", log_of(owner)->log));
     runtime_fail(app_of(keeper)->runtime, KEEPER_EXIT_IO, text);

@@ -1,5 +1,7 @@
 #include "actors/scrape.h"
 
+#include <stdarg.h>
+
 #include "actors/app.h"
 #include "actors/message_types.h"
 #include "runtime/memory.h"
@@ -10,7 +12,10 @@
  *     home <--COPIED-- ... all: tells the connection, whose on_reply renders the sum
  *
  * The blocks of a scrape are the shards' to write until COPIED, then home's. Few
- * scrapes may run at once: their memory is shards times 64 KiB each.
+ * scrapes may run at once: their memory is shards times 76 KiB each.
+ *
+ * Breakers come and go, and a registry of series does not change: they are copied beside
+ * the block and written behind the rest.
  */
 
 /* What the route keeps in an exchange. */
@@ -23,9 +28,15 @@ static struct scrape *scrape_of(struct actor *self)
     return ACTOR_CAST(self, struct scrape, SCRAPE_MAGIC);
 }
 
+/* What one shard is asked for. */
+struct scrape_block {
+    struct metrics metrics;
+    struct breakers_samples breakers;
+};
+
 static size_t block_stride(void)
 {
-    return round_up_u64(sizeof(struct metrics), MEMORY_PAGE_SIZE);
+    return round_up_u64(sizeof(struct scrape_block), MEMORY_PAGE_SIZE);
 }
 
 static size_t blocks_size(const struct scrape *scrape)
@@ -33,16 +44,16 @@ static size_t blocks_size(const struct scrape *scrape)
     return block_stride() * scrape->home->app->shard_count * SCRAPE_REQUEST_COUNT_MAX;
 }
 
-static struct metrics *block_at(const struct scrape_request *request, uint32_t shard)
+static struct scrape_block *block_at(const struct scrape_request *request, uint32_t shard)
 {
     const struct scrape *scrape = request->home;
     size_t index = (size_t)(request - scrape->requests) * scrape->home->app->shard_count + shard;
 
-    return (struct metrics *)(void *)(scrape->blocks + index * block_stride());
+    return (struct scrape_block *)(void *)(scrape->blocks + index * block_stride());
 }
 
 /* Numbers that are kept elsewhere come in just before they are copied. */
-static void copy_block(struct app_shard *home, struct metrics *block)
+static void copy_block(struct app_shard *home, struct scrape_block *block)
 {
     struct metrics *metrics = &home->shard->metrics;
     const struct intake_metrics *series = &home->app->metrics.intake;
@@ -55,7 +66,8 @@ static void copy_block(struct app_shard *home, struct metrics *block)
                 dedup_window_ms_effective(home->intake.dedup, home->shard->clock.unix_ms) *
                     1000000);
     shard_update_metrics(home->shard);
-    memcpy(block, metrics, sizeof(*block));
+    memcpy(&block->metrics, metrics, sizeof(block->metrics));
+    breakers_sample(&home->breakers, &block->breakers);
 }
 
 static void answer(struct scrape_request *request)
@@ -174,6 +186,51 @@ int scrape_on_request(struct exchange *x)
     return EXCHANGE_PENDING;
 }
 
+/* Adds at *size what there is room for. */
+PRINTF_LIKE(4, 5)
+static void add_text(char *text, size_t capacity, size_t *size, const char *format, ...)
+{
+    va_list arguments;
+    int added;
+
+    va_start(arguments, format);
+    added = vsnprintf(text + *size, capacity - *size, format, arguments);
+    va_end(arguments);
+    assert(added >= 0);
+    assert((size_t)added < capacity - *size); /* SCRAPE_TEXT_SIZE_MAX has room for all of it */
+    *size += (size_t)added;
+}
+
+/* The first breakers by name, the others as one. Returns the size. */
+static int64_t write_breakers(const struct scrape_request *request, char *text, size_t capacity)
+{
+    uint32_t shard_count = request->home->home->app->shard_count;
+    uint32_t named = 0, other_count = 0, other_sum = 0;
+    size_t size = 0;
+
+    add_text(text, capacity, &size,
+             "# HELP weir_breaker_state Of each project and destination: 0 closed, 1 open, 2 "
+             "half-open.\n# TYPE weir_breaker_state gauge\n");
+    for (uint32_t i = 0; i < shard_count; i++) {
+        const struct breakers_samples *samples = &block_at(request, i)->breakers;
+
+        other_count += samples->other_count;
+        other_sum += samples->other_sum;
+        for (uint32_t n = 0; n < samples->count; n++) {
+            if (named++ < BREAKERS_SAMPLE_MAX) {
+                add_text(text, capacity, &size, "weir_breaker_state{name=\"%s\"} %u\n",
+                         samples->samples[n].name, samples->samples[n].state);
+            } else {
+                other_count++;
+                other_sum += samples->samples[n].state;
+            }
+        }
+    }
+    if (other_count > 0)
+        add_text(text, capacity, &size, "weir_breaker_state{name=\"other\"} %u\n", other_sum);
+    return (int64_t)size;
+}
+
 int scrape_on_reply(struct exchange *x, const struct message *msg)
 {
     struct scrape_note *note = EXCHANGE_NOTE(x, struct scrape_note);
@@ -190,7 +247,7 @@ int scrape_on_reply(struct exchange *x, const struct message *msg)
     if (msg->type != MSG_SCRAPE_ANSWER || request == NULL)
         return EXCHANGE_PENDING;
     for (uint32_t i = 0; i < home->app->shard_count; i++)
-        blocks[i] = block_at(request, i);
+        blocks[i] = &block_at(request, i)->metrics;
     r = buffer_acquire(home->buffers, SCRAPE_TEXT_SIZE_MAX, &text);
     if (r < 0) {
         r = exchange_problem(x, PROBLEM_OVERLOADED, &retry);
@@ -198,6 +255,7 @@ int scrape_on_reply(struct exchange *x, const struct message *msg)
         size = metrics_render(home->app->registry, blocks, home->app->shard_count, text->data,
                               text->capacity);
         assert(size >= 0); /* METRICS_SERIES_MAX lines fit */
+        size += write_breakers(request, text->data + size, text->capacity - (size_t)size);
         response.body = (struct slice){text->data, (size_t)size};
         r = exchange_respond(x, &response);
         buffer_unref(&text);

@@ -1,6 +1,7 @@
 #include "actors/settings.h"
 
 #include "contracts/json_reader.h"
+#include "http/address_policy.h"
 #include "http/request_parser.h"
 #include "runtime/shard.h"
 #include "store/dedup.h"
@@ -308,6 +309,23 @@ const struct config_key SETTINGS_KEYS[] = {
      .default_text = "64MiB",
      .help = "Memory for the newest jobs' payloads; older ones are read from the log."},
     {.section = "jobs",
+     .name = "http_concurrency",
+     CONFIG_INTEGER_AT(struct settings, job_http_concurrency),
+     .min = 1,
+     .max = 65536,
+     .default_text = "256",
+     .help = "Jobs of the kind http.request that run at a time."},
+    {.section = "jobs",
+     .name = "http_allow_private",
+     CONFIG_BOOL_AT(struct settings, job_http_allow_private),
+     .default_text = "false",
+     .help = "Let http.request reach loopback and private networks."},
+    {.section = "jobs",
+     .name = "http_allow",
+     CONFIG_LIST_AT(struct settings, job_http_allow),
+     .default_text = "",
+     .help = "Networks that http.request may reach although they are not public, ADDRESS/BITS."},
+    {.section = "jobs",
      .name = "zoneinfo",
      CONFIG_TEXT_AT(struct settings, zoneinfo),
      .environment = "TZDIR",
@@ -323,6 +341,17 @@ enum { JOB_SEGMENT_ROOM = 256 * 1024 };
 static bool is_loopback(const char *address)
 {
     return strncmp(address, "127.", 4) == 0 || strncmp(address, "[::1]", 5) == 0;
+}
+
+/* Every one must be a network, and there must be room for it. */
+static bool networks_are_valid(const struct config_list *list)
+{
+    struct address_policy policy = {0};
+
+    for (uint32_t i = 0; i < list->count; i++)
+        if (address_policy_allow(&policy, slice_of(list->items[i])) < 0)
+            return false;
+    return true;
 }
 
 const char *settings_check(const struct settings *settings)
@@ -342,6 +371,8 @@ const char *settings_check(const struct settings *settings)
         return "[limits] event_bytes is above batch_decoded_bytes";
     if (!is_power_of_two((uint64_t)settings->dedup_entries))
         return "[dedup] entries is not a power of two";
+    if (!networks_are_valid(&settings->job_http_allow))
+        return "[jobs] http_allow is a list of at most 32 networks such as 10.1.0.0/16";
     if (settings->segment_bytes % SEGMENT_BLOCK_SIZE != 0)
         return "[journal] segment_bytes is not a multiple of 4096";
     if (settings->batch_decoded_bytes + settings->batch_bytes > settings->segment_bytes &&

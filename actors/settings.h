@@ -66,6 +66,9 @@ struct settings {
     int64_t job_tenant_concurrency;
     uint64_t job_payload_bytes;
     uint64_t job_cache_bytes;
+    int64_t job_http_concurrency; /* per process */
+    bool job_http_allow_private;
+    struct config_list job_http_allow; /* networks, ADDRESS/BITS */
     const char *zoneinfo;
 };
 

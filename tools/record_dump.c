@@ -5,6 +5,7 @@
  */
 #include "tools/record_dump.h"
 
+#include "actors/breakers.h"
 #include "actors/record.h"
 #include "contracts/json_reader.h"
 #include "store/job_id.h"
@@ -438,6 +439,30 @@ static bool write_replay(const struct journal_record_view *record, struct json_w
     return true;
 }
 
+/* --- breakers ------------------------------------------------------------------ */
+
+/* False when the payload is none of this version. */
+static bool write_breaker(struct slice payload, struct json_writer *writer)
+{
+    static const struct slice states[] = {
+        [BREAKER_CLOSED] = SLICE_INITIALIZER("closed"),
+        [BREAKER_OPEN] = SLICE_INITIALIZER("open"),
+        [BREAKER_HALF_OPEN] = SLICE_INITIALIZER("half_open"),
+    };
+    struct slice org, project, origin;
+    struct breakers_record record;
+
+    if (!breakers_record_decode(payload, &record, &org, &project, &origin) ||
+        record.saved.bytes[4] >= ARRAY_COUNT(states))
+        return false;
+    write_time(writer, SLICE_LITERAL("at"), record.at_ms);
+    write_text(writer, SLICE_LITERAL("org_id"), org);
+    write_text(writer, SLICE_LITERAL("project_id"), project);
+    write_text(writer, SLICE_LITERAL("origin"), origin);
+    write_text(writer, SLICE_LITERAL("state"), states[record.saved.bytes[4]]);
+    return true;
+}
+
 /* False when type, version or payload are not known here. */
 static bool write_payload(const struct journal_record_view *record, struct json_writer *writer)
 {
@@ -460,6 +485,8 @@ static bool write_payload(const struct journal_record_view *record, struct json_
         return write_job_queue(record->payload, writer);
     case RECORD_SCHEDULE:
         return write_schedule(record, writer);
+    case RECORD_BREAKER:
+        return write_breaker(record->payload, writer);
     case RECORD_REPLAY:
         return write_replay(record, writer);
     default:
