@@ -156,9 +156,8 @@ static bool is_before(const struct sim_job_model *model, const struct sim_job *a
                       const struct sim_job *b)
 {
     /* After a start under a clock that was set back the later one may look older. */
-    if (model->clock_jumps &&
-        (a->sent_life != b->sent_life || a->told_life != b->sent_life || b->told_tick == 0 ||
-         b->told_life != b->sent_life))
+    if (model->clock_jumps && (a->sent_life != b->sent_life || a->told_life != b->sent_life ||
+                               b->told_tick == 0 || b->told_life != b->sent_life))
         return false;
     if (a->spec.key == 0 || a->spec.key != b->spec.key || a->spec.queue != b->spec.queue ||
         a->spec.after_count > 0 || a->spec.delay_ms > 0 || a->is_another || !a->was_new)
