@@ -281,28 +281,33 @@ static int answer(struct exchange *x, struct job_request *request)
 {
     struct response response = {.status = 200, .content_type = SLICE_LITERAL("application/json")};
     struct exchange_problem_options options = {0};
+    char text[QUEUE_TEXT_SIZE_MAX];
     struct buffer *body = NULL;
     struct json_writer writer;
     bool fits;
-    int r;
+    int r = 0;
 
     if (request->code != PROBLEM_NONE) {
         if (problem_status(request->code) == 503)
             options.retry_after_s = request->retry_after_s > 0 ? request->retry_after_s : 1;
         return exchange_problem(x, request->code, &options);
     }
-    r = buffer_acquire(app_shard_of(x)->buffers, (request->line_count + 1u) * QUEUE_TEXT_SIZE_MAX,
-                       &body);
+    /* A change that has been made must not be called refused for want of a buffer. */
+    json_writer_init(&writer, text, sizeof(text));
+    if (request->operation == JOB_QUEUE_LIST)
+        r = buffer_acquire(app_shard_of(x)->buffers,
+                           (request->line_count + 1u) * QUEUE_TEXT_SIZE_MAX, &body);
     if (r < 0) {
         options.retry_after_s = 1;
         return exchange_problem(x, PROBLEM_OVERLOADED, &options);
     }
-    json_writer_init(&writer, body->data, body->capacity);
-    if (request->operation == JOB_QUEUE_LIST)
+    if (body != NULL) {
+        json_writer_init(&writer, body->data, body->capacity);
         write_list(request, &writer);
-    else
+    } else {
         write_queue((struct slice){request->kind, request->kind_size}, &request->queue_view,
                     &writer);
+    }
     fits = json_writer_finish(&writer, &response.body);
     assert(fits);
     r = exchange_respond(x, &response);
