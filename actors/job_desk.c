@@ -132,6 +132,8 @@ MUST_USE static int apply_queue(struct job_desk *desk, const struct durable_fact
     queue = job_table_queue(desk->table, record.org, record.project, record.kind, true);
     if (queue == NULL)
         return -ENOSPC;
+    if (fact->is_recovery && MUTANT("job_settings_lost_on_recovery"))
+        return 0;
     job_table_apply_queue(desk->table, queue, &record.settings, fact->location);
     return 0;
 }

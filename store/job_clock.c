@@ -34,7 +34,7 @@ static enum job_due end_of_state(struct job_table *table, uint32_t index)
     }
     if (job->state == JOB_LEASED) {
         postpone(table, index);
-        return JOB_DUE_EXPIRED;
+        return MUTANT("job_expiry_forgotten") ? JOB_DUE_NONE : JOB_DUE_EXPIRED;
     }
     assert(job->state == JOB_SCHEDULED);
     job_leave(table, index);
@@ -168,7 +168,7 @@ static void place(struct job_table *table, uint32_t index)
         job_enter_scheduled(table, index, min_u64(when_ms, table->now_ms));
         return;
     case JOB_SCHEDULED:
-        if (job->attempt > 0)
+        if (job->attempt > 0 && !MUTANT("job_key_not_held_on_recovery"))
             job_keys_hold(table, index);
         if (when_ms > table->now_ms && MUTANT("job_due_dropped_on_recovery"))
             return;
@@ -223,7 +223,7 @@ uint32_t job_table_resume(struct job_table *table, uint64_t now_ms)
     job_flow_work(table, UINT32_MAX);
     table->is_resuming = false;
     ready_all(table);
-    for (uint32_t i = 1; i <= table->jobs.used; i++) {
+    for (uint32_t i = 1; i <= table->jobs.used && !MUTANT("job_deadline_lost_on_recovery"); i++) {
         struct job *job = job_at(table, i);
 
         if (job->state != JOB_FREE && !job_is_terminal(job) && job->extra != 0)

@@ -51,6 +51,8 @@ bool job_flow_is_needed(const struct job_table *table, uint32_t index)
 /* True when those that come after it must know that it did not complete. */
 static bool has_failed(const struct job *job)
 {
+    if (MUTANT("job_failure_not_passed_on"))
+        return false;
     return job->state == JOB_DEAD || job->state == JOB_CANCELLED ||
            (job->state == JOB_PENDING && job_has(job, JOB_BIT_FAILED));
 }
@@ -291,7 +293,7 @@ void job_flow_settle(struct job_table *table, uint32_t index)
         job_list_push_back(table, &table->failed, index);
         return;
     }
-    if (extra != NULL && extra->after_pending > 0)
+    if (extra != NULL && extra->after_pending > 0 && !MUTANT("job_child_too_early"))
         return;
     job_leave(table, index);
     if (when_ms > table->now_ms)

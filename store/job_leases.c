@@ -108,7 +108,9 @@ static void lease(struct job_table *table, uint32_t index, uint32_t lease_ms)
     job_leave(table, index);
     job_set_state(table, index, JOB_LEASED);
     job_set_when(job, until_ms);
-    if (++table->delivery == 0)
+    if (table->delivery == 0 || !MUTANT("job_epoch_twice"))
+        table->delivery++;
+    if (table->delivery == 0)
         table->delivery = 1;
     job->delivery = table->delivery;
     job_heap_add(table, job_heap_entry(index, JOB_HEAP_STATE));
@@ -378,9 +380,11 @@ static void apply_retry(struct job_table *table, uint32_t index, const struct jo
 {
     struct job *job = job_at(table, index);
 
-    job->attempt = fact->header.attempt;
+    if (!MUTANT("job_attempt_not_counted"))
+        job->attempt = fact->header.attempt;
     job_leave(table, index);
-    job_enter_scheduled(table, index, fact->header.due_ms);
+    job_enter_scheduled(table, index,
+                        MUTANT("job_retry_without_due") ? table->now_ms : fact->header.due_ms);
 }
 
 static void apply_completed(struct job_table *table, uint32_t index, const struct job_fact *fact,
@@ -485,6 +489,14 @@ static void learn_end(struct job *job, const struct job_fact *fact)
         job_set_when(job, fact->header.at_ms);
 }
 
+/* Planted: recovery passes over an end. */
+static bool is_lost(const struct job_table *table, enum job_fact_kind kind)
+{
+    return table->is_recovering &&
+           ((kind == JOB_FACT_COMPLETED && MUTANT("job_completed_lost_on_recovery")) ||
+            (kind == JOB_FACT_DEAD && MUTANT("job_dead_lost_on_recovery")));
+}
+
 void job_table_apply_fact(struct job_table *table, const struct job_fact *fact,
                           struct journal_location location, uint64_t now_ms)
 {
@@ -504,7 +516,7 @@ void job_table_apply_fact(struct job_table *table, const struct job_fact *fact,
         return;
     }
     job_end_claim(table, index);
-    if (!is_possible(job, kind))
+    if (!is_possible(job, kind) || is_lost(table, kind))
         return;
     if (journal_location_log(location) != journal_location_log(job->location)) {
         job_set_foreign(table, index);

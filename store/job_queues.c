@@ -198,7 +198,8 @@ bool job_queue_has_permit(struct job_table *table, struct job_queue *queue)
     struct job_tenant *tenant = &table->tenants[queue->tenant];
     uint32_t concurrency = queue->settings.concurrency;
 
-    if (concurrency != 0 && queue->permit_count >= concurrency) {
+    if (concurrency != 0 && queue->permit_count >= concurrency &&
+        !MUTANT("job_concurrency_ignored")) {
         SOMETIMES("a queue is at its concurrency");
         return false;
     }

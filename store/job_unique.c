@@ -122,6 +122,8 @@ void job_unique_take(struct job_table *table, uint32_t index, const struct job_i
 
     if (header->unique == JOB_UNIQUE_NONE || (header->flags & JOB_FLAG_LAPSED) != 0)
         return;
+    if (table->is_recovering && MUTANT("job_unique_lost_on_recovery"))
+        return;
     job_unique_drop(table, index);
     owner = find_owner(table, queue, header);
     if (owner != 0) {

@@ -4,6 +4,7 @@
  * job_table_describe() is the other half of reading a JOB: what it says must make the
  * same job again after a restart, but for the lease, which dies with the process.
  */
+#include "runtime/sim_point.h"
 #include "store/job_table_internals.h"
 
 bool job_table_find(const struct job_table *table, uint64_t id_low, struct job_ref *ret_ref)
@@ -162,7 +163,7 @@ bool job_table_is_in_segment(const struct job_table *table, struct job_ref ref, 
     const struct job *job = job_at(table, ref.index);
     const struct job_extra *extra = job_extra_of(table, job);
 
-    if (job->location.bits == 0)
+    if (job->location.bits == 0 || MUTANT("job_carry_skipped"))
         return false;
     if (is_at(job->location, log, seq))
         return true;

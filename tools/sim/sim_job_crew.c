@@ -348,6 +348,8 @@ static bool ask_misused(struct sim_job_client *client)
             spec.is_in_flow || crew->model->jobs[job].told_tick == 0)
             continue;
         spec.request = ++crew->model->request_count;
+        spec.queue = (uint8_t)(spec.queue / SIM_JOB_KIND_COUNT * SIM_JOB_KIND_COUNT +
+                               draw(crew, crew->spec.kind_count));
         client->form = SIM_JOB_FORM_SINGLE;
         client->count = 1;
         client->repeats = false;
@@ -444,6 +446,7 @@ static void ask_lease(struct sim_job_client *client)
         client->wait_s = 1 + draw(crew, 20);
     client->ask = sim_job_model_ask(crew->model);
     tell_finishes(client);
+    sim_job_lease_ask(crew->model, client->queue);
     sim_job_client_write_lease(client, crew->model);
     snprintf(path, sizeof(path), "/v1/jobs/%s/lease", sim_job_kind(client->queue));
     sim_story_tell(crew->story, SIM_NO_NUMBER, 0,

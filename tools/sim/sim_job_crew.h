@@ -81,7 +81,6 @@ struct sim_job_crew {
     const struct sim_keys *keys; /* the second tenant's is keys[0] */
     bool is_paused;              /* nobody begins anything new */
     bool gives_up_never;
-    bool reads_may_fail;
     enum sim_job_crew_stage stage;
     uint32_t cursor;      /* OPENING, WORKING: the operator's queue; LOOKING: the next job */
     uint32_t empty_count; /* WORKING: queues in a row that were empty */

@@ -388,6 +388,7 @@ static void judge_lease(struct sim_job_client *client, enum sim_reply reply)
 {
     uint32_t count = 0;
 
+    sim_job_lease_answered(client->crew->model, client->queue);
     if (reply != SIM_REPLY_ACCEPTED) {
         if (!is_passing(reply))
             fail(client, SIM_JOB_NONE, "this is no answer to who asks for jobs");
@@ -455,7 +456,7 @@ static bool judge_get(struct sim_job_client *client, enum sim_reply reply)
         fail(client, client->job, "this is no answer to who looks at a job");
     read_look(client, &look);
     check(client, client->job, sim_job_looked(crew->model, client->job, &look, &client->ask));
-    if (look.end == SIM_JOB_COMPLETED && !look.has_result && !crew->reads_may_fail)
+    if (look.end == SIM_JOB_COMPLETED && !look.has_result && !crew->model->reads_fail)
         fail(client, client->job, "a completed job has lost its result");
     if (crew->stage == SIM_JOB_CREW_LOOKING && look.end == SIM_JOB_LIVE)
         fail(client, client->job, "a job has not come to its end");
@@ -513,6 +514,8 @@ static void judge_numbers(struct sim_job_client *client)
     }
     at = 0;
     accepted = sim_answer_number(answer, "accepted", &at, 0);
+    sim_story_tell(crew->story, SIM_NO_NUMBER, 0, "queue %u: %llu live, %llu in all", client->queue,
+                   (unsigned long long)live, (unsigned long long)all);
     if (accepted < all || (accepted > all && !crew->model->forgets))
         fail(client, SIM_JOB_NONE, "a queue's jobs are not as many as were accepted");
     if (!queue->is_doubtful && !queue->is_changing && queue->since_tick < client->ask.tick &&
@@ -526,8 +529,10 @@ static void judge_queue_get(struct sim_job_client *client, enum sim_reply reply)
 {
     struct sim_job_crew *crew = client->crew;
 
-    if (is_passing(reply))
+    if (is_passing(reply)) {
+        crew->empty_count = 0; /* that queue's turn is over */
         return;
+    }
     if (reply == SIM_REPLY_ACCEPTED) {
         judge_numbers(client);
         return;

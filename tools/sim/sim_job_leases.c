@@ -6,6 +6,9 @@
  * ever have been given out, whenever its answer comes.
  */
 
+/* So long a job waits until it counts as more urgent by one. */
+#define AGEING_NS ((uint64_t)30000000000)
+
 static struct sim_job_lease *lease_at(struct sim_job_model *model, uint32_t lease)
 {
     assert(lease < model->lease_count);
@@ -197,6 +200,47 @@ static const char *judge_key(struct sim_job_model *model, uint32_t job,
     return NULL;
 }
 
+/* The class in which a job counts that has been ready for so long: one more each 30 s. */
+static uint64_t class_of(const struct sim_job *job, uint64_t waited_ns)
+{
+    return job->spec.priority + waited_ns / AGEING_NS;
+}
+
+/* True when it has surely been ready to run, and nothing else, since before the request. */
+static bool is_surely_ready(struct sim_job_model *model, uint32_t job,
+                            const struct sim_job_ask *ask)
+{
+    const struct sim_job *it = &model->jobs[job];
+
+    return it->was_new && it->told_tick < ask->tick && it->told_tick != 0 && it->spec.key == 0 &&
+           it->spec.after_count == 0 && it->spec.delay_ms == 0 &&
+           it->spec.unique != SIM_JOB_UNIQUE_DEBOUNCE && it->latest_lease == SIM_JOB_NONE &&
+           model->queues[it->spec.queue].lost_count == 0 &&
+           model->queues[it->spec.queue].open_count == 0 && !sim_job_may_have_ended(model, job);
+}
+
+/* What is more urgent goes first, and what has waited becomes more urgent. */
+static const char *judge_priority(struct sim_job_model *model, uint32_t job,
+                                  const struct sim_job_ask *ask)
+{
+    const struct sim_job *it = &model->jobs[job];
+    uint64_t class_max = class_of(it, model->now_ns - it->sent_ns + SIM_JOB_SLACK_NS);
+
+    if (model->clock_jumps || model->reads_fail)
+        return NULL;
+    for (uint32_t i = 0; i < model->job_count; i++) {
+        const struct sim_job *other = &model->jobs[i];
+
+        if (i == job || other->spec.queue != it->spec.queue || !is_surely_ready(model, i, ask) ||
+            ask->ns < other->told_ns + SIM_JOB_SLACK_NS ||
+            class_of(other, ask->ns - other->told_ns - SIM_JOB_SLACK_NS) <= class_max)
+            continue;
+        model->other = i;
+        return "a job is run before a more urgent one";
+    }
+    return NULL;
+}
+
 /* Leases that have been in force since before the request, and are, are as many as may be. */
 static const char *judge_limits(const struct sim_job_model *model, uint32_t queue,
                                 const struct sim_job_ask *ask)
@@ -279,6 +323,8 @@ const char *sim_job_lease(struct sim_job_model *model, const struct sim_job_leas
     if (why == NULL)
         why = judge_key(model, root, ask);
     if (why == NULL)
+        why = judge_priority(model, leased->job, ask);
+    if (why == NULL)
         model->other = SIM_JOB_NONE;
     if (why == NULL)
         why = judge_limits(model, leased->queue, ask);
@@ -289,6 +335,17 @@ const char *sim_job_lease(struct sim_job_model *model, const struct sim_job_leas
     note_boot(model, leased->epoch);
     *ret_lease = add_lease(model, root, leased, ask);
     return NULL;
+}
+
+void sim_job_lease_ask(struct sim_job_model *model, uint32_t queue)
+{
+    model->queues[queue].open_count++;
+}
+
+void sim_job_lease_answered(struct sim_job_model *model, uint32_t queue)
+{
+    assert(model->queues[queue].open_count > 0);
+    model->queues[queue].open_count--;
 }
 
 void sim_job_lease_lost(struct sim_job_model *model, uint32_t queue)
@@ -308,8 +365,6 @@ void sim_job_finish(struct sim_job_model *model, const struct sim_job_finish *fi
         lease->ending_tick = sim_job_model_tick(model);
     if (finish->is_failure) {
         lease->fail_count++;
-        lease->retry_after_ms = finish->retry_after_ms;
-        lease->failed_ns = model->now_ns;
         job->fatal_sent |= !finish->is_retryable || lease->attempt >= job->spec.max_attempts;
         return;
     }
@@ -368,6 +423,8 @@ static const char *on_failed(struct sim_job_model *model, struct sim_job_lease *
     if (job->end != SIM_JOB_LIVE && job->end_tick < ask->tick)
         return "a failure is accepted after the job's end";
     lease->is_failed = true;
+    lease->retry_after_ms = finish->retry_after_ms;
+    lease->failed_ns = ask->ns;
     lease->failed_tick = sim_job_model_tick(model);
     if (!is_last || model->dead_limit)
         return NULL;

@@ -44,6 +44,10 @@ struct sim_job_finish {
 const char *sim_job_lease(struct sim_job_model *model, const struct sim_job_leased *leased,
                           const struct sim_job_ask *ask, uint32_t *ret_lease);
 
+/* Somebody asks for jobs of this queue; then the answer is there, before any of sim_job_lease(). */
+void sim_job_lease_ask(struct sim_job_model *model, uint32_t queue);
+void sim_job_lease_answered(struct sim_job_model *model, uint32_t queue);
+
 /* The answer to a lease was not seen: somebody may have been given anything of this queue. */
 void sim_job_lease_lost(struct sim_job_model *model, uint32_t queue);
 

@@ -84,10 +84,13 @@ static void set_id(struct sim_job_model *model, uint32_t job, struct slice id)
     memcpy(job_at(model, job)->id, id.data, SIM_JOB_ID_SIZE);
 }
 
+/* An Idempotency-Key is the project's, all other keys are the queue's. */
 static bool has_same_unique_key(const struct sim_job *a, const struct sim_job *b)
 {
-    return a->spec.unique == b->spec.unique && a->spec.queue == b->spec.queue &&
-           a->spec.unique_key == b->spec.unique_key;
+    uint32_t width = a->spec.unique == SIM_JOB_UNIQUE_IDEMPOTENCY ? SIM_JOB_KIND_COUNT : 1;
+
+    return a->spec.unique == b->spec.unique && a->spec.unique_key == b->spec.unique_key &&
+           a->spec.queue / width == b->spec.queue / width;
 }
 
 uint32_t sim_job_identify(struct sim_job_model *model, uint32_t job, struct slice id,
@@ -308,8 +311,11 @@ const char *sim_job_accepted(struct sim_job_model *model, uint32_t job, struct s
         it->is_another = true;
         return NULL;
     }
-    /* Whose place a debounced job took must not have been run before. */
-    if (known != SIM_JOB_NONE && known != job &&
+    /*
+     * Whose place a debounced job took must not have been run before; after a start under
+     * a clock that was set back it may wait again.
+     */
+    if (!model->clock_jumps && known != SIM_JOB_NONE && known != job &&
         job_at(model, known)->latest_lease != SIM_JOB_NONE &&
         model->leases[job_at(model, known)->latest_lease].told_tick < ask->tick)
         return "a debounced job is replaced after it was leased";

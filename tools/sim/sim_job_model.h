@@ -154,6 +154,7 @@ struct sim_job_model {
     bool forgets;     /* jobs that have ended may be unknown */
     bool dead_limit;  /* there may be no room for a dead letter: the job goes on */
     bool clock_jumps; /* what waits for a time of the wall clock may come early or late */
+    bool reads_fail;  /* a job whose body cannot be read comes later */
     uint32_t tenant_concurrency; /* 0: no limit */
 
     uint64_t tick;

@@ -173,7 +173,6 @@ static void draw_job_settings(void)
 {
     struct settings *s = &run.server.settings;
 
-    run.jobs.clock_jumps = (run.options.faults >> SIM_FAULT_CLOCK & 1) != 0;
     s->job_cache_bytes = (uint64_t)(sim_world_coin(run.world) ? 8 : 1024) << 10;
     s->job_finished = 100000;
     s->job_finished_ms = (uint64_t)7 * 24 * 3600 * 1000;
@@ -307,7 +306,8 @@ static void begin(const struct sim_run_options *options, struct sim_story *story
     run.workload.reads_may_fail =
         (options->faults &
          (1U << SIM_FAULT_DISK | 1U << SIM_FAULT_MEMORY | 1U << SIM_FAULT_DAMAGE)) != 0;
-    run.crew.reads_may_fail = run.workload.reads_may_fail;
+    run.jobs.clock_jumps = sim_weather_has(&run.weather, SIM_FAULT_CLOCK);
+    run.jobs.reads_fail = sim_weather_fails_reads(&run.weather);
     run.hook.on_hit = on_point;
     sim_point_install(&run.hook);
 }

@@ -86,6 +86,14 @@ void sim_weather_init(struct sim_weather *weather, uint32_t allowed_groups,
     weather->gust_ns_max = 50000000 + rng_below(rng_of(weather), 5000000000);
 }
 
+bool sim_weather_fails_reads(const struct sim_weather *weather)
+{
+    for (uint32_t i = 0; i < ARRAY_COUNT(KINDS); i++)
+        if (KINDS[i].offset == offsetof(struct sim_faults, read_error))
+            return (weather->kinds >> i & 1) != 0;
+    return false;
+}
+
 static struct sim_fault *fault_of(struct sim_faults *faults, const struct fault_kind *kind)
 {
     return (struct sim_fault *)(void *)((char *)faults + kind->offset);

@@ -60,6 +60,9 @@ static inline bool sim_weather_has(const struct sim_weather *weather, enum sim_f
     return (weather->groups >> group & 1) != 0;
 }
 
+/* True when some life may have reads that fail. */
+bool sim_weather_fails_reads(const struct sim_weather *weather);
+
 /* A life begins: draws how hard it blows. */
 void sim_weather_rise(struct sim_weather *weather);
 
