@@ -516,6 +516,17 @@ static void call_now(struct http_request_call *it)
     }
 }
 
+/* That of the preset that the queue's policy was copied from, or the default. */
+static const struct breaker_policy *policy_of(const struct job_queue *queue)
+{
+    uint32_t count, number = queue->settings.retry.is_set;
+    const struct policy_preset *presets = policy_presets_all(&count);
+
+    if (number < 2 || number - 2 >= count)
+        return &policy_presets_default()->breaker;
+    return &presets[number - 2].breaker;
+}
+
 static void start(struct job_handler *handler, struct job_run *run)
 {
     static const struct slice unreadable =
@@ -538,7 +549,7 @@ static void start(struct job_handler *handler, struct job_run *run)
         job_run_fail(run, unreadable, false, 0);
         return;
     }
-    it->policy = &policy_presets_default()->breaker;
+    it->policy = policy_of(run->queue);
     destination = breakers_get(&requests->home->breakers,
                                (struct slice){run->queue->org, run->queue->org_size},
                                (struct slice){run->queue->project, run->queue->project_size},

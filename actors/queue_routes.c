@@ -5,6 +5,7 @@
 #include "contracts/job_spec.h"
 #include "contracts/queue_spec.h"
 #include "http/url.h"
+#include "runtime/policy_presets.h"
 
 /*
  * A change says which settings it gives; the owner puts them into what the settings are when
@@ -74,7 +75,7 @@ static struct job_queue_settings settings_of(const struct queue_spec *spec)
             .factor = spec->retry_factor,
             .jitter = spec->retry_jitter,
             .max_attempts = spec->retry_max_attempts,
-            .is_set = 1,
+            .is_set = (uint8_t)(1 + spec->retry_preset),
         };
     return settings;
 }
@@ -203,12 +204,19 @@ static void write_flag(struct json_writer *writer, struct slice name, bool value
 
 static void write_retry(const struct job_queue_retry *retry, struct json_writer *writer)
 {
+    uint32_t count;
+    const struct policy_preset *presets = policy_presets_all(&count);
+
     json_writer_key(writer, SLICE_LITERAL("retry"));
     if (retry->is_set == 0) {
         json_writer_null(writer);
         return;
     }
     json_writer_begin_object(writer);
+    if (retry->is_set > 1 && retry->is_set - 2u < count) {
+        json_writer_key(writer, SLICE_LITERAL("preset"));
+        json_writer_string(writer, slice_of(presets[retry->is_set - 2u].name));
+    }
     write_number(writer, SLICE_LITERAL("base_ms"), retry->base_ms);
     write_number(writer, SLICE_LITERAL("cap_ms"), retry->cap_ms);
     write_number(writer, SLICE_LITERAL("factor"), retry->factor);

@@ -89,6 +89,7 @@ static void copy_preset(struct members *retry, struct queue_spec *spec)
 {
     const struct policy_preset *preset;
     char scratch[64];
+    uint32_t count;
     struct slice name;
 
     if (!members_text(retry, RETRY_PRESET, scratch, sizeof(scratch), "must be a preset's name",
@@ -106,6 +107,7 @@ static void copy_preset(struct members *retry, struct queue_spec *spec)
                                       : "must be a preset whose waits grow by a factor");
         return;
     }
+    spec->retry_preset = (uint8_t)(preset - policy_presets_all(&count) + 1);
     spec->retry_base_ms = preset->retry.base_ms;
     spec->retry_cap_ms = preset->retry.cap_ms;
     spec->retry_factor = (uint8_t)preset->retry.factor;

@@ -53,6 +53,7 @@ struct queue_spec {
     uint8_t retry_factor;
     uint8_t retry_jitter; /* enum retry_jitter */
     uint8_t retry_max_attempts;
+    uint8_t retry_preset; /* number of the preset that it was copied from + 1; 0: its own */
 };
 
 enum queue_spec_result {

@@ -57,5 +57,5 @@ MUST_USE const struct policy_preset *policy_presets_find(struct slice name);
 /* The one for work that names none: "default". */
 const struct policy_preset *policy_presets_default(void);
 
-/* All of them, in the order above: *ret_count. */
+/* All of them, in the order above, to which none but the last may be added: *ret_count. */
 const struct policy_preset *policy_presets_all(uint32_t *ret_count);

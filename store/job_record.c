@@ -252,7 +252,7 @@ static bool retry_is_valid(const struct job_queue_retry *retry)
 {
     if (retry->is_set == 0)
         return true;
-    return retry->is_set == 1 && retry->jitter <= RETRY_JITTER_FULL &&
+    return retry->is_set <= 1 + JOB_PRESET_COUNT_MAX && retry->jitter <= RETRY_JITTER_FULL &&
            retry->base_ms <= retry->cap_ms && retry->max_attempts > 0;
 }
 

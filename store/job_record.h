@@ -34,6 +34,7 @@ enum {
     JOB_ATTEMPTS_MAX = 255,
     JOB_PRIORITY_COUNT = 8, /* 7 goes first */
     JOB_PRIORITY_DEFAULT = 3,
+    JOB_PRESET_COUNT_MAX = 64, /* of runtime/policy_presets.h, and of later versions */
 };
 
 /* The states of a job. The numbers are on disk. */
@@ -197,7 +198,7 @@ struct job_queue_retry {
     uint8_t factor;
     uint8_t jitter; /* enum retry_jitter */
     uint8_t max_attempts;
-    uint8_t is_set;
+    uint8_t is_set; /* 1; or copied from preset number is_set - 2, whose breaker is in force */
 };
 
 /* Settings of a queue, as a user sets them and as they are on disk. 0 is the default throughout. */

@@ -1,5 +1,6 @@
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
+#include <stdlib.h>
 
 #include "runtime/io_sim.h"
 #include "tests/http/peer.h"
@@ -16,6 +17,7 @@
 enum {
     ID_SIZE = 36,
     OUTAGE_JOBS = 20000,
+    OUTAGE_JOBS_LONG = 100000, /* tools/check --long */
     BATCH = 100,
     NOISY_JOBS = 2000,
 };
@@ -162,7 +164,21 @@ static uint32_t breaker_now(void)
     return samples.samples[0].state;
 }
 
-TestSuite(weir_http_request, .timeout = 110);
+static void make_key(const char *project, char *key, size_t key_size)
+{
+    struct weir_call call = {.path = "/v1/admin/keys", .key = WEIR_ADMIN_TOKEN_TEXT};
+    uint32_t offset = 0;
+    char body[256];
+
+    snprintf(body, sizeof(body),
+             "{\"org_id\":\"org_demo\",\"project_id\":\"%s\",\"scopes\":[\"ingest\",\"read\","
+             "\"admin\"]}",
+             project);
+    cr_assert(eq(u32, weir_ask(&client, &call, body), 201));
+    cr_assert(weir_answer_string(&client.request, "key", &offset, key, key_size));
+}
+
+TestSuite(weir_http_request, .timeout = 350);
 
 Test(weir_http_request, sends_what_the_payload_says_and_keeps_the_answer)
 {
@@ -357,12 +373,14 @@ static bool has_completed(void)
 
 Test(weir_http_request, sits_an_outage_out_and_loses_no_job_to_it)
 {
+    const char *is_long = getenv("CHECK_LONG");
+    uint32_t job_count = is_long != NULL && is_long[0] == '1' ? OUTAGE_JOBS_LONG : OUTAGE_JOBS;
     uint64_t healed_ns;
     uint32_t before;
 
     begin(9);
     manner = CLOSES;
-    enqueue_many(OUTAGE_JOBS);
+    enqueue_many(job_count);
     run_for(60000);
     cr_assert(eq(u32, breaker_now(), BREAKER_OPEN));
     before = peer->request_count;
@@ -374,7 +392,7 @@ Test(weir_http_request, sits_an_outage_out_and_loses_no_job_to_it)
     cr_assert(le(u32, peer->request_count - before, 118));
     manner = ANSWERS;
     healed_ns = weir.world->mono_ns;
-    wanted_count = OUTAGE_JOBS;
+    wanted_count = job_count;
     cr_assert(eq(int, weir_run_until(&weir, has_completed), SIM_REACHED));
     cr_assert(lt(u64, weir.world->mono_ns - healed_ns, 330000000000)); /* the slowest: a retry */
     cr_assert(zero(u64, dead_count()));
@@ -429,6 +447,30 @@ Test(weir_http_request, remembers_an_open_breaker_when_it_is_killed)
     wanted_count = 100;
     cr_assert(eq(int, weir_run_until(&weir, has_completed), SIM_REACHED));
     cr_assert(zero(u64, dead_count()));
+    end();
+}
+
+Test(weir_http_request, takes_the_breaker_of_the_preset_that_the_queue_names)
+{
+    struct weir_call call = {.method = "PUT", .path = "/v1/queues/http.request"};
+    char key[128];
+    uint32_t before;
+
+    begin(16);
+    make_key("proj_demo", key, sizeof(key));
+    call.key = key;
+    cr_assert(
+        eq(u32, weir_ask(&client, &call, "{\"retry\":{\"preset\":\"order-integration\"}}"), 200));
+    cr_assert(weir_answer_has(&client.request, "\"preset\":\"order-integration\""));
+    manner = CLOSES;
+    enqueue_many(100);
+    run_for(15000);
+    before = peer->request_count;
+    cr_assert(le(u32, 5, before));
+    run_for(40000); /* the default would have sent a probe */
+    cr_assert(eq(u32, peer->request_count, before));
+    run_for(10000);
+    cr_assert(lt(u32, before, peer->request_count));
     end();
 }
 
@@ -499,9 +541,7 @@ static uint64_t answered_ns(const char *key)
 
 Test(weir_http_request, is_fair_to_a_project_beside_one_that_has_a_hundred_times_more_to_do)
 {
-    struct weir_call call = {.path = "/v1/admin/keys", .key = WEIR_ADMIN_TOKEN_TEXT};
     uint64_t alone_ns = 0, beside_ns = 0;
-    uint32_t offset = 0;
     char key[128];
 
     begin(13);
@@ -510,13 +550,7 @@ Test(weir_http_request, is_fair_to_a_project_beside_one_that_has_a_hundred_times
     weir_start(&weir);
     weir_run_until_ready(&weir);
     manner = CRAWLS;
-    cr_assert(
-        eq(u32,
-           weir_ask(&client, &call,
-                    "{\"org_id\":\"org_demo\",\"project_id\":\"quiet\",\"scopes\":[\"ingest\","
-                    "\"read\"]}"),
-           201));
-    cr_assert(weir_answer_string(&client.request, "key", &offset, key, sizeof(key)));
+    make_key("quiet", key, sizeof(key));
     for (uint32_t i = 0; i < 10; i++)
         alone_ns = max_u64(alone_ns, answered_ns(key));
     enqueue_many(NOISY_JOBS);

@@ -447,7 +447,7 @@ Test(job_record, refuses_a_replay_of_or_by_nothing)
 Test(job_record, refuses_settings_with_an_impossible_field)
 {
     static const struct change CHANGES[] = {
-        {QUEUE_AT(settings.retry.is_set), 1, 2},
+        {QUEUE_AT(settings.retry.is_set), 1, 2 + JOB_PRESET_COUNT_MAX},
         {QUEUE_AT(settings.retry.jitter), 1, 3},
         {QUEUE_AT(settings.retry.max_attempts), 1, 0},
         {QUEUE_AT(settings.retry.cap_ms), 4, 999}, /* below base_ms */
