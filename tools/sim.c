@@ -42,6 +42,9 @@ static const struct option_spec OPTIONS[] = {
      .argument = "LIST",
      .help = "which faults a seed may draw: names from the list below, `all` (the default) or "
              "`none`, separated by commas; a minus takes one away: all,-damage"},
+    {.name = "no-jobs",
+     .kind = OPTION_FLAG,
+     .help = "clients send events only; without it three seeds in four have jobs, too"},
     {.name = "trace",
      .kind = OPTION_TEXT,
      .argument = "FILE",
@@ -202,6 +205,7 @@ static int read_faults(struct sim *sim)
 
     if (sim_fault_list_parse(text, &sim->style.faults, &bad)) {
         sim->campaign.task.run.faults = sim->style.faults;
+        sim->campaign.task.run.no_jobs = options_has(&sim->options, "no-jobs");
         return 0;
     }
     words = sim_fault_list_words(&count);
@@ -253,6 +257,8 @@ static void write_replay_options(struct sim *sim)
                                  run->step_count_max);
     if (run->mutant != NULL)
         size += (size_t)snprintf(text + size, capacity - size, " --mutant %s", run->mutant);
+    if (run->no_jobs)
+        size += (size_t)snprintf(text + size, capacity - size, " --no-jobs");
     assert(size < capacity);
     sim->campaign.task.replay_options = size > 0 ? text + 1 : text;
 }

@@ -203,7 +203,7 @@ static void draw_crew(struct sim_job_crew_spec *spec, struct sim_workload_spec *
     uint32_t kind = draw(4);
 
     memset(spec, 0, sizeof(*spec));
-    if (kind == 0)
+    if (kind == 0 || run.options.no_jobs)
         return;
     if (kind == 1) {
         events->client_count = 1;

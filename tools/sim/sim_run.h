@@ -25,6 +25,7 @@ struct sim_run_options {
     const char *mutant;      /* planted bug, or NULL; only in a build that has it */
     FILE *trace;             /* gets the story, or NULL */
     bool trace_io;           /* the story has every I/O operation too */
+    bool no_jobs;            /* clients send events only */
 };
 
 /* What came of it; a run that fails does not come so far (sim_story_fail). */
