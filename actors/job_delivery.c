@@ -50,7 +50,8 @@ MUST_USE static bool add_text(struct job_request *request, struct slice text,
 
     if (text.size > answer->capacity - answer->size)
         return false;
-    memcpy(answer->data + answer->size, text.data, text.size);
+    if (text.size > 0)
+        memcpy(answer->data + answer->size, text.data, text.size);
     *ret_copy = (struct slice){answer->data + answer->size, text.size};
     answer->size += (uint32_t)text.size;
     return true;
@@ -429,6 +430,17 @@ static bool text_of(const struct journal_record_view *view, uint32_t stage, stru
     return false;
 }
 
+/* True when the text stands elsewhere by now. */
+static bool has_moved(struct job_desk *desk, struct job_request *request)
+{
+    struct job_view view;
+
+    if (!job_table_find(desk->table, request->items[0].id.id_low, &request->items[0].ref))
+        return false;
+    job_table_view(desk->table, request->items[0].ref, &view);
+    return location_of(&view, request->stage).bits != request->read.location.bits;
+}
+
 static void on_text_read(struct job_desk *desk, struct job_request *request,
                          enum journal_read_result result, const struct journal_record_view *view)
 {
@@ -436,6 +448,17 @@ static void on_text_read(struct job_desk *desk, struct job_request *request,
     struct slice *places[] = {&item->result, &item->last_error, &item->progress};
     struct slice text;
 
+    if (result == JOURNAL_READ_ERROR || result == JOURNAL_READ_TOO_BIG) {
+        SOMETIMES("a job's text cannot be read now"); /* or there is no buffer for it */
+        request->code = PROBLEM_OVERLOADED;
+        job_desk_decide(desk, request);
+        return;
+    }
+    if (result == JOURNAL_READ_GONE && has_moved(desk, request)) {
+        SOMETIMES("a job's text is carried forward while it is read");
+        get_more(desk, request);
+        return;
+    }
     if (result != JOURNAL_READ_OK || !text_of(view, request->stage, &text)) {
         SOMETIMES("a job's text cannot be read");
         text = (struct slice){NULL, 0}; /* it went with its segment: the rest is still true */

@@ -212,6 +212,20 @@ MUST_USE static int acquire_answer(struct job_request *request, uint64_t size)
     return buffer_acquire(request->home->home->buffers, size, &request->answer);
 }
 
+/*
+ * Leases that wait must not leave the others without a request: when three quarters are
+ * lent, those who ask for more are answered at once.
+ */
+static void limit_waiting(struct job_request *request)
+{
+    const struct pool *pool = &request->home->requests;
+
+    if (request->wait_ms == 0 || pool_used_count(pool) * 4 <= pool->slot_count * 3)
+        return;
+    SOMETIMES("too many leases wait for one more to do so");
+    request->wait_ms = 0;
+}
+
 int job_request_submit(struct job_request *request)
 {
     int r;
@@ -229,6 +243,7 @@ int job_request_submit(struct job_request *request)
                            request->limit > 1 ? JOB_ANSWER_BATCH_SIZE : JOB_ANSWER_SIZE_MIN);
     if (r < 0)
         return r;
+    limit_waiting(request);
     if (request->owner != request->home)
         SOMETIMES("a job request goes to another shard");
     lend(request);

@@ -125,3 +125,27 @@ Test(weir_leases, go_on_waiting_when_their_only_job_was_cancelled_while_its_body
     cr_assert(weir_answer_has(&worker.request, id));
     end();
 }
+
+/* Waits with so many leases, and asks with one more client: seeds 612 and 694 of builds gone. */
+Test(weir_leases, that_wait_leave_requests_for_others)
+{
+    enum { WAITING_COUNT = 40 };
+    static struct weir_client waiting[WAITING_COUNT];
+    struct weir_call enqueue = {.path = "/v1/jobs"};
+    struct weir_call take = {.path = "/v1/jobs/a/lease"};
+
+    weir_begin(&weir, 612, 2);
+    weir.process.settings.requests_in_flight = 8;
+    weir_start(&weir);
+    weir_run_until_ready(&weir);
+    weir_client_init(&other, &weir, 0, NULL);
+    for (uint32_t i = 0; i < WAITING_COUNT; i++) {
+        weir_client_init(&waiting[i], &weir, i + 1, NULL);
+        weir_client_call(&waiting[i], &take, "{\"wait_seconds\":30}");
+    }
+    cr_assert(eq(int, weir_run_for(&weir, 1000), SIM_REACHED));
+    for (uint32_t i = 0; i < WAITING_COUNT; i++)
+        cr_assert(eq(u32, weir_ask(&other, &enqueue, "{\"kind\":\"b\"}"), 202));
+    weir_stop(&weir);
+    weir_end(&weir);
+}

@@ -295,14 +295,14 @@ static uint32_t place_of(uint32_t n, const uint32_t *order)
 static void draw_form(struct sim_job_client *client)
 {
     const struct sim_job_crew *crew = client->crew;
-    uint32_t drawn = draw(crew, 3);
+    uint32_t drawn = crew->spec.flows_only ? SIM_JOB_FORM_FLOW : draw(crew, 3);
 
     client->form = SIM_JOB_FORM_SINGLE;
     client->count = 1;
-    if (drawn == 1 && crew->spec.batch_count_max > 1) {
+    if (drawn == SIM_JOB_FORM_BATCH && crew->spec.batch_count_max > 1) {
         client->form = SIM_JOB_FORM_BATCH;
         client->count = 1 + draw(crew, crew->spec.batch_count_max);
-    } else if (drawn == 2 && crew->spec.flow_count_max > 1) {
+    } else if (drawn == SIM_JOB_FORM_FLOW && crew->spec.flow_count_max > 1) {
         client->form = SIM_JOB_FORM_FLOW;
         client->count = 1 + draw(crew, crew->spec.flow_count_max);
     }

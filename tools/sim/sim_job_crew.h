@@ -37,8 +37,9 @@ struct sim_job_crew_spec {
     uint32_t kind_count;
     uint32_t batch_count_max; /* 1: no batches */
     uint32_t flow_count_max;  /* 1: no flows */
-    uint32_t key_count;       /* serial keys; 0: none */
-    uint32_t unique_count;    /* unique keys; 0: none */
+    bool flows_only;
+    uint32_t key_count;    /* serial keys; 0: none */
+    uint32_t unique_count; /* unique keys; 0: none */
     uint32_t filler_size;
     uint32_t delay_ms_max;
     uint32_t deadline_odds; /* one job in so many has a deadline; 0: none */
@@ -81,6 +82,7 @@ struct sim_job_crew {
     const struct sim_keys *keys; /* the second tenant's is keys[0] */
     bool is_paused;              /* nobody begins anything new */
     bool gives_up_never;
+    bool looks_may_fail; /* for want of descriptors, without end */
     enum sim_job_crew_stage stage;
     uint32_t cursor;      /* OPENING, WORKING: the operator's queue; LOOKING: the next job */
     uint32_t empty_count; /* WORKING: queues in a row that were empty */

@@ -8,6 +8,8 @@
  * {"id":" stands, and what its payload holds is known.
  */
 
+enum { LOOK_COUNT_MAX = 20 };
+
 NORETURN static void fail(const struct sim_job_client *client, uint32_t job, const char *why)
 {
     char text[80];
@@ -447,7 +449,8 @@ static bool judge_get(struct sim_job_client *client, enum sim_reply reply)
     struct sim_job_look look;
 
     if (is_passing(reply))
-        return crew->stage == SIM_JOB_CREW_LOOKING;
+        return crew->stage == SIM_JOB_CREW_LOOKING &&
+               !(crew->looks_may_fail && client->attempt_count > LOOK_COUNT_MAX);
     if (reply == SIM_REPLY_NOT_FOUND) {
         check(client, client->job, sim_job_called_unknown(crew->model, client->job));
         return false;
@@ -456,7 +459,7 @@ static bool judge_get(struct sim_job_client *client, enum sim_reply reply)
         fail(client, client->job, "this is no answer to who looks at a job");
     read_look(client, &look);
     check(client, client->job, sim_job_looked(crew->model, client->job, &look, &client->ask));
-    if (look.end == SIM_JOB_COMPLETED && !look.has_result && !crew->model->reads_fail)
+    if (look.end == SIM_JOB_COMPLETED && !look.has_result)
         fail(client, client->job, "a completed job has lost its result");
     if (crew->stage == SIM_JOB_CREW_LOOKING && look.end == SIM_JOB_LIVE)
         fail(client, client->job, "a job has not come to its end");

@@ -306,6 +306,7 @@ static void begin(const struct sim_run_options *options, struct sim_story *story
     run.workload.reads_may_fail =
         (options->faults &
          (1U << SIM_FAULT_DISK | 1U << SIM_FAULT_MEMORY | 1U << SIM_FAULT_DAMAGE)) != 0;
+    run.crew.looks_may_fail = run.server.host->fd_count_max < FD_COUNT_MANY;
     run.jobs.clock_jumps = sim_weather_has(&run.weather, SIM_FAULT_CLOCK);
     run.jobs.reads_fail = sim_weather_fails_reads(&run.weather);
     run.hook.on_hit = on_point;

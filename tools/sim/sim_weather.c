@@ -88,9 +88,14 @@ void sim_weather_init(struct sim_weather *weather, uint32_t allowed_groups,
 
 bool sim_weather_fails_reads(const struct sim_weather *weather)
 {
+    static const size_t offsets[] = {
+        offsetof(struct sim_faults, read_error), offsetof(struct sim_faults, read_short),
+        offsetof(struct sim_faults, op_interrupted), offsetof(struct sim_faults, name_error)};
+
     for (uint32_t i = 0; i < ARRAY_COUNT(KINDS); i++)
-        if (KINDS[i].offset == offsetof(struct sim_faults, read_error))
-            return (weather->kinds >> i & 1) != 0;
+        for (uint32_t n = 0; n < ARRAY_COUNT(offsets); n++)
+            if (KINDS[i].offset == offsets[n] && (weather->kinds >> i & 1) != 0)
+                return true;
     return false;
 }
 

@@ -1,0 +1,115 @@
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+
+#include "runtime/sim_point.h"
+#include "tests/sim/weir_fixture.h"
+
+/*
+ * The result of a job that has ended stands in the log, and is read there by who asks. Here
+ * the disk is stuck at that read until the segment is gone: what still is needed of it was
+ * carried forward meanwhile. Found by seed 682 of a build that is gone.
+ */
+enum { STUCK_MS = 20000, EVENT_COUNT_MAX = 2000, RUN_MS_MAX = 60000 };
+
+static struct weir weir;
+static struct weir_client client, reader;
+static bool is_answered;
+static bool has_moved;
+
+static bool on_point(struct sim_point_hook *hook, struct sim_point *point)
+{
+    (void)hook;
+    has_moved |= strcmp(point->name, "a job's text is carried forward while it is read") == 0;
+    return false;
+}
+
+static void on_answer(struct weir_client *from)
+{
+    cr_assert(eq(u32, from->request.status, 200));
+    is_answered = true;
+}
+
+static bool has_answer(void)
+{
+    return is_answered;
+}
+
+static void ask(const char *path, const char *body, uint32_t status)
+{
+    struct weir_call call = {.path = path};
+
+    cr_assert(eq(u32, weir_ask(&client, &call, body), status), "%.*s",
+              (int)client.request.body_size, client.request.body);
+}
+
+/* A job of the kind a that has completed with a result. */
+static void make_job(char id[WEIR_ID_SIZE + 1])
+{
+    uint32_t offset = 0;
+    char path[96], epoch[32], body[128];
+
+    ask("/v1/jobs", "{\"kind\":\"a\"}", 202);
+    cr_assert(weir_answer_string(&client.request, "id", &offset, id, WEIR_ID_SIZE + 1));
+    ask("/v1/jobs/a/lease", "{}", 200);
+    offset = 0;
+    cr_assert(weir_answer_string(&client.request, "epoch", &offset, epoch, sizeof(epoch)));
+    snprintf(path, sizeof(path), "/v1/jobs/%s/complete", id);
+    snprintf(body, sizeof(body), "{\"epoch\":\"%s\",\"result\":{\"answer\":42}}", epoch);
+    ask(path, body, 200);
+}
+
+/* Events fill segment after segment, until the job has been written again, and then some. */
+static void fill_log(void)
+{
+    char event[4096], filler[3000];
+    uint32_t after_count = 0;
+
+    memset(filler, 'x', sizeof(filler) - 1);
+    filler[sizeof(filler) - 1] = '\0';
+    for (uint32_t i = 0; i < EVENT_COUNT_MAX && after_count < 300; i++) {
+        snprintf(event, sizeof(event),
+                 "{\"event_type\":\"error\",\"occurred_at\":\"2025-01-01T00:00:00Z\","
+                 "\"message\":\"number %u.\",\"attributes\":{\"filler\":\"%s\"}}",
+                 i, filler);
+        ask("/v1/events", event, 202);
+        after_count += weir_metric(&weir, weir.process.app.metrics.jobs.carried) > 0;
+    }
+    cr_assert(eq(u32, after_count, 300), "nothing was carried forward");
+}
+
+TestSuite(weir_job_texts, .timeout = 60);
+
+Test(weir_job_texts, are_found_again_when_they_are_carried_forward_while_they_are_read)
+{
+    struct sim_point_hook hook = {.on_hit = on_point};
+    char id[WEIR_ID_SIZE + 1], path[96];
+    struct weir_call get = {.method = "GET", .path = path};
+
+    weir_begin(&weir, 682, 1);
+    weir.process.settings.segment_bytes = 128 << 10;
+    weir.process.settings.retain_bytes = 512 << 10;
+    weir.process.settings.answer_timeout_ms = STUCK_MS * 2;
+    weir_client_init(&client, &weir, 0, NULL);
+    weir_client_init(&reader, &weir, 1, on_answer);
+    weir_start(&weir);
+    weir_run_until_ready(&weir);
+    make_job(id);
+    snprintf(path, sizeof(path), "/v1/jobs/%s", id);
+    cr_assert(eq(u32, weir_ask(&client, &get, ""), 200)); /* the segment's file stays open */
+    sim_point_install(&hook);
+    weir.server->faults.stuck_ns =
+        (struct sim_range){(uint64_t)STUCK_MS * 1000000, (uint64_t)STUCK_MS * 1000000};
+    weir.server->faults.disk_stuck.once_count = 1;
+    weir_client_call(&reader, &get, "");
+    cr_assert(eq(int, weir_run_for(&weir, 5), SIM_REACHED));
+    cr_assert(zero(u32, weir.server->faults.disk_stuck.once_count));
+    fill_log();
+    cr_assert(not(is_answered));
+    cr_assert(eq(int, weir_run_until(&weir, has_answer), SIM_REACHED));
+    cr_expect(has_moved);
+    cr_expect(weir_answer_has(&reader.request, "\"result\":{\"answer\":42}"), "%.*s",
+              (int)reader.request.body_size, reader.request.body);
+    sim_point_install(NULL);
+    weir_stop(&weir);
+    weir_end(&weir);
+}
