@@ -29,7 +29,6 @@
 
 #include "actors/dead_cursor.h"
 #include "actors/outbox.h"
-#include "actors/record.h"
 #include "contracts/json_writer.h"
 #include "contracts/problem.h"
 #include "http/exchange.h"
@@ -39,6 +38,7 @@
 #include "store/durable.h"
 #include "store/job_id.h"
 #include "store/journal_reader.h"
+#include "store/record.h"
 
 enum {
     DEAD_LETTERS_MAGIC = 0x44454144,

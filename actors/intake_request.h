@@ -7,13 +7,13 @@
  */
 #pragma once
 
-#include "actors/record.h"
 #include "contracts/siphash.h"
 #include "http/exchange.h"
 #include "runtime/buffer.h"
 #include "store/dedup.h"
 #include "store/journal.h"
 #include "store/journal_reader.h"
+#include "store/record.h"
 
 enum { INTAKE_REQUEST_MAGIC = 0x49525153 };
 

@@ -8,9 +8,9 @@
  */
 #pragma once
 
-#include "actors/record.h"
 #include "contracts/siphash.h"
 #include "runtime/rng.h"
+#include "store/record.h"
 
 enum {
     KEYRING_KEY_COUNT_MAX = 4096,

@@ -1,15 +1,15 @@
 /*
- * Record dump: reads the payloads that actors/record.h lays out. The journal has
+ * Record dump: reads the payloads that store/record.h lays out. The journal has
  * checked the bytes; a payload that is too short for its type, or JSON that is none,
  * is treated as one of a version that is not known here, never trusted.
  */
 #include "tools/record_dump.h"
 
 #include "actors/breakers.h"
-#include "actors/record.h"
 #include "contracts/json_reader.h"
 #include "store/job_id.h"
 #include "store/job_record.h"
+#include "store/record.h"
 #include "store/schedule_record.h"
 
 enum {

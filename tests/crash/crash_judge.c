@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "actors/record.h"
+#include "store/record.h"
 #include "store/recovery.h"
 
 /*

@@ -3,9 +3,9 @@
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 
-#include "actors/record.h"
 #include "contracts/json_reader.h"
 #include "store/job_record.h"
+#include "store/record.h"
 #include "store/schedule_record.h"
 
 static char payload[4096], text[32768];

@@ -2,7 +2,7 @@
 
 #include <errno.h>
 
-#include "actors/record.h"
+#include "store/record.h"
 #include "store/recovery.h"
 
 /*

@@ -2,8 +2,8 @@
 
 #include <fcntl.h>
 
-#include "actors/record.h"
 #include "runtime/sim_disk.h"
+#include "store/record.h"
 #include "store/recovery.h"
 
 /*

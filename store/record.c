@@ -1,4 +1,4 @@
-#include "actors/record.h"
+#include "store/record.h"
 
 #include "store/job_id.h"
 #include "store/job_record.h"
