@@ -346,21 +346,10 @@ static bool find(struct job_desk *desk, const struct job_request *request, struc
                        project_of(request));
 }
 
-/* The low half of an epoch of this boot; 0, which no lease has, for one of another. */
-static uint32_t delivery_of(const struct job_desk *desk, uint64_t epoch)
-{
-    if (epoch >> 32 != desk->boot_generation && !MUTANT("job_boot_epoch_ignored")) {
-        SOMETIMES("an epoch of an earlier start is refused");
-        return 0;
-    }
-    return (uint32_t)epoch;
-}
-
 /* What this item is to say; claims the job for it. */
 static enum job_claim claim(struct job_desk *desk, struct job_item *item,
                             const struct job_view *view, struct job_fact_header *ret_header)
 {
-    uint32_t delivery = delivery_of(desk, item->epoch);
     enum job_claim result;
 
     *ret_header = (struct job_fact_header){
@@ -374,13 +363,13 @@ static enum job_claim claim(struct job_desk *desk, struct job_item *item,
     if (item->is_failure)
         job_command_judge_failure(desk, view, item->is_retryable, item->retry_after_ms,
                                   JOB_DEAD_ATTEMPTS, ret_header);
-    result = job_table_claim(desk->table, view->id_low, true, delivery,
+    result = job_table_claim(desk->table, view->id_low, true, item->epoch,
                              (enum job_fact_kind)ret_header->kind, &item->ref);
     if (result == JOB_CLAIM_DLQ_FULL) {
         SOMETIMES("there is no room for one more dead letter");
         job_command_judge_postponed(desk, ret_header);
-        result =
-            job_table_claim(desk->table, view->id_low, true, delivery, JOB_FACT_RETRY, &item->ref);
+        result = job_table_claim(desk->table, view->id_low, true, item->epoch, JOB_FACT_RETRY,
+                                 &item->ref);
     }
     return result;
 }
@@ -505,13 +494,13 @@ void job_command_extend(struct job_desk *desk, struct job_request *request)
         job_desk_decide(desk, request);
         return;
     }
-    item->status = (uint8_t)status_of(
-        job_table_extend(desk->table, view.id_low, delivery_of(desk, item->epoch),
-                         job_desk_now(desk), request->lease_ms, &item->when_ms));
+    item->status =
+        (uint8_t)status_of(job_table_extend(desk->table, view.id_low, item->epoch,
+                                            job_desk_now(desk), request->lease_ms, &item->when_ms));
     job_desk_wake(desk);
     if (item->status != JOB_ITEM_DONE || item->text.size == 0 ||
-        job_table_claim(desk->table, view.id_low, true, delivery_of(desk, item->epoch),
-                        JOB_FACT_PROGRESS, &item->ref) != JOB_CLAIMED) {
+        job_table_claim(desk->table, view.id_low, true, item->epoch, JOB_FACT_PROGRESS,
+                        &item->ref) != JOB_CLAIMED) {
         job_desk_decide(desk, request);
         return;
     }

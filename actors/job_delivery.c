@@ -71,7 +71,7 @@ static void fill_lease(struct job_desk *desk, struct job_item *item)
     job_table_view(desk->table, item->ref, &view);
     item->status = JOB_ITEM_DONE;
     item->id = (struct job_id){view.created_ms, view.id_low, job_desk_partition(desk, view.queue)};
-    item->epoch = (uint64_t)desk->boot_generation << 32 | view.delivery;
+    item->epoch = view.epoch;
     item->state = JOB_LEASED;
     item->attempt = (uint8_t)min_u64((uint64_t)view.attempt + 1, JOB_ATTEMPTS_MAX);
     item->max_attempts = view.max_attempts;
@@ -150,7 +150,7 @@ static enum delivery deliver_next(struct job_desk *desk, struct job_request *req
         return DELIVERY_ENDS;
     job_table_view(desk->table, item->ref, &view);
     item->id.id_low = view.id_low;
-    item->epoch = view.delivery;
+    item->epoch = view.epoch;
     if (job_body_cache_get(&desk->bodies, job_table_cache(desk->table, item->ref), view.id_low,
                            &record))
         return deliver_image(desk, request, record);
@@ -290,8 +290,7 @@ void job_delivery_return(struct job_desk *desk, struct job_request *request)
         if (!job_table_find(desk->table, item->id.id_low, &item->ref))
             continue;
         job_table_view(desk->table, item->ref, &view);
-        if (view.state == JOB_LEASED && view.delivery == (uint32_t)item->epoch &&
-            !view.is_committing)
+        if (view.state == JOB_LEASED && view.epoch == item->epoch && !view.is_committing)
             give_back(desk, item, 0);
     }
     request->leased_count = 0;
@@ -307,7 +306,7 @@ MUST_USE static bool is_still_taken(struct job_desk *desk, struct job_item *item
     if (!job_table_find(desk->table, item->id.id_low, &item->ref))
         return false;
     job_table_view(desk->table, item->ref, &view);
-    return view.state == JOB_LEASED && view.delivery == (uint32_t)item->epoch;
+    return view.state == JOB_LEASED && view.epoch == item->epoch;
 }
 
 static void on_body_read(struct job_desk *desk, struct job_request *request,

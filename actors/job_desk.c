@@ -286,8 +286,8 @@ static void expire(struct job_desk *desk, struct job_ref ref)
 
     job_table_view(desk->table, ref, &view);
     job_command_judge_failure(desk, &view, true, 0, JOB_DEAD_LEASE_EXPIRED, &header);
-    if (job_table_claim(desk->table, view.id_low, true, view.delivery,
-                        (enum job_fact_kind)header.kind, &ref) == JOB_CLAIMED)
+    if (job_table_claim(desk->table, view.id_low, true, view.epoch, (enum job_fact_kind)header.kind,
+                        &ref) == JOB_CLAIMED)
         write_fact(desk, ref, header, text);
 }
 
@@ -751,6 +751,7 @@ int job_desk_init(struct job_desk *desk, struct app_shard *home)
         .dead_ms = settings->job_dead_ms,
         .tenant_concurrency = (uint32_t)settings->job_tenant_concurrency,
         .retry = JOB_RETRY_DEFAULT,
+        .boot_generation = home->app->superblock.boot_generation,
     };
     int r;
 
@@ -758,7 +759,6 @@ int job_desk_init(struct job_desk *desk, struct app_shard *home)
     desk->home = home;
     desk->anchor_unix_ms = home->shard->clock.unix_ms;
     desk->anchor_mono_ns = home->shard->clock.mono_ns;
-    desk->boot_generation = home->app->superblock.boot_generation;
     desk->durable.type = &durable_job_type;
     desk->due_armed_ms = UINT64_MAX;
     list_init(&desk->waiting);

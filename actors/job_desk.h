@@ -101,7 +101,6 @@ struct job_desk {
     uint64_t due_armed_ms; /* what due_timer is set for; UINT64_MAX: not armed */
     uint64_t anchor_unix_ms;
     uint64_t anchor_mono_ns;
-    uint32_t boot_generation;
     struct list_node queue_changes; /* requests that wait for the settings before them */
     uint32_t queue_change_count;    /* settings on their way into the log: one at a time */
     bool is_resumed;

@@ -110,7 +110,7 @@ static struct job_run *begin_run(struct job_desk *desk, struct job_handler *hand
     run->partition = job_desk_partition(desk, view->queue);
     run->attempt = (uint8_t)min_u64((uint64_t)view->attempt + 1, JOB_ATTEMPTS_MAX);
     run->max_attempts = view->max_attempts;
-    run->delivery = view->delivery;
+    run->epoch = view->epoch;
     run->phase = JOB_RUN_READING;
     run->is_suspect = view->crash_count > 0;
     run->renew_ms = now_ms + handler->type->lease_ms / 3;
@@ -157,7 +157,7 @@ static bool has_lease(const struct job_run *run)
     if (!job_table_find(table, run->id_low, &ref))
         return false;
     job_table_view(table, ref, &view);
-    return view.state == JOB_LEASED && view.delivery == run->delivery && !view.is_committing;
+    return view.state == JOB_LEASED && view.epoch == run->epoch && !view.is_committing;
 }
 
 /* Gives the lease back as if it had never been, if it is still ours, and ends the run. */
@@ -194,7 +194,7 @@ static void fill_header(const struct job_run *run, const struct job_view *view,
     *ret_header = (struct job_fact_header){
         .id_low = run->id_low,
         .at_ms = job_desk_now(desk),
-        .link = (uint64_t)desk->boot_generation << 32 | run->delivery,
+        .link = run->epoch,
         .kind = JOB_FACT_COMPLETED,
         .attempt = run->attempt,
         .crash_count = view->crash_count,
@@ -204,14 +204,13 @@ static void fill_header(const struct job_run *run, const struct job_view *view,
 static enum job_claim claim(struct job_run *run, struct job_fact_header *header)
 {
     struct job_desk *desk = run->desk;
-    enum job_claim result = job_table_claim(desk->table, run->id_low, true, run->delivery,
+    enum job_claim result = job_table_claim(desk->table, run->id_low, true, run->epoch,
                                             (enum job_fact_kind)header->kind, &run->ref);
 
     if (result != JOB_CLAIM_DLQ_FULL)
         return result;
     job_command_judge_postponed(desk, header);
-    return job_table_claim(desk->table, run->id_low, true, run->delivery, JOB_FACT_RETRY,
-                           &run->ref);
+    return job_table_claim(desk->table, run->id_low, true, run->epoch, JOB_FACT_RETRY, &run->ref);
 }
 
 /* The claimed outcome goes into the log; the text stands behind the header's place already. */
@@ -556,7 +555,7 @@ static void look_after(struct job_run *run, uint64_t now_ms)
     if (now_ms < run->renew_ms || (run->phase == JOB_RUN_STARTED && !type->is_alive(run)))
         return;
     run->renew_ms = now_ms + type->lease_ms / 3;
-    if (job_table_extend(run->desk->table, run->id_low, run->delivery, now_ms, type->lease_ms,
+    if (job_table_extend(run->desk->table, run->id_low, run->epoch, now_ms, type->lease_ms,
                          &until_ms) == JOB_CLAIMED)
         SOMETIMES("the lease of a run is renewed");
 }

@@ -106,7 +106,7 @@ struct job_run {
     bool is_failure;
     bool is_retryable;
     uint32_t slot;
-    uint32_t delivery;
+    uint64_t epoch;
     uint64_t deadline_ms;
     uint64_t renew_ms;
     uint64_t retry_after_ms;

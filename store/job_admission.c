@@ -138,6 +138,8 @@ static void note_location(struct job_table *table, uint32_t index, const struct 
     job->units = (uint16_t)min_u64(units, UINT16_MAX);
     job->location = location;
     table->live_bytes += job->units * (uint64_t)JOB_SIZE_UNIT;
+    if (job_is_terminal(job) && job->state != JOB_DEAD)
+        job_note_no_payload(table, index);
 }
 
 /* Counts the entry in another queue: the first that came after it was in another one. */
@@ -183,10 +185,17 @@ static uint64_t order_of(const struct job_image_header *header, struct journal_l
     return order != 0 ? order : location.bits & ORDER_MASK;
 }
 
+/* True when its link is not another job, but stands for the epoch that completed it. */
+static bool is_link_mark(const struct job_image_header *header)
+{
+    return header->state == JOB_COMPLETED && (header->flags & JOB_FLAG_IS_REPLAY) == 0;
+}
+
 static void read_extras(struct job_table *table, uint32_t index, const struct job_image *image)
 {
     const struct job_image_header *header = &image->header;
-    bool is_needed = header->deadline_ms != 0 || header->link != 0 || header->timeout_ms != 0 ||
+    uint64_t link = is_link_mark(header) ? 0 : header->link;
+    bool is_needed = header->deadline_ms != 0 || link != 0 || header->timeout_ms != 0 ||
                      header->first_failed_ms != 0 || header->reason != 0 ||
                      header->crash_count != 0;
     struct job_extra *extra;
@@ -195,7 +204,7 @@ static void read_extras(struct job_table *table, uint32_t index, const struct jo
         return;
     extra = job_extra_make(table, index);
     extra->deadline_ms = header->deadline_ms;
-    extra->link = header->link;
+    extra->link = link;
     extra->timeout_ms = header->timeout_ms;
     extra->first_failed_ms = header->first_failed_ms;
     extra->reason = header->reason;
@@ -251,6 +260,8 @@ MUST_USE static int enter_state(struct job_table *table, uint32_t index,
     case JOB_DEAD:
     case JOB_CANCELLED:
         job_enter_terminal(table, index, (enum job_state)header->state, header->ended_ms);
+        if (is_link_mark(header))
+            job_at(table, index)->cache = job_epoch_mark(header->link);
         if ((header->flags & JOB_FLAG_REPLAYED) != 0)
             job_mark_replayed(table, index);
         return 0;

@@ -4,6 +4,10 @@
  *     COMPLETED, CANCELLED, replayed  finished: FIFO, bounded by count and age
  *     DEAD                            dead letters: FIFO; leave by REPLAYED or DROPPED only
  *
+ * A dead letter keeps its payload, for its replay. The others are carried without it, and
+ * what it takes in the log does not count as alive: else whoever sends an Idempotency-Key with
+ * each job would keep a day of payloads on the disk.
+ *
  * One at the end of its time is not forgotten yet
  *
  *     while its records are in two logs    the number of shards was changed, and if the log

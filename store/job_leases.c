@@ -1,8 +1,9 @@
 /*
  * From taking a job to what became of it.
  *
- * The fence is the delivery number: a new one for each lease, so whoever was given the
- * job before can neither complete it nor prolong anything, however late the message. What
+ * The fence is the epoch, boot generation and delivery number: a new one for each lease, so
+ * whoever was given the job before can neither complete it nor prolong anything, however late
+ * the message. What
  * decides is not the clock but whether the next fact has been claimed: a worker that is a
  * little late is still the only one while nobody has written that its lease is over.
  *
@@ -157,10 +158,15 @@ bool job_table_is_ready(struct job_table *table, struct job_queue *queue, uint64
 
 /* --- while it is leased ---------------------------------------------------------- */
 
-static bool is_leased_as(const struct job *job, uint32_t delivery)
+static bool is_leased_as(const struct job_table *table, const struct job *job, uint64_t epoch)
 {
-    return job->state == JOB_LEASED &&
-           (job->delivery == delivery || MUTANT("job_stale_epoch_accepted"));
+    bool is_of_this_boot = epoch >> 32 == table->config.boot_generation;
+
+    if (!is_of_this_boot)
+        SOMETIMES("an epoch of an earlier start is shown");
+    return job->state == JOB_LEASED && (MUTANT("job_stale_epoch_accepted") ||
+                                        ((is_of_this_boot || MUTANT("job_boot_epoch_ignored")) &&
+                                         job->delivery == (uint32_t)epoch));
 }
 
 static enum job_claim refuse_stale(struct job_table *table)
@@ -170,7 +176,7 @@ static enum job_claim refuse_stale(struct job_table *table)
     return JOB_CLAIM_STALE;
 }
 
-enum job_claim job_table_extend(struct job_table *table, uint64_t id_low, uint32_t delivery,
+enum job_claim job_table_extend(struct job_table *table, uint64_t id_low, uint64_t epoch,
                                 uint64_t now_ms, uint32_t lease_ms, uint64_t *ret_until_ms)
 {
     uint32_t index = job_lookup(table, id_low);
@@ -182,7 +188,7 @@ enum job_claim job_table_extend(struct job_table *table, uint64_t id_low, uint32
     if (index == 0)
         return JOB_CLAIM_UNKNOWN;
     job = job_at(table, index);
-    if (!is_leased_as(job, delivery))
+    if (!is_leased_as(table, job, epoch))
         return refuse_stale(table);
     extra = job_extra_of(table, job);
     /* What ends the lease is being written: nothing can be promised any more. */
@@ -229,27 +235,28 @@ static enum job_claim judge_dead(const struct job *job, enum job_fact_kind kind)
 }
 
 /* A command that names the lease it speaks for. */
-static enum job_claim judge_leased(struct job_table *table, const struct job *job,
-                                   uint32_t delivery, enum job_fact_kind kind)
+static enum job_claim judge_leased(struct job_table *table, const struct job *job, uint64_t epoch,
+                                   enum job_fact_kind kind)
 {
-    if (is_leased_as(job, delivery))
+    if (is_leased_as(table, job, epoch))
         return JOB_CLAIMED;
-    /* 0 is an epoch of an earlier start, or a job whose delivery is not known any more. */
-    if (kind == JOB_FACT_COMPLETED && job->state == JOB_COMPLETED && delivery != 0 &&
-        job->cache == delivery) {
+    if (kind == JOB_FACT_COMPLETED && job->state == JOB_COMPLETED && epoch != 0 &&
+        job->cache == job_epoch_mark(epoch)) {
         SOMETIMES("a completion is repeated");
+        if (epoch >> 32 != table->config.boot_generation)
+            SOMETIMES("a completion is repeated after a restart");
         return JOB_CLAIM_REPEATED;
     }
     return refuse_stale(table);
 }
 
-static enum job_claim judge(struct job_table *table, const struct job *job, bool has_delivery,
-                            uint32_t delivery, enum job_fact_kind kind)
+static enum job_claim judge(struct job_table *table, const struct job *job, bool has_epoch,
+                            uint64_t epoch, enum job_fact_kind kind)
 {
     if (kind == JOB_FACT_REPLAYED || kind == JOB_FACT_DROPPED)
         return judge_dead(job, kind);
-    if (has_delivery)
-        return judge_leased(table, job, delivery, kind);
+    if (has_epoch)
+        return judge_leased(table, job, epoch, kind);
     if (job_is_terminal(job))
         return JOB_CLAIM_TERMINAL;
     if ((kind == JOB_FACT_COMPLETED || kind == JOB_FACT_RETRY || kind == JOB_FACT_PROGRESS) &&
@@ -285,8 +292,8 @@ static void begin_claim(struct job_table *table, uint32_t index, enum job_fact_k
         table->dead_claimed_count++;
 }
 
-enum job_claim job_table_claim(struct job_table *table, uint64_t id_low, bool has_delivery,
-                               uint32_t delivery, enum job_fact_kind kind, struct job_ref *ret_ref)
+enum job_claim job_table_claim(struct job_table *table, uint64_t id_low, bool has_epoch,
+                               uint64_t epoch, enum job_fact_kind kind, struct job_ref *ret_ref)
 {
     uint32_t index = job_lookup(table, id_low);
     enum job_claim claim;
@@ -296,8 +303,7 @@ enum job_claim job_table_claim(struct job_table *table, uint64_t id_low, bool ha
     if (index == 0)
         return JOB_CLAIM_UNKNOWN;
     job = job_at(table, index);
-    claim = job->state == JOB_PENDING ? JOB_CLAIM_BUSY
-                                      : judge(table, job, has_delivery, delivery, kind);
+    claim = job->state == JOB_PENDING ? JOB_CLAIM_BUSY : judge(table, job, has_epoch, epoch, kind);
     if (claim == JOB_CLAIMED && job_has(job, JOB_BIT_COMMITTING)) {
         SOMETIMES("a command meets a fact being written");
         claim = JOB_CLAIM_BUSY;
@@ -401,7 +407,7 @@ static void apply_completed(struct job_table *table, uint32_t index, const struc
         return;
     }
     job_enter_terminal(table, index, JOB_COMPLETED, fact->header.at_ms);
-    job->cache = (uint32_t)fact->header.link;
+    job->cache = job_epoch_mark(fact->header.link);
 }
 
 static void apply_dead(struct job_table *table, uint32_t index, const struct job_fact *fact)
@@ -425,6 +431,7 @@ static void apply_dropped(struct job_table *table, uint32_t index, const struct 
     job_extra_make(table, index)->reason = JOB_DEAD_NONE;
     job_extra_of(table, job)->order = 0;
     job_set_when(job, fact->header.at_ms);
+    job_note_no_payload(table, index);
     if (table->is_recovering) {
         job_set(job, JOB_BIT_FAILED);
         job_remember(table, index);

@@ -294,10 +294,12 @@ void job_enter_terminal(struct job_table *table, uint32_t index, enum job_state 
         else
             SOMETIMES("a unique key outlives its job");
     }
-    if (state == JOB_DEAD)
+    if (state == JOB_DEAD) {
         job_dead_add(table, index);
-    else
+    } else {
+        job_note_no_payload(table, index);
         job_remember(table, index);
+    }
     job_flow_tell(table, index);
     job_extra_trim(table, index);
 }

@@ -231,6 +231,42 @@ void job_note_text(struct job_table *table, uint32_t index, enum job_text text,
     table->live_bytes += extra->text_units[text] * (uint64_t)JOB_SIZE_UNIT;
 }
 
+/* What the texts in its JOB take at most. */
+static uint64_t texts_size_max(uint8_t texts)
+{
+    static const uint32_t sizes[JOB_TEXT_COUNT] = {
+        [JOB_TEXT_FIRST_ERROR] = JOB_TEXT_SIZE_MAX,
+        [JOB_TEXT_LAST_ERROR] = JOB_TEXT_SIZE_MAX,
+        [JOB_TEXT_RESULT] = JOB_RESULT_SIZE_MAX,
+        [JOB_TEXT_PROGRESS] = JOB_PROGRESS_SIZE_MAX,
+    };
+    uint64_t size = 0;
+
+    for (uint32_t i = 0; i < JOB_TEXT_COUNT; i++)
+        size += (texts >> i & 1) != 0 ? sizes[i] : 0;
+    return size;
+}
+
+/* How large it will be when it is written again is known then: until that, at most this. */
+void job_note_no_payload(struct job_table *table, uint32_t index)
+{
+    struct job *job = job_at(table, index);
+    const struct job_queue *queue = job_queue_of(table, job);
+    const struct job_extra *extra = job_extra_of(table, job);
+    uint64_t size = SEGMENT_RECORD_HEADER_SIZE + sizeof(struct job_image_header) + queue->org_size +
+                    queue->project_size + queue->kind_size + JOB_CORRELATION_SIZE_MAX;
+    uint64_t units;
+
+    assert(job_is_terminal(job));
+    if (extra != NULL)
+        size += texts_size_max(extra->job_texts) + (extra->key != 0 ? JOB_KEY_SIZE_MAX : 0);
+    units = (size + JOB_SIZE_UNIT - 1) / JOB_SIZE_UNIT;
+    if (units >= job->units)
+        return;
+    table->live_bytes -= (job->units - units) * JOB_SIZE_UNIT;
+    job->units = (uint16_t)units;
+}
+
 void job_note_no_texts(struct job_table *table, uint32_t index)
 {
     if (job_at(table, index)->extra == 0)

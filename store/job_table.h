@@ -103,7 +103,8 @@ struct job_view {
     uint64_t first_failed_ms;
     uint64_t deadline_ms; /* 0: none */
     uint64_t link;        /* see job_image_header */
-    uint32_t delivery;    /* LEASED, COMPLETED: low half of the epoch */
+    uint32_t delivery;    /* LEASED: low half of the epoch */
+    uint64_t epoch;       /* LEASED: what its worker has to show */
     uint32_t after_failed_count;
     struct journal_location location;    /* of the JOB */
     struct journal_location first_error; /* of the record that holds it; NONE: there is none */
@@ -121,6 +122,7 @@ struct job_table_config {
     uint32_t tenant_concurrency;  /* leased at a time per project; 0: no limit */
     struct job_queue_retry retry; /* of queues that set none */
     uint8_t hash_key[16];
+    uint32_t boot_generation; /* the high half of every epoch */
 };
 
 /* Reserves the memory. 0 or -errno. Start-up only. */
@@ -199,18 +201,19 @@ bool job_table_is_ready(struct job_table *table, struct job_queue *queue, uint64
 
 enum job_claim {
     JOB_CLAIMED,
-    JOB_CLAIM_UNKNOWN,  /* no such job, or forgotten */
-    JOB_CLAIM_STALE,    /* not leased under this epoch: counted */
-    JOB_CLAIM_BUSY,     /* another fact about it is being written */
-    JOB_CLAIM_REPEATED, /* COMPLETED under this very epoch: the same answer again */
+    JOB_CLAIM_UNKNOWN, /* no such job, or forgotten */
+    JOB_CLAIM_STALE,   /* not leased under this epoch: counted */
+    JOB_CLAIM_BUSY,    /* another fact about it is being written */
+    /* COMPLETED under this very epoch, by this process or one before it: the same answer again */
+    JOB_CLAIM_REPEATED,
     JOB_CLAIM_TERMINAL, /* it has ended (for commands without an epoch) */
     JOB_CLAIM_DLQ_FULL, /* (becoming DEAD) no room for dead letters: retry later instead */
 };
 
 /* Longer lease, never beyond the timeout; *ret_until_ms is what it got. CLAIMED, UNKNOWN or STALE.
  */
-MUST_USE enum job_claim job_table_extend(struct job_table *table, uint64_t id_low,
-                                         uint32_t delivery, uint64_t now_ms, uint32_t lease_ms,
+MUST_USE enum job_claim job_table_extend(struct job_table *table, uint64_t id_low, uint64_t epoch,
+                                         uint64_t now_ms, uint32_t lease_ms,
                                          uint64_t *ret_until_ms);
 
 /*
@@ -230,12 +233,12 @@ void job_table_reschedule(struct job_table *table, struct job_ref ref, uint64_t 
                           uint64_t due_ms);
 
 /*
- * May this fact be written about the job? Reserves the job for it. has_delivery: only
- * while it is leased under this delivery. COMPLETED and RETRY need a lease; DEAD and
+ * May this fact be written about the job? Reserves the job for it. has_epoch: only
+ * while it is leased under this epoch. COMPLETED and RETRY need a lease; DEAD and
  * CANCELLED any state but a terminal one; REPLAYED and DROPPED a dead one; PROGRESS a lease.
  */
-MUST_USE enum job_claim job_table_claim(struct job_table *table, uint64_t id_low, bool has_delivery,
-                                        uint32_t delivery, enum job_fact_kind kind,
+MUST_USE enum job_claim job_table_claim(struct job_table *table, uint64_t id_low, bool has_epoch,
+                                        uint64_t epoch, enum job_fact_kind kind,
                                         struct job_ref *ret_ref);
 
 /* The append of the claimed fact was refused. A lease that ended meanwhile ends now. */

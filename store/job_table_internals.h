@@ -60,7 +60,7 @@ struct job {
     uint64_t priority : 3;
     uint64_t bits : 9;
     uint16_t queue; /* index */
-    uint16_t units; /* size of the JOB in the log, in JOB_SIZE_UNIT */
+    uint16_t units; /* what is needed of the JOB in the log, in JOB_SIZE_UNIT */
     union {
         struct { /* in a list */
             uint32_t next;
@@ -73,7 +73,7 @@ struct job {
     };
     uint32_t hash_next;
     uint32_t extra; /* 0: none */
-    uint32_t cache; /* the owner's word; COMPLETED: the delivery */
+    uint32_t cache; /* the owner's word; COMPLETED: job_epoch_mark() */
 };
 
 static_assert(sizeof(struct job) == 56, "64 bytes with its places in hash and heap");
@@ -252,6 +252,16 @@ static inline void job_clear(struct job *job, uint32_t bit)
     job->bits = job->bits & ~bit & 0x1ff;
 }
 
+/*
+ * What is remembered of the epoch that completed a job. Of one boot all differ; a mark of one
+ * that was carried forward is itself. That two boots leased the same job by the same mark takes
+ * as many leases as the factor moves them apart.
+ */
+static inline uint32_t job_epoch_mark(uint64_t epoch)
+{
+    return (uint32_t)epoch + (uint32_t)(epoch >> 32) * 0x9e3779b1;
+}
+
 /* Times are kept in 48 bits: one beyond that is far enough away. */
 static inline uint64_t job_time(uint64_t ms)
 {
@@ -285,6 +295,9 @@ void job_forget(struct job_table *table, uint32_t index);
 /* The record of this text of the job is at location, of size bytes. job_table.c */
 void job_note_text(struct job_table *table, uint32_t index, enum job_text text,
                    struct journal_location location, uint64_t size);
+
+/* Its payload is not needed any more, and does not count as alive. job_table.c */
+void job_note_no_payload(struct job_table *table, uint32_t index);
 
 /* All its texts are in its JOB, or there are none. job_table.c */
 void job_note_no_texts(struct job_table *table, uint32_t index);

@@ -73,10 +73,10 @@ void job_table_view(const struct job_table *table, struct job_ref ref, struct jo
         .when_ms = job->when_ms,
         .location = job->location,
     };
-    if (job->state == JOB_LEASED)
+    if (job->state == JOB_LEASED) {
         ret_view->delivery = job->delivery;
-    if (job->state == JOB_COMPLETED)
-        ret_view->delivery = job->cache;
+        ret_view->epoch = (uint64_t)table->config.boot_generation << 32 | job->delivery;
+    }
     if (extra != NULL)
         view_extra(job, extra, ret_view);
 }
@@ -138,6 +138,8 @@ void job_table_describe(const struct job_table *table, struct job_ref ref,
         ret_header->flags |= JOB_FLAG_IS_REPLAY;
     if (extra != NULL)
         describe_extra(extra, ret_header);
+    if (job->state == JOB_COMPLETED && !job_has(job, JOB_BIT_IS_REPLAY))
+        ret_header->link = job->cache;
     if (job_is_terminal(job)) {
         ret_header->ended_ms = job->when_ms;
     } else if (job_has(job, JOB_BIT_HOLDS_KEY) && job->attempt == 0) {

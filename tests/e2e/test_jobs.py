@@ -83,6 +83,22 @@ class Life(JobCase):
         self.assertEqual(self.act(server, after, "complete").status, 200)
         self.assertEqual(server.stop(), 0, server.log_tail())
 
+    def test_a_completion_that_was_recorded_before_a_kill_is_a_duplicate_after_it(self):
+        server = self.server()
+        made = self.job(server, {"kind": "a"})
+        leased = self.lease_one(server, "a")
+        self.assertEqual(self.act(server, leased, "complete", result=1).status, 200)
+        server.kill()
+        server.start()
+        again = self.act(server, leased, "complete", result=1)
+        self.assertEqual((again.status, again.json()["duplicate"]), (200, True), again)
+        batch = {"jobs": [{"id": leased["id"], "epoch": leased["epoch"]}]}
+        self.assertEqual(server.request("POST", "/v1/jobs/complete", batch).json()["jobs"],
+                         [{"id": made["id"], "status": "duplicate"}])
+        self.assert_problem(self.act(server, leased, "fail", error="late"), 409, "stale_epoch")
+        self.assertEqual(self.look(server, made)["result"], 1)
+        self.assertEqual(server.stop(), 0, server.log_tail())
+
     def test_a_key_of_uniqueness_means_the_same_after_a_restart(self):
         server = self.server()
         once = {"Idempotency-Key": "order-17"}

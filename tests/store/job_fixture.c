@@ -156,12 +156,11 @@ void job_fixture_apply(struct job_fact fact, uint32_t log)
     job_table_apply_fact(table, &fact, logged->location, now_ms);
 }
 
-enum job_claim job_fixture_do(uint64_t id, bool has_delivery, uint32_t delivery,
-                              struct job_fact fact)
+enum job_claim job_fixture_do(uint64_t id, bool has_epoch, uint64_t epoch, struct job_fact fact)
 {
     struct job_ref ref;
-    enum job_claim claim = job_table_claim(table, id, has_delivery, delivery,
-                                           (enum job_fact_kind)fact.header.kind, &ref);
+    enum job_claim claim =
+        job_table_claim(table, id, has_epoch, epoch, (enum job_fact_kind)fact.header.kind, &ref);
 
     if (claim != JOB_CLAIMED)
         return claim;

@@ -74,8 +74,7 @@ uint64_t job_fixture_enqueue(const struct job_ask *ask);
 void job_fixture_apply(struct job_fact fact, uint32_t log);
 
 /* Claims and applies. */
-enum job_claim job_fixture_do(uint64_t id, bool has_delivery, uint32_t delivery,
-                              struct job_fact fact);
+enum job_claim job_fixture_do(uint64_t id, bool has_epoch, uint64_t epoch, struct job_fact fact);
 
 /* Takes from the queue: the id, 0 when there is none. */
 uint64_t job_fixture_take(const char *kind, uint32_t lease_ms);

@@ -116,6 +116,55 @@ Test(job_table, refuses_a_stale_completion_of_the_next_attempt)
     cr_expect(eq(u64, stats.stale_count, 1));
 }
 
+/* Goes on with another boot generation. */
+static void restart_as(uint32_t boot_generation)
+{
+    struct job_table_config config = job_fixture_config();
+    struct job_table *other;
+
+    config.boot_generation = boot_generation;
+    other = job_fixture_recover(&config);
+    job_table_free(&table);
+    table = other;
+}
+
+Test(job_table, knows_a_completion_again_that_an_earlier_process_recorded)
+{
+    uint64_t id = job_fixture_enqueue(&PLAIN), epoch, other;
+    struct job_fact fact = COMPLETED;
+
+    restart_as(5);
+    lease(id, 1000);
+    epoch = job_fixture_view(id).epoch;
+    cr_assert(eq(u64, epoch >> 32, 5));
+    fact.header.link = epoch;
+    cr_assert(eq(int, job_fixture_do(id, true, epoch, fact), JOB_CLAIMED));
+    restart_as(6);
+    other = (uint64_t)6 << 32 | (uint32_t)epoch;
+    cr_expect(eq(int, job_fixture_do(id, true, epoch, fact), JOB_CLAIM_REPEATED));
+    cr_expect(eq(int, job_fixture_do(id, true, other, fact), JOB_CLAIM_STALE));
+    cr_expect(eq(int, job_fixture_do(id, true, epoch, retry_at(now_ms, 1)), JOB_CLAIM_STALE));
+    job_fixture_carry(id, NULL, 0);
+    restart_as(7);
+    cr_expect(eq(int, job_fixture_do(id, true, epoch, fact), JOB_CLAIM_REPEATED));
+    cr_expect(eq(int, job_fixture_do(id, true, epoch + 1, fact), JOB_CLAIM_STALE));
+    cr_expect(eq(u32, job_fixture_audit(), 0));
+}
+
+Test(job_table, takes_no_completion_under_an_epoch_of_an_earlier_boot)
+{
+    uint64_t id = job_fixture_enqueue(&PLAIN), first;
+
+    restart_as(5);
+    lease(id, 1000);
+    first = job_fixture_view(id).epoch;
+    restart_as(6);
+    lease(id, 1000);
+    cr_assert(eq(u32, job_fixture_view(id).delivery, (uint32_t)first));
+    cr_expect(eq(int, job_fixture_do(id, true, first, COMPLETED), JOB_CLAIM_STALE));
+    cr_expect(eq(int, job_fixture_state(id), JOB_LEASED));
+}
+
 /* River #1302: the rescuer overwrote a job that had completed. */
 Test(job_table, does_not_let_the_end_of_a_lease_overwrite_a_completion)
 {
@@ -435,6 +484,47 @@ Test(job_table, remembers_finished_jobs_up_to_a_count_and_an_age)
     cr_expect(eq(u64, stats.accepted_count, 3));
     cr_expect(eq(u64, stats.dropped_count, 3));
     cr_expect(eq(u64, stats.live_bytes, 0));
+    cr_expect(eq(u32, job_fixture_audit(), 0));
+}
+
+static uint64_t live_bytes(void)
+{
+    struct job_table_stats stats;
+
+    job_table_stats(table, &stats);
+    return stats.live_bytes;
+}
+
+/* A JOB with a payload of 60,000 bytes is in the log: one record. */
+static uint64_t enqueue_large(uint64_t id)
+{
+    struct job_image image = job_fixture_image(&PLAIN, id);
+    struct job_ref ref;
+
+    cr_assert(eq(int, job_fixture_admit(&PLAIN, id, &ref), JOB_ADMITTED));
+    cr_assert(
+        eq(int, job_table_apply_job(table, &image, job_fixture_location(0), 60000, now_ms), 0));
+    return id;
+}
+
+Test(job_table, counts_the_payload_of_a_job_that_has_ended_as_no_longer_alive)
+{
+    uint64_t completed = enqueue_large(70), cancelled = enqueue_large(71), dead = enqueue_large(72);
+
+    cr_assert(ge(u64, live_bytes(), 180000));
+    cr_assert(
+        eq(int, job_fixture_do(completed, true, lease(completed, 1000), COMPLETED), JOB_CLAIMED));
+    cr_expect(le(u64, live_bytes(), 121000));
+    cr_assert(eq(int, job_fixture_do(cancelled, false, 0, CANCELLED), JOB_CLAIMED));
+    cr_expect(le(u64, live_bytes(), 61000));
+    cr_assert(eq(int, job_fixture_do(dead, false, 0, DEAD), JOB_CLAIMED));
+    cr_expect(ge(u64, live_bytes(), 60000));
+    cr_expect(eq(u32, job_fixture_audit(), 0));
+    cr_assert(
+        eq(int,
+           job_fixture_do(dead, false, 0, (struct job_fact){.header = {.kind = JOB_FACT_DROPPED}}),
+           JOB_CLAIMED));
+    cr_expect(le(u64, live_bytes(), 1000));
     cr_expect(eq(u32, job_fixture_audit(), 0));
 }
 
