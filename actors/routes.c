@@ -10,6 +10,7 @@
 #include "actors/inspection_routes.h"
 #include "actors/job_routes.h"
 #include "actors/key_routes.h"
+#include "actors/openapi_routes.h"
 #include "actors/queue_routes.h"
 #include "actors/schedule_routes.h"
 
@@ -66,6 +67,7 @@ const struct route APP_ROUTES[] = {
     {HTTP_METHOD_GET, "/readyz", health_on_head, health_ready_on_request, NULL, NULL},
     {HTTP_METHOD_GET, "/metrics", scrape_on_head, scrape_on_request, scrape_on_reply,
      scrape_on_abandon},
+    {HTTP_METHOD_GET, "/openapi.json", openapi_on_head, openapi_on_request, NULL, NULL},
     {HTTP_METHOD_GET, "/v1/capabilities", health_on_head, health_capabilities_on_request, NULL,
      NULL},
     {HTTP_METHOD_POST, "/v1/admin/keys", key_on_head, key_create_on_request, key_on_reply,

@@ -27,6 +27,8 @@ class Response:
 
 
 class Connection:
+    judge = None  # holds every answer of request() against the document; set by run.py
+
     def __init__(self, port, timeout=20.0, host="127.0.0.1"):
         self.socket = socket.create_connection((host, port), timeout=timeout)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -100,7 +102,10 @@ class Connection:
         return Response(status, reason, headers, body)
 
     def request(self, method, path, body=None, headers=None):
-        return self.request_raw(render(method, path, body, headers), method)
+        response = self.request_raw(render(method, path, body, headers), method)
+        if self.judge is not None:
+            self.judge.check(method, path, response)
+        return response
 
     def request_raw(self, raw, method="POST"):
         self.send(raw)

@@ -24,6 +24,8 @@ sys.dont_write_bytecode = True
 
 from disks import close_leftovers  # noqa: E402
 from harness import Settings, kill_leftovers  # noqa: E402
+from http_client import Connection  # noqa: E402
+from openapi import Judge  # noqa: E402
 
 
 class TapResult(unittest.TestResult):
@@ -107,6 +109,7 @@ def main():
     os.makedirs(base, exist_ok=True)
     Settings.work = tempfile.mkdtemp(prefix="e2e-", dir=base)
 
+    Connection.judge = Judge()
     signal.signal(signal.SIGTERM, on_terminated)
     loader = unittest.TestLoader()
     tests = list(selected(loader.discover(HERE, pattern="test_*.py"), options.patterns))
