@@ -6,7 +6,7 @@
 # What a build needs, and to run what is built: tzdata has the time zones of schedules,
 # ca-certificates those whom we trust to say who a server is.
 build_packages="gcc libc6-dev meson ninja-build pkg-config liburing-dev libbearssl-dev
-libc-ares-dev libinih-dev zlib1g-dev libzstd-dev tzdata ca-certificates"
+libc-ares-dev libinih-dev zlib1g-dev libzstd-dev libsqlite3-dev python3 tzdata ca-certificates"
 
 say() { printf '%s: %s\n' "${SC:-weir}" "$*"; }
 die() {
