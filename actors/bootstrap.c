@@ -215,14 +215,15 @@ MUST_USE static int recover_event(struct app_recovery *recovery,
                                   const struct journal_record_view *record)
 {
     struct app *app = recovery->app;
-    const struct record_event *header = (const void *)record->payload.data;
     uint32_t log = journal_location_log(record->location);
     struct keeper *keeper = keeper_of_log(app, record);
+    struct record_event header;
+    struct slice envelope;
     struct dedup_key key;
 
-    if (record->payload.size < sizeof(*header))
-        return -EBADMSG;
-    memcpy(key.words, header->key, sizeof(key.words));
+    if (!event_record_decode(record->version, record->payload, &header, &envelope))
+        return record->version > EVENT_RECORD_VERSION ? -EPROTO : -EBADMSG;
+    memcpy(key.words, header.key, sizeof(key.words));
     recovery->event_count++;
     keeper_note_event(keeper, record->location);
     if (event_index_add(keeper_find_log(keeper, log)->index, (uint32_t)key.words[0],
@@ -230,9 +231,9 @@ MUST_USE static int recover_event(struct app_recovery *recovery,
         SOMETIMES("recovery finds the event index full");
         recovery->unindexed_count++;
     }
-    if ((header->flags & RECORD_EVENT_CLIENT_ID) != 0 && !MUTANT("dedup_claim_lost_on_recovery"))
-        intake_recover_claim(owner_of(app, key), key, header->body_hash, record->location,
-                             header->received_ms);
+    if ((header.flags & RECORD_EVENT_CLIENT_ID) != 0 && !MUTANT("dedup_claim_lost_on_recovery"))
+        intake_recover_claim(owner_of(app, key), key, header.body_hash, record->location,
+                             header.received_ms);
     return 0;
 }
 
@@ -295,7 +296,7 @@ MUST_USE static int recover_record(struct app_recovery *recovery,
 
     switch (record->type) {
     case RECORD_EVENT:
-        return is_known ? recover_event(recovery, record) : -EPROTO;
+        return recover_event(recovery, record);
     case RECORD_CLAIM:
         return is_known ? recover_claim(recovery, record) : -EPROTO;
     case RECORD_KEY:

@@ -223,6 +223,10 @@ static int add_event(struct intake_request *request, const struct raw_event *eve
     int r;
 
     identify(request->home, event, key, entry);
+    entry->header.event_type = (uint8_t)event->type;
+    entry->header.environment = (uint8_t)event->environment;
+    entry->header.severity = (uint8_t)event->severity;
+    entry->header.occurred_ms = event->occurred_ms;
     entry->partition = choose_partition(home->app, event, key);
     entry->received_ms = request->received_ms;
     size_max = envelope_size_max(event, &stamp);

@@ -477,13 +477,13 @@ static uint32_t fill_records(struct intake_request *request)
         memcpy(entry->header.key, entry->key.words, sizeof(entry->header.key));
         entry->header.received_ms = request->received_ms;
         entry->header.body_hash = entry->body_hash;
-        entry->header.flags = entry->is_claim ? RECORD_EVENT_CLIENT_ID : 0;
+        entry->header.flags |= entry->is_claim ? RECORD_EVENT_CLIENT_ID : 0;
         entry->parts[0] = (struct slice){(const char *)&entry->header, sizeof(entry->header)};
         entry->parts[1] =
             (struct slice){request->envelopes->data + entry->envelope_offset, entry->envelope_size};
         request->records[count++] = (struct journal_record){.partition = entry->partition,
                                                             .type = RECORD_EVENT,
-                                                            .version = RECORD_VERSION,
+                                                            .version = EVENT_RECORD_VERSION,
                                                             .parts = entry->parts,
                                                             .part_count = 2};
     }

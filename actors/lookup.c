@@ -91,24 +91,26 @@ static void move_on(struct lookup_request *request)
                 MSG_LOOKUP_FIND, 0, request);
 }
 
-static bool is_wanted(const struct lookup_request *request, const struct journal_record_view *view)
+static bool is_wanted(const struct lookup_request *request, const struct journal_record_view *view,
+                      struct slice *ret_envelope)
 {
-    const struct record_event *header = (const void *)view->payload.data;
+    struct record_event header;
 
-    return view->type == RECORD_EVENT && view->payload.size >= sizeof(*header) &&
-           memcmp(header->key, request->key.words, sizeof(header->key)) == 0;
+    return view->type == RECORD_EVENT &&
+           event_record_decode(view->version, view->payload, &header, ret_envelope) &&
+           memcmp(header.key, request->key.words, sizeof(header.key)) == 0;
 }
 
 static void on_read(struct journal_read *read, enum journal_read_result result,
                     const struct journal_record_view *view)
 {
     struct lookup_request *request = container_of(read, struct lookup_request, read);
+    struct slice envelope;
 
     switch (result) {
     case JOURNAL_READ_OK:
-        if (is_wanted(request, view)) {
-            request->envelope = (struct slice){view->payload.data + sizeof(struct record_event),
-                                               view->payload.size - sizeof(struct record_event)};
+        if (is_wanted(request, view, &envelope)) {
+            request->envelope = envelope;
             request->result = LOOKUP_FOUND;
             come_home(request);
             return;

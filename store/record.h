@@ -5,12 +5,13 @@
  * are little-endian, as in memory on every machine weir runs on. A reader that
  * meets a type or a version it does not know refuses the log.
  *
- *     EVENT    struct record_event, then the envelope (JSON, to the end)
+ *     EVENT    see store/event_record.h
  *     CLAIM    struct record_claim, then the Idempotency-Key, then event_count
  *              struct record_claim_event
  *     KEY      struct record_key: an API key as it is from now on
  *     JOB, JOB_FACT, JOB_QUEUE   see store/job_record.h
  *     SCHEDULE                   see store/schedule_record.h
+ *     INCIDENT, INCIDENT_RULES   see store/incident_record.h
  *     REPLAY   struct record_replay, then id_count struct record_replay_id: a replay of
  *              dead letters as it is from now on
  *
@@ -27,20 +28,10 @@
 #include "contracts/sha256.h"
 #include "contracts/uuid.h"
 #include "runtime/base.h"
+#include "store/event_record.h"
+#include "store/record_types.h"
 
-enum record_type {
-    RECORD_EVENT = 1,
-    RECORD_CLAIM = 2,
-    RECORD_KEY = 3,
-    RECORD_JOB = 4,
-    RECORD_JOB_FACT = 5,
-    RECORD_JOB_QUEUE = 6,
-    RECORD_SCHEDULE = 7,
-    RECORD_BREAKER = 8, /* reserved */
-    RECORD_REPLAY = 9,
-};
-
-enum { RECORD_VERSION = 1 }; /* of EVENT, CLAIM, KEY */
+enum { RECORD_VERSION = 1 }; /* of CLAIM, KEY */
 
 enum {
     REPLAY_RECORD_VERSION = 1,
@@ -49,25 +40,8 @@ enum {
 };
 
 enum {
-    RECORD_EVENT_CLIENT_ID = 1, /* the client chose event_id: it is a dedup claim */
-};
-
-enum {
     TENANT_NAME_SIZE_MAX = 64, /* org_id and project_id */
     IDEMPOTENCY_KEY_SIZE_MAX = 255,
-};
-
-/*
- * key is the keyed hash of (project, event_id), by which the event is found and
- * deduplicated; its hash key follows from the data directory's uuid, so recovery
- * need not hash again.
- */
-struct record_event {
-    uint64_t key[2];
-    uint64_t received_ms;
-    uint64_t body_hash; /* SipHash-64 of what the client decided; see event_routes.c */
-    uint32_t flags;
-    uint32_t reserved;
 };
 
 struct record_claim {
@@ -163,7 +137,6 @@ static_assert(sizeof(struct record_replay) == 272, "on disk");
 static_assert(sizeof(struct record_replay_id) == 24, "on disk");
 static_assert(offsetof(struct record_replay, rate_per_s) == 64, "on disk");
 static_assert(offsetof(struct record_replay, org) == 80, "on disk");
-static_assert(sizeof(struct record_event) == 40, "on disk");
 static_assert(sizeof(struct record_claim) == 104, "on disk");
 static_assert(sizeof(struct record_claim_event) == 40, "on disk");
 static_assert(sizeof(struct record_key) == 256, "on disk");

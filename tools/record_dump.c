@@ -5,8 +5,11 @@
  */
 #include "tools/record_dump.h"
 
+#include <inttypes.h>
+
 #include "actors/breakers.h"
 #include "contracts/json_reader.h"
+#include "store/incident_record.h"
 #include "store/job_id.h"
 #include "store/job_record.h"
 #include "store/record.h"
@@ -15,7 +18,8 @@
 enum {
     FIXED_SIZE_MAX = 4096, /* of an object without the parts that grow with the payload */
     GROWTH_MAX = 6,        /* bytes that one of the payload becomes at most */
-    ID_END_SIZE = 17,      /* of a job's id: what a JOB_FACT knows of it */
+    SERIES_TEXT_SIZE = 32,
+    ID_END_SIZE = 17, /* of a job's id: what a JOB_FACT knows of it */
 };
 
 size_t record_dump_size_max(size_t payload_size)
@@ -44,6 +48,12 @@ struct slice record_dump_type(const struct journal_record_view *record)
         return SLICE_LITERAL("breaker");
     case RECORD_REPLAY:
         return SLICE_LITERAL("replay");
+    case RECORD_INCIDENT:
+        return SLICE_LITERAL("incident");
+    case RECORD_AI_RUN:
+        return SLICE_LITERAL("ai_run");
+    case RECORD_INCIDENT_RULES:
+        return SLICE_LITERAL("incident_rules");
     default:
         return SLICE_LITERAL("unknown");
     }
@@ -67,23 +77,35 @@ static void write_time(struct json_writer *writer, struct slice name, uint64_t u
     json_writer_time(writer, (int64_t)unix_ms);
 }
 
+/* 32 hexadecimal digits. */
+static void write_series(const uint64_t series[2], struct json_writer *writer)
+{
+    char text[SERIES_TEXT_SIZE + 1];
+
+    snprintf(text, sizeof(text), "%016" PRIx64 "%016" PRIx64, series[0], series[1]);
+    write_text(writer, SLICE_LITERAL("series"), (struct slice){text, SERIES_TEXT_SIZE});
+}
+
 /* False when the payload is none of this version. */
-static bool write_event(struct slice payload, struct json_writer *writer)
+static bool write_event(uint8_t version, struct slice payload, struct json_writer *writer)
 {
     struct record_event event;
     struct json_reader reader;
     struct json_value document;
     struct slice envelope;
 
-    if (payload.size <= sizeof(event))
+    if (!event_record_decode(version, payload, &event, &envelope))
         return false;
-    memcpy(&event, payload.data, sizeof(event));
-    envelope = (struct slice){payload.data + sizeof(event), payload.size - sizeof(event)};
     if (json_read_document(envelope, JSON_DEPTH_MAX, &reader, &document) != JSON_OK)
         return false;
     write_time(writer, SLICE_LITERAL("received_at"), event.received_ms);
     json_writer_key(writer, SLICE_LITERAL("client_id"));
     json_writer_boolean(writer, (event.flags & RECORD_EVENT_CLIENT_ID) != 0);
+    if (event_record_has_series(&event)) {
+        write_series(event.series, writer);
+        json_writer_key(writer, SLICE_LITERAL("late"));
+        json_writer_boolean(writer, (event.flags & RECORD_EVENT_LATE) != 0);
+    }
     json_writer_key(writer, SLICE_LITERAL("event"));
     json_writer_raw(writer, document.raw);
     return true;
@@ -463,16 +485,75 @@ static bool write_breaker(struct slice payload, struct json_writer *writer)
     return true;
 }
 
+/* False when the payload is none of this version. */
+static bool write_incident(const struct journal_record_view *record, struct json_writer *writer)
+{
+    static const struct slice names[] = {
+        [INCIDENT_SECTION_ORG] = SLICE_INITIALIZER("org_id"),
+        [INCIDENT_SECTION_PROJECT] = SLICE_INITIALIZER("project_id"),
+        [INCIDENT_SECTION_FINGERPRINT] = SLICE_INITIALIZER("fingerprint"),
+        [INCIDENT_SECTION_TITLE] = SLICE_INITIALIZER("title"),
+        [INCIDENT_SECTION_ACTOR] = SLICE_INITIALIZER("actor"),
+    };
+    const struct incident_image_header *header;
+    struct incident_image image;
+    char id[UUID_TEXT_SIZE];
+
+    if (record->partition >= JOB_PARTITION_COUNT_MAX ||
+        incident_image_decode(record->payload, &image) < 0)
+        return false;
+    header = &image.header;
+    job_id_format(incident_image_id(header, record->partition), id);
+    write_text(writer, SLICE_LITERAL("id"), (struct slice){id, sizeof(id)});
+    write_number(writer, SLICE_LITERAL("revision"), header->revision);
+    for (uint32_t i = 0; i < INCIDENT_SECTION_COUNT; i++)
+        write_text(writer, names[i], image.sections[i]);
+    write_text(writer, SLICE_LITERAL("environment"),
+               event_environment_name((enum event_environment)header->environment));
+    write_text(writer, SLICE_LITERAL("rule"), incident_rule_name(header->rule));
+    write_text(writer, SLICE_LITERAL("status"), incident_status_name(header->status));
+    write_text(writer, SLICE_LITERAL("severity"), incident_severity_name(header->severity));
+    write_text(writer, SLICE_LITERAL("cause"), incident_cause_name(header->cause));
+    json_writer_key(writer, SLICE_LITERAL("flapping"));
+    json_writer_boolean(writer, (header->flags & INCIDENT_FLAG_FLAPPING) != 0);
+    write_series(header->series, writer);
+    write_time(writer, SLICE_LITERAL("opened_at"), (uint64_t)header->opened_ms);
+    write_time(writer, SLICE_LITERAL("last_seen_at"), (uint64_t)header->last_seen_ms);
+    if (header->resolved_ms != 0)
+        write_time(writer, SLICE_LITERAL("resolved_at"), (uint64_t)header->resolved_ms);
+    write_number(writer, SLICE_LITERAL("reopen_count"), header->reopen_count);
+    return true;
+}
+
+/* False when the payload is none of this version. */
+static bool write_incident_rules(struct slice payload, struct json_writer *writer)
+{
+    struct incident_rules_record record;
+
+    if (incident_rules_decode(payload, &record) < 0)
+        return false;
+    write_time(writer, SLICE_LITERAL("updated_at"), record.updated_ms);
+    write_number(writer, SLICE_LITERAL("revision"), record.revision);
+    write_text(writer, SLICE_LITERAL("org_id"), (struct slice){record.org, record.org_size});
+    write_text(writer, SLICE_LITERAL("project_id"),
+               (struct slice){record.project_name, record.project_size});
+    write_number(writer, SLICE_LITERAL("spike_count"), record.rules.spike_count);
+    write_number(writer, SLICE_LITERAL("spike_percent"), record.rules.spike_percent);
+    write_number(writer, SLICE_LITERAL("drop_count"), record.rules.drop_count);
+    write_number(writer, SLICE_LITERAL("drop_baseline"), record.rules.drop_baseline);
+    write_number(writer, SLICE_LITERAL("resolve_minutes"), record.rules.resolve_minutes);
+    return true;
+}
+
 /* False when type, version or payload are not known here. */
 static bool write_payload(const struct journal_record_view *record, struct json_writer *writer)
 {
-    if (record->type >= RECORD_JOB && record->version != JOB_RECORD_VERSION)
-        return false;
-    if (record->type < RECORD_JOB && record->version != RECORD_VERSION)
+    static_assert((int)JOB_RECORD_VERSION == (int)RECORD_VERSION, "one check for all but events");
+    if (record->type != RECORD_EVENT && record->version != RECORD_VERSION)
         return false;
     switch (record->type) {
     case RECORD_EVENT:
-        return write_event(record->payload, writer);
+        return write_event(record->version, record->payload, writer);
     case RECORD_CLAIM:
         return write_claim(record->payload, writer);
     case RECORD_KEY:
@@ -489,6 +570,10 @@ static bool write_payload(const struct journal_record_view *record, struct json_
         return write_breaker(record->payload, writer);
     case RECORD_REPLAY:
         return write_replay(record, writer);
+    case RECORD_INCIDENT:
+        return write_incident(record, writer);
+    case RECORD_INCIDENT_RULES:
+        return write_incident_rules(record->payload, writer);
     default:
         return false;
     }

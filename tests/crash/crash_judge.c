@@ -77,11 +77,11 @@ static void count_event(const struct census_visitor *counter,
 {
     struct crash_census *census = counter->census;
     uint32_t number = CRASH_EVENT_COUNT_MAX;
+    struct record_event event;
+    struct slice envelope;
 
-    if (record->payload.size > sizeof(struct record_event))
-        number = read_number(counter->ledger,
-                             (struct slice){record->payload.data + sizeof(struct record_event),
-                                            record->payload.size - sizeof(struct record_event)});
+    if (event_record_decode(record->version, record->payload, &event, &envelope))
+        number = read_number(counter->ledger, envelope);
     census->event_count++;
     if (number == CRASH_EVENT_COUNT_MAX) {
         census->foreign_count++;

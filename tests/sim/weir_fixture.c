@@ -265,16 +265,17 @@ static void count_event(struct weir_census *census, const struct recovery_group 
 static int count_group(struct recovery_visitor *visitor, const struct recovery_group *group)
 {
     struct weir_census *census = container_of(visitor, struct census_visitor, visitor)->census;
+    struct record_event event;
+    struct slice envelope;
 
     for (uint32_t i = 0; i < group->record_count; i++) {
         const struct journal_record_view *record = &group->records[i];
 
         census->claim_count += record->type == RECORD_CLAIM;
         census->key_count += record->type == RECORD_KEY;
-        if (record->type == RECORD_EVENT)
-            count_event(census, group,
-                        (struct slice){record->payload.data + sizeof(struct record_event),
-                                       record->payload.size - sizeof(struct record_event)});
+        if (record->type == RECORD_EVENT &&
+            event_record_decode(record->version, record->payload, &event, &envelope))
+            count_event(census, group, envelope);
     }
     census->group_count++;
     return 0;

@@ -4,6 +4,7 @@
 #include <criterion/new/assert.h>
 
 #include "contracts/json_reader.h"
+#include "store/incident_record.h"
 #include "store/job_record.h"
 #include "store/record.h"
 #include "store/schedule_record.h"
@@ -79,9 +80,84 @@ static size_t put_claim(uint32_t event_count)
 
 Test(record_dump, writes_an_event_with_its_envelope)
 {
-    cr_assert(eq(str, (char *)dump(RECORD_EVENT, RECORD_VERSION, put_event("{\"a\":[1, 2]}")),
+    cr_assert(eq(str, (char *)dump(RECORD_EVENT, EVENT_RECORD_VERSION, put_event("{\"a\":[1, 2]}")),
                  "{\"log\":2,\"lsn\":7,\"partition\":3,\"type\":\"event\",\"received_at\":"
                  "\"2025-01-15T12:00:00.000Z\",\"client_id\":true,\"event\":{\"a\":[1, 2]}}"));
+}
+
+Test(record_dump, writes_the_series_of_an_event_and_reads_the_first_version)
+{
+    struct record_event event = {.received_ms = 1736942400000,
+                                 .flags = RECORD_EVENT_LATE,
+                                 .series = {0xab, 1},
+                                 .project = 2};
+
+    memcpy(payload, &event, sizeof(event));
+    memcpy(payload + sizeof(event), "{}", 2);
+    cr_assert(ne(ptr,
+                 strstr(dump(RECORD_EVENT, EVENT_RECORD_VERSION, sizeof(event) + 2),
+                        "\"series\":\"00000000000000ab0000000000000001\",\"late\":true,"
+                        "\"event\":{}"),
+                 NULL));
+    memcpy(payload + EVENT_RECORD_V1_SIZE, "[]", 2);
+    cr_assert(ne(
+        ptr,
+        strstr(dump(RECORD_EVENT, 1, EVENT_RECORD_V1_SIZE + 2), "\"client_id\":false,\"event\":[]"),
+        NULL));
+}
+
+static size_t put_incident(void)
+{
+    struct incident_image image = {
+        .header = {.id_low = 77,
+                   .created_ms = 1736942400000,
+                   .revision = 2,
+                   .series = {1, 2},
+                   .project = 3,
+                   .opened_ms = 1736942400000,
+                   .reopened_ms = 1736942400000,
+                   .last_seen_ms = 1736942401000,
+                   .rule = INCIDENT_RULE_ERROR_SPIKE,
+                   .severity = INCIDENT_SEVERITY_ERROR,
+                   .cause = INCIDENT_CAUSE_ESCALATED},
+        .sections = {[INCIDENT_SECTION_ORG] = SLICE_LITERAL("acme"),
+                     [INCIDENT_SECTION_PROJECT] = SLICE_LITERAL("shop"),
+                     [INCIDENT_SECTION_FINGERPRINT] = SLICE_LITERAL("A|/b|prod"),
+                     [INCIDENT_SECTION_TITLE] = SLICE_LITERAL("Error spike: A on /b")}};
+
+    return (size_t)incident_image_encode(&image, payload);
+}
+
+Test(record_dump, writes_an_incident)
+{
+    const char *json = dump(RECORD_INCIDENT, INCIDENT_RECORD_VERSION, put_incident());
+
+    cr_assert(ne(ptr, strstr(json, "\"type\":\"incident\",\"id\":\"01946"), NULL));
+    cr_assert(ne(ptr,
+                 strstr(json, "\"revision\":2,\"org_id\":\"acme\",\"project_id\":\"shop\","
+                              "\"fingerprint\":\"A|/b|prod\",\"title\":\"Error spike: A on /b\","),
+                 NULL));
+    cr_assert(ne(ptr,
+                 strstr(json, "\"rule\":\"error_spike\",\"status\":\"open\",\"severity\":"
+                              "\"error\",\"cause\":\"escalated\",\"flapping\":false"),
+                 NULL));
+    cr_assert(eq(ptr, strstr(json, "resolved_at"), NULL));
+}
+
+Test(record_dump, writes_the_rules_of_a_project)
+{
+    struct incident_rules_record record = {.revision = 1,
+                                           .project = 2,
+                                           .rules = INCIDENT_RULES_DEFAULT,
+                                           .org_size = 4,
+                                           .project_size = 4,
+                                           .org = "acme",
+                                           .project_name = "shop"};
+    const char *json;
+
+    memcpy(payload, &record, sizeof(record));
+    json = dump(RECORD_INCIDENT_RULES, INCIDENT_RULES_RECORD_VERSION, sizeof(record));
+    cr_assert(ne(ptr, strstr(json, "\"project_id\":\"shop\",\"spike_count\":30"), NULL));
 }
 
 Test(record_dump, writes_a_key_without_its_hash)
@@ -266,8 +342,8 @@ Test(record_dump, shows_only_the_outside_of_what_it_does_not_know)
                  strstr(dump(99, RECORD_VERSION, 10), "\"type\":\"unknown\",\"type_number\":99"),
                  NULL));
     cr_assert(ne(ptr,
-                 strstr(dump(RECORD_EVENT, RECORD_VERSION + 1, put_event("{}")),
-                        "\"version\":2,\"size\":42"),
+                 strstr(dump(RECORD_EVENT, EVENT_RECORD_VERSION + 1, put_event("{}")),
+                        "\"version\":3,\"size\":82"),
                  NULL));
 }
 

@@ -69,14 +69,15 @@ static bool has_own_filler(struct slice envelope, uint32_t number)
 static void read_event(struct sim_census *census, const struct recovery_group *group,
                        const struct journal_record_view *record)
 {
-    struct slice envelope = {record->payload.data + sizeof(struct record_event),
-                             record->payload.size - sizeof(struct record_event)};
+    struct record_event event;
+    struct slice envelope = {NULL, 0};
     const struct sim_item *item;
     struct sim_found *found;
     uint32_t number, variant;
     char id[SIM_ID_SIZE + 1];
 
-    if (!recognise(envelope, &number, &variant) || number >= census->model->item_count)
+    if (!event_record_decode(record->version, record->payload, &event, &envelope) ||
+        !recognise(envelope, &number, &variant) || number >= census->model->item_count)
         sim_story_fail(census->story, SIM_NO_NUMBER, "the log holds an event nobody sent: %.*s",
                        (int)min_u64(envelope.size, 300), envelope.data);
     item = &census->model->items[number];
