@@ -49,6 +49,10 @@ void job_handlers_start(struct job_handlers *handlers, struct job_desk *desk)
 {
     actor_timer_init(&desk->actor, &handlers->tick);
     actor_timer_init(&desk->actor, &handlers->go_on);
+    for (uint32_t i = 0; i < handlers->handler_count; i++) {
+        handlers->handlers[i]->desk = desk;
+        actor_timer_init(&desk->actor, &handlers->handlers[i]->wake);
+    }
 }
 
 void job_handlers_add(struct job_handlers *handlers, struct job_handler *handler)
@@ -108,6 +112,7 @@ static struct job_run *begin_run(struct job_desk *desk, struct job_handler *hand
     run->id_low = view->id_low;
     run->created_ms = view->created_ms;
     run->partition = job_desk_partition(desk, view->queue);
+    run->location = view->location;
     run->attempt = (uint8_t)min_u64((uint64_t)view->attempt + 1, JOB_ATTEMPTS_MAX);
     run->max_attempts = view->max_attempts;
     run->epoch = view->epoch;
@@ -216,16 +221,21 @@ static enum job_claim claim(struct job_run *run, struct job_fact_header *header)
 /* The claimed outcome goes into the log; the text stands behind the header's place already. */
 static void write_outcome(struct job_run *run, struct job_fact_header *header)
 {
+    const struct job_handler_type *type = run->handler->type;
+    struct slice text = {run->fact->data + sizeof(*header), run->text_size};
     struct job_desk *desk = run->desk;
+    uint32_t count = 1;
 
     header->text_size = run->text_size;
     memcpy(run->fact->data, header, sizeof(*header));
     run->part = (struct slice){run->fact->data, sizeof(*header) + run->text_size};
-    job_desk_fill_record(desk, run->ref, RECORD_JOB_FACT, &run->part, &run->journal_record);
+    job_desk_fill_record(desk, run->ref, RECORD_JOB_FACT, &run->part, &run->records[0]);
+    if (type->attach != NULL && type->attach(run->handler, run, header, text, &run->records[1]))
+        count = 2;
     run->step = (struct durable_step){
         .on_done = on_written,
-        .records = &run->journal_record,
-        .record_count = 1,
+        .records = run->records,
+        .record_count = count,
         .flags = JOURNAL_IMPORTANT,
     };
     run->phase = JOB_RUN_WRITING;
@@ -575,6 +585,27 @@ static void on_tick(struct job_handlers *handlers, struct job_desk *desk)
         actor_timer_start(&desk->actor, &handlers->tick, JOB_HANDLER_TICK_MS);
 }
 
+/* True when timer was to wake a handler, after doing that. */
+static bool on_wake(struct job_handlers *handlers, const struct timer *timer)
+{
+    for (uint32_t i = 0; i < handlers->handler_count; i++) {
+        struct job_handler *handler = handlers->handlers[i];
+
+        if (timer != &handler->wake)
+            continue;
+        handler->type->on_wake(handler);
+        return true;
+    }
+    return false;
+}
+
+void job_handler_wake(struct job_handler *handler)
+{
+    assert(handler->type->on_wake != NULL);
+    if (handler->desk != NULL && actor_is_running(&handler->desk->actor))
+        actor_timer_start(&handler->desk->actor, &handler->wake, 0);
+}
+
 bool job_handlers_on_timer(struct job_handlers *handlers, struct job_desk *desk,
                            const struct timer *timer)
 {
@@ -582,7 +613,7 @@ bool job_handlers_on_timer(struct job_handlers *handlers, struct job_desk *desk,
         on_tick(handlers, desk);
     else if (timer == &handlers->go_on)
         unrate(handlers);
-    else
+    else if (!on_wake(handlers, timer))
         return false;
     job_desk_wake(desk);
     return true;

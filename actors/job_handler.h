@@ -67,6 +67,16 @@ struct job_handler_type {
     void (*cancel)(struct job_handler *handler, struct job_run *run);
     /* True while it is at work on the job, so that the lease is renewed. */
     bool (*is_alive)(const struct job_run *run);
+    /*
+     * A record of its own that stands in the group of the outcome. header says what that is
+     * (COMPLETED, RETRY or DEAD), text is its result or error. Fills *ret_record, whose parts
+     * lie in memory of the run until release(); false: there is none. NULL: never.
+     */
+    bool (*attach)(struct job_handler *handler, struct job_run *run,
+                   const struct job_fact_header *header, struct slice text,
+                   struct journal_record *ret_record);
+    /* After job_handler_wake(). NULL: it never calls that. */
+    void (*on_wake)(struct job_handler *handler);
 };
 
 /* One handler of a shard; embedded in the handler's own struct. */
@@ -76,6 +86,8 @@ struct job_handler {
     /* Private to job_handler.c. */
     uint32_t run_count;
     struct list_node ready; /* queues with work, in turn */
+    struct timer wake;
+    struct job_desk *desk;
 };
 
 enum job_run_phase {
@@ -94,7 +106,8 @@ struct job_run {
     uint64_t id_low;
     uint64_t created_ms;
     uint32_t partition;
-    uint8_t attempt; /* this one */
+    struct journal_location location; /* of the JOB, or of what it was carried forward as */
+    uint8_t attempt;                  /* this one */
     uint8_t max_attempts;
     struct job_image image; /* payload and key */
 
@@ -117,7 +130,7 @@ struct job_run {
     struct list_node id_link;
     struct journal_read read;
     struct slice part;
-    struct journal_record journal_record;
+    struct journal_record records[2]; /* the fact, and what the handler attaches */
     struct durable_step step;
 };
 
@@ -192,3 +205,9 @@ void job_run_fail(struct job_run *run, struct slice error, bool is_retryable,
 
 /* It cannot be run before until_ms, on the desk's clock; no attempt is used. The run is gone. */
 void job_run_park(struct job_run *run, uint64_t until_ms);
+
+/*
+ * Calls on_wake() soon, from the desk: for what has ended outside of any actor. Nothing
+ * while the desk does not run.
+ */
+void job_handler_wake(struct job_handler *handler);

@@ -11,11 +11,14 @@
 
 enum { DESK_ATTEMPTS = 3, DESK_TIMEOUT_MS = 15 * 60 * 1000 };
 
+/* Those of the summaries are of what called models before: 5 s, 10 s, ... 120 s. */
+enum { SUMMARY_ATTEMPTS = 3, SUMMARY_BASE_MS = 5000, SUMMARY_CAP_MS = 120000 };
+
 #define DESK_KIND(text, ...)                                                                       \
     {                                                                                              \
         .name = SLICE_INITIALIZER(text), .fields = {__VA_ARGS__},                                  \
         .field_count = sizeof((struct slice[]){__VA_ARGS__}) / sizeof(struct slice),               \
-        .max_attempts = DESK_ATTEMPTS, .timeout_ms = DESK_TIMEOUT_MS,                              \
+        .max_attempts = DESK_ATTEMPTS, .timeout_ms = DESK_TIMEOUT_MS, .factor = 1,                 \
     }
 
 static const struct job_kind KINDS[] = {
@@ -28,6 +31,17 @@ static const struct job_kind KINDS[] = {
     DESK_KIND("suggest.followup", MEMBER_NAME("ticket_id")),
     DESK_KIND("webhook.deliver", MEMBER_NAME("delivery_id")),
     DESK_KIND("audit.event.project", MEMBER_NAME("event_id")),
+    {
+        .name = SLICE_INITIALIZER("incident.summarize"),
+        .fields = {MEMBER_NAME("incident_id")},
+        .field_count = 1,
+        .max_attempts = SUMMARY_ATTEMPTS,
+        .timeout_ms = DESK_TIMEOUT_MS,
+        .base_ms = SUMMARY_BASE_MS,
+        .cap_ms = SUMMARY_CAP_MS,
+        .factor = 2,
+        .has_jitter = true,
+    },
 };
 
 enum request_member {

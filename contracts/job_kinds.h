@@ -3,7 +3,8 @@
  *
  * A kind that is not in the table is the user's own and may carry any JSON. The nine of the
  * service desk take a small object with the ids they work on, each a string of 1 to 128
- * bytes; other members of it are theirs. http.request is carried out by the server itself:
+ * bytes; other members of it are theirs. incident.summarize is of the same shape, but carried
+ * out by the server itself (actors/incident_summary.h), and so is http.request:
  *
  *     {"url": http or https, "method"?: "POST", "headers"?: {"name": "value", ... 1..32},
  *      "body"?: a string, or any other JSON to be sent as such,
@@ -25,20 +26,25 @@ enum {
     JOB_KIND_TIMEOUT_MS_MAX = 300000,
 };
 
-/* One kind of the desk. */
+/* One kind of the product's own. */
 struct job_kind {
     struct slice name;
     struct slice fields[JOB_KIND_FIELD_COUNT_MAX]; /* in quotes, as in JSON; empty: none */
     uint32_t field_count;
     uint8_t max_attempts; /* for a job and a queue that set none */
     uint32_t timeout_ms;  /* the same */
+    /* The waits between attempts: base_ms * factor^(n - 1), at most cap_ms. */
+    uint32_t base_ms;
+    uint32_t cap_ms;
+    uint8_t factor;
+    bool has_jitter; /* each wait is anything from nothing up to that */
 };
 
 /* The n-th, 0 <= n < job_kind_count(). */
 const struct job_kind *job_kind_at(uint32_t n);
 uint32_t job_kind_count(void);
 
-/* The desk's kind of this name, or NULL. */
+/* The kind of this name in the table, or NULL. */
 const struct job_kind *job_kind_find(struct slice name);
 
 /*

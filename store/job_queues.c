@@ -79,8 +79,10 @@ static void set_defaults(struct job_queue *queue, struct slice kind)
         return;
     queue->settings.timeout_ms = known->timeout_ms;
     queue->settings.retry = (struct job_queue_retry){
-        .factor = 1,
-        .jitter = RETRY_JITTER_NONE,
+        .base_ms = known->base_ms,
+        .cap_ms = known->cap_ms,
+        .factor = known->factor,
+        .jitter = known->has_jitter ? RETRY_JITTER_FULL : RETRY_JITTER_NONE,
         .max_attempts = known->max_attempts,
         .is_set = 1,
     };

@@ -47,7 +47,7 @@ Test(job_kinds, knows_the_nine_of_the_desk)
         "suggest.followup", "webhook.deliver",          "audit.event.project",
     };
 
-    cr_assert(eq(u32, job_kind_count(), ARRAY_COUNT(names)));
+    cr_assert(eq(u32, job_kind_count(), ARRAY_COUNT(names) + 1));
     for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
         const struct job_kind *kind = job_kind_find(slice_of(names[i]));
 
@@ -57,6 +57,23 @@ Test(job_kinds, knows_the_nine_of_the_desk)
         cr_expect(lt(u32, 0, kind->field_count));
     }
     cr_expect(eq(ptr, (void *)job_kind_find(SLICE_LITERAL("mail.send")), NULL));
+}
+
+Test(job_kinds, knows_how_summaries_of_incidents_are_tried_again)
+{
+    const struct job_kind *kind = job_kind_find(SLICE_LITERAL("incident.summarize"));
+
+    cr_assert(ne(ptr, (void *)kind, NULL));
+    cr_expect(eq(int, kind->max_attempts, 3));
+    cr_expect(eq(u32, kind->base_ms, 5000));
+    cr_expect(eq(u32, kind->cap_ms, 120000));
+    cr_expect(eq(int, kind->factor, 2));
+    cr_expect(kind->has_jitter);
+    cr_expect(check(kind->name, "{\"incident_id\":\"i\"}"));
+    cr_expect(not(check(kind->name, "{\"incident_id\":\"\"}")));
+    cr_expect(has_pointer("/payload/incident_id"));
+    cr_expect(not(check(kind->name, "{}")));
+    cr_expect(not(check(kind->name, "[]")));
 }
 
 Test(job_kinds, asks_each_of_the_nine_for_its_ids)

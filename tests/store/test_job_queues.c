@@ -19,16 +19,19 @@ TestSuite(job_queues, .init = setup, .fini = job_fixture_end, .timeout = 60);
 Test(job_queues, begins_with_what_its_kind_asks_for)
 {
     for (uint32_t i = 0; i < job_kind_count(); i++) {
-        struct job_ask ask = {.kind = job_kind_at(i)->name.data};
+        const struct job_kind *kind = job_kind_at(i);
+        struct job_ask ask = {.kind = kind->name.data};
         struct job_view view = job_fixture_view(job_fixture_enqueue(&ask));
         const struct job_queue_settings *settings = &view.queue->settings;
 
         cr_expect(eq(u8, view.max_attempts, 3));
         cr_expect(eq(u32, settings->timeout_ms, 15 * 60 * 1000));
         cr_expect(eq(u8, settings->retry.is_set, 1));
-        cr_expect(zero(u32, settings->retry.base_ms));
-        cr_expect(zero(u32, settings->retry.cap_ms));
-        cr_expect(eq(u8, settings->retry.jitter, RETRY_JITTER_NONE));
+        cr_expect(eq(u32, settings->retry.base_ms, kind->base_ms));
+        cr_expect(eq(u32, settings->retry.cap_ms, kind->cap_ms));
+        cr_expect(eq(u8, settings->retry.factor, kind->factor));
+        cr_expect(eq(u8, settings->retry.jitter,
+                     kind->has_jitter ? RETRY_JITTER_FULL : RETRY_JITTER_NONE));
     }
 }
 
