@@ -22,6 +22,7 @@
  */
 enum {
     CHUNK_SIZE = 2 << 20,
+    CHUNK_SIZE_FIRST = 32 << 10, /* of who goes on where he was */
     STREAM_SIZE = JOURNAL_GROUP_SIZE_MAX + 2 * CHUNK_SIZE,
     READ_REPEAT_MAX = 8, /* reads that end inside a block, in one call */
 };
@@ -32,7 +33,7 @@ static const size_t VIEWS_SIZE = JOURNAL_GROUP_RECORDS_MAX * sizeof(struct journ
 static void scan_check(const struct segment_scan *scan)
 {
     assert(scan->stream_start <= scan->position);
-    assert(scan->position <= scan->stream_end);
+    assert(scan->position <= scan->stream_end || scan->stream_end == 0);
     assert(scan->stream_end - scan->stream_start <= STREAM_SIZE);
     assert(scan->block <= SEGMENT_BLOCK_COUNT_MAX);
 }
@@ -87,6 +88,7 @@ void segment_scan_begin(struct segment_scan *scan, int fd, uint64_t file_size,
     scan->bad_offset = 0;
     scan->group_cut = false;
     scan->durable_lsn = 0;
+    scan->chunk_want = CHUNK_SIZE;
     scan->chunk_start = 0;
     scan->chunk_size = 0;
     scan->stream_start = 0;
@@ -95,6 +97,38 @@ void segment_scan_begin(struct segment_scan *scan, int fd, uint64_t file_size,
     scan->cursor = 0;
     scan->view_count = 0;
     scan->stopped = false;
+}
+
+void segment_scan_begin_at(struct segment_scan *scan, int fd, uint64_t file_size,
+                           const struct segment_header *header, uint64_t lsn_end, uint64_t place,
+                           uint64_t lsn_first)
+{
+    uint64_t block = place / SEGMENT_BLOCK_SIZE;
+
+    assert(place % SEGMENT_BLOCK_SIZE <= SEGMENT_PAYLOAD_SIZE);
+    assert(block < SEGMENT_BLOCK_COUNT_MAX);
+    segment_scan_begin(scan, fd, file_size, header, lsn_end);
+    scan->chunk_want = CHUNK_SIZE_FIRST;
+    scan->lsn_next = lsn_first;
+    if (block == 0)
+        return;
+    /* The stream begins with this block; the part of it that was read before is stepped over. */
+    scan->block = block;
+    scan->block_ends[block - 1] = 0;
+    scan->cursor = block;
+    scan->position = place % SEGMENT_BLOCK_SIZE;
+}
+
+uint64_t segment_scan_place(const struct segment_scan *scan)
+{
+    uint64_t block = scan->cursor;
+    uint64_t start;
+
+    while (scan->block_ends[block] < scan->position)
+        block++;
+    assert(block < scan->block);
+    start = block == 0 ? 0 : scan->block_ends[block - 1];
+    return block * SEGMENT_BLOCK_SIZE + (scan->position - start);
 }
 
 int64_t segment_scan_read(struct disk *disk, int fd, char *data, uint64_t size, uint64_t offset)
@@ -139,9 +173,11 @@ MUST_USE static int load_chunk(struct segment_scan *scan)
     if (offset + SEGMENT_BLOCK_SIZE > scan->file_size)
         return 0;
     left = (scan->file_size - offset) / SEGMENT_BLOCK_SIZE * SEGMENT_BLOCK_SIZE;
-    size = segment_scan_read(scan->disk, scan->fd, scan->chunk, min_u64(left, CHUNK_SIZE), offset);
+    size = segment_scan_read(scan->disk, scan->fd, scan->chunk, min_u64(left, scan->chunk_want),
+                             offset);
     if (size < 0)
         return (int)size;
+    scan->chunk_want = min_u64(scan->chunk_want * 2, CHUNK_SIZE);
     scan->chunk_start = offset;
     scan->chunk_size = (uint64_t)size;
     scan->read_bytes += (uint64_t)size;

@@ -39,6 +39,7 @@ struct segment_scan {
     struct segment_header header;
     uint64_t lsn_end;
     char *chunk;
+    uint64_t chunk_want;  /* bytes to read next */
     uint64_t chunk_start; /* file offset */
     uint64_t chunk_size;
     char *stream;          /* window of the record stream that is not given out yet */
@@ -64,6 +65,18 @@ void segment_scan_deinit(struct segment_scan *scan);
  */
 void segment_scan_begin(struct segment_scan *scan, int fd, uint64_t file_size,
                         const struct segment_header *header, uint64_t lsn_end);
+
+/*
+ * As segment_scan_begin(), but goes on where segment_scan_place() said that the group with
+ * lsn_first begins; a place of 0 is the beginning of the file, where lsn_first is the header's.
+ * Little is read at first, for there may be only little.
+ */
+void segment_scan_begin_at(struct segment_scan *scan, int fd, uint64_t file_size,
+                           const struct segment_header *header, uint64_t lsn_end, uint64_t place,
+                           uint64_t lsn_first);
+
+/* Where in the file the group after the last one that was given out begins. Only after one was. */
+uint64_t segment_scan_place(const struct segment_scan *scan);
 
 /*
  * The next whole group: its records, valid until the next call. SEGMENT_SCAN_END when there is
