@@ -57,13 +57,11 @@ MUST_USE static bool read_event(struct projection *projection,
                                 struct read_event_row *ret_row)
 {
     const struct raw_event *event = &envelope->event;
-    struct slice text = record->payload;
+    struct record_event head;
+    struct slice text;
 
-    if (text.size < sizeof(struct record_event))
-        return false;
-    text.data += sizeof(struct record_event);
-    text.size -= sizeof(struct record_event);
-    if (!envelope_read(text, envelope))
+    if (!event_record_decode(record->version, record->payload, &head, &text) ||
+        !envelope_read(text, envelope))
         return false;
     *ret_row = (struct read_event_row){
         .location = record->location,
@@ -74,6 +72,7 @@ MUST_USE static bool read_event(struct projection *projection,
         .environment = event->environment,
         .type = event->type,
         .severity = event->severity,
+        .series = {head.series[0], head.series[1]},
         .message = message_of(projection, envelope),
         .attributes = event->attributes.size <= READ_MODEL_ATTRIBUTES_MAX ? event->attributes
                                                                           : SLICE_LITERAL("{}"),
@@ -99,6 +98,109 @@ MUST_USE static int apply_event(struct projection *projection,
     if (row.received_ms < projection->before_ms)
         return 0;
     return backend->vtable->put_event(backend, &row);
+}
+
+/* ---- incidents and AI runs ---- */
+
+MUST_USE static int apply_incident(struct projection *projection,
+                                   const struct journal_record_view *record)
+{
+    struct read_backend *backend = projection->backend;
+    struct incident_image image;
+
+    if (incident_image_decode(record->payload, &image) < 0) {
+        projection->unreadable_count++;
+        return 0;
+    }
+    return backend->vtable->put_incident(backend, record->partition, &image);
+}
+
+static void write_instant(struct json_writer *writer, struct slice name, uint64_t unix_ms)
+{
+    json_writer_key(writer, name);
+    if (unix_ms == 0)
+        json_writer_null(writer);
+    else
+        json_writer_time(writer, (int64_t)unix_ms);
+}
+
+/* A number of tokens, or null when nobody knows. */
+static void write_tokens(struct json_writer *writer, struct slice name, uint32_t tokens)
+{
+    json_writer_key(writer, name);
+    if (tokens == CHAT_TOKENS_UNKNOWN)
+        json_writer_null(writer);
+    else
+        json_writer_u64(writer, tokens);
+}
+
+static void write_attempt(struct json_writer *writer, const struct ai_run_attempt *attempt)
+{
+    json_writer_begin_object(writer);
+    json_writer_key(writer, SLICE_LITERAL("attempt"));
+    json_writer_u64(writer, attempt->number);
+    write_instant(writer, SLICE_LITERAL("started_at"), attempt->started_ms);
+    write_instant(writer, SLICE_LITERAL("first_byte_at"), attempt->first_byte_ms);
+    write_instant(writer, SLICE_LITERAL("ended_at"), attempt->ended_ms);
+    json_writer_key(writer, SLICE_LITERAL("calls"));
+    json_writer_u64(writer, attempt->call_count);
+    json_writer_key(writer, SLICE_LITERAL("http_status"));
+    if (attempt->http_status == 0)
+        json_writer_null(writer);
+    else
+        json_writer_u64(writer, attempt->http_status);
+    json_writer_key(writer, SLICE_LITERAL("cost_micro_usd"));
+    if (attempt->cost_micro_usd == TOKEN_COST_UNKNOWN)
+        json_writer_null(writer);
+    else
+        json_writer_u64(writer, attempt->cost_micro_usd);
+    write_tokens(writer, SLICE_LITERAL("input_tokens"), attempt->input_tokens);
+    write_tokens(writer, SLICE_LITERAL("output_tokens"), attempt->output_tokens);
+    write_tokens(writer, SLICE_LITERAL("cached_tokens"), attempt->cached_tokens);
+    write_tokens(writer, SLICE_LITERAL("reasoning_tokens"), attempt->reasoning_tokens);
+    json_writer_key(writer, SLICE_LITERAL("finish_reason"));
+    json_writer_string(writer, chat_finish_name(attempt->finish));
+    json_writer_key(writer, SLICE_LITERAL("error"));
+    if (attempt->error == AI_RUN_ERROR_NONE)
+        json_writer_null(writer);
+    else
+        json_writer_string(writer, ai_run_error_name(attempt->error));
+    json_writer_key(writer, SLICE_LITERAL("validation"));
+    json_writer_string(writer, ai_run_validation_name(attempt->validation));
+    json_writer_end_object(writer);
+}
+
+/* All attempts that the image has. */
+static struct slice write_attempts(struct projection *projection, const struct ai_run_image *image)
+{
+    uint64_t count = min_u64(image->header.attempt_count, AI_RUN_ATTEMPT_COUNT_MAX);
+    struct json_writer writer;
+    struct slice text;
+    bool fits;
+
+    json_writer_init(&writer, projection->attempts, sizeof(projection->attempts));
+    json_writer_begin_array(&writer);
+    for (uint32_t i = 0; i < count; i++)
+        write_attempt(&writer, &image->attempts[i]);
+    json_writer_end_array(&writer);
+    fits = json_writer_finish(&writer, &text);
+    assert(fits); /* the buffer is made for the most attempts */
+    return text;
+}
+
+MUST_USE static int apply_run(struct projection *projection,
+                              const struct journal_record_view *record)
+{
+    struct read_backend *backend = projection->backend;
+    struct ai_run_image image;
+    struct read_run_row row = {.image = &image, .partition = record->partition};
+
+    if (ai_run_decode(record->payload, &image) < 0) {
+        projection->unreadable_count++;
+        return 0;
+    }
+    row.attempts = write_attempts(projection, &image);
+    return backend->vtable->put_run(backend, &row);
 }
 
 /* ---- jobs ---- */
@@ -163,6 +265,10 @@ int projection_apply(struct projection *projection, const struct journal_record_
     switch (record->type) {
     case RECORD_EVENT:
         return apply_event(projection, record);
+    case RECORD_INCIDENT:
+        return apply_incident(projection, record);
+    case RECORD_AI_RUN:
+        return apply_run(projection, record);
     case RECORD_JOB:
         return apply_job(projection, record);
     case RECORD_JOB_FACT:

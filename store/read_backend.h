@@ -12,6 +12,8 @@
  */
 #pragma once
 
+#include "store/ai_run_record.h"
+#include "store/incident_record.h"
 #include "store/job_record.h"
 #include "store/read_model.h"
 
@@ -50,6 +52,13 @@ struct read_job_row {
     struct slice incident_id; /* empty: none in its payload */
 };
 
+/* The work of a model, as an AI_RUN says. */
+struct read_run_row {
+    const struct ai_run_image *image;
+    uint32_t partition;
+    struct slice attempts; /* a JSON array of objects, ready for answers */
+};
+
 /* What is done with a database. */
 struct read_backend_vtable {
     const char *name;
@@ -58,6 +67,9 @@ struct read_backend_vtable {
                        uint32_t log_count);
     int (*begin)(struct read_backend *backend);
     int (*put_event)(struct read_backend *backend, const struct read_event_row *row);
+    int (*put_incident)(struct read_backend *backend, uint32_t partition,
+                        const struct incident_image *image);
+    int (*put_run)(struct read_backend *backend, const struct read_run_row *row);
     int (*put_job)(struct read_backend *backend, const struct read_job_row *row);
     int (*put_job_fact)(struct read_backend *backend, uint32_t partition,
                         const struct job_fact *fact);

@@ -102,7 +102,7 @@ struct read_scope {
 /* Parameters of READ_INCIDENTS. */
 struct read_incidents {
     uint32_t statuses;   /* of enum incident_status */
-    uint32_t severities; /* of enum event_severity */
+    uint32_t severities; /* of enum incident_severity */
     uint32_t environments;
     uint64_t since_ms;        /* opened at or after */
     uint64_t until_ms;        /* opened before */
@@ -150,7 +150,7 @@ struct read_trends {
 struct read_ai {
     struct slice id;          /* READ_AI_RUN: the run's */
     struct slice incident_id; /* of one incident; empty: any */
-    uint32_t states;          /* READ_AI_JOBS: of enum job_state; READ_AI_RUNS: of its status */
+    uint32_t states; /* READ_AI_JOBS: of enum job_state; READ_AI_RUNS: of enum ai_run_state */
 };
 
 /*

@@ -62,38 +62,87 @@ CREATE TABLE metric_minutes (
     PRIMARY KEY (project_id, event_type, minute_ms, environment)
 ) WITHOUT ROWID;
 
--- Incidents as their latest record says. The numbers are those of store/incident_record.h.
+-- Incidents as their latest record says. Columns and numbers: store/incident_record.h.
 CREATE TABLE incidents (
     id TEXT PRIMARY KEY, -- UUID
     project_id INTEGER NOT NULL,
     environment INTEGER NOT NULL,
     rule INTEGER NOT NULL,
     fingerprint TEXT NOT NULL,
-    series BLOB, -- 16 bytes
+    series BLOB NOT NULL, -- 16 bytes
     status INTEGER NOT NULL,
     severity INTEGER NOT NULL,
     title TEXT NOT NULL,
+    created_ms INTEGER NOT NULL,
     opened_ms INTEGER NOT NULL,
+    reopened_ms INTEGER NOT NULL,
     last_seen_ms INTEGER NOT NULL,
     resolved_ms INTEGER, -- NULL: it is not
+    updated_ms INTEGER NOT NULL, -- by the server's clock
     reopen_count INTEGER NOT NULL,
     is_flapping INTEGER NOT NULL,
-    revision INTEGER NOT NULL -- grows with each change
+    window_count INTEGER NOT NULL,
+    baseline_milli INTEGER NOT NULL,
+    revision INTEGER NOT NULL
 ) WITHOUT ROWID;
 
 CREATE INDEX incidents_by_opened ON incidents (project_id, opened_ms, id);
+CREATE INDEX incidents_by_resolved ON incidents (resolved_ms) WHERE resolved_ms IS NOT NULL;
 
--- What happened to an incident: one row per record that said something new.
+-- What happened to an incident: one row per revision, but for those that only say that it
+-- was seen again.
 CREATE TABLE incident_changes (
     incident_id TEXT NOT NULL,
     revision INTEGER NOT NULL,
-    at_ms INTEGER NOT NULL,
+    at_ms INTEGER NOT NULL, -- in the time of the events
+    written_ms INTEGER NOT NULL,
     cause INTEGER NOT NULL,
-    actor TEXT NOT NULL, -- who, when a person did it; else ""
+    actor TEXT NOT NULL, -- id of the API key that asked for it; may be empty
     status INTEGER NOT NULL,
     severity INTEGER NOT NULL,
     PRIMARY KEY (incident_id, revision)
 ) WITHOUT ROWID;
+
+-- The work of models as its latest record says. Columns and numbers: store/ai_run_record.h.
+CREATE TABLE ai_runs (
+    id TEXT PRIMARY KEY, -- UUID; the job's, too
+    project_id INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    incident_id TEXT NOT NULL,
+    state INTEGER NOT NULL,
+    created_ms INTEGER NOT NULL,
+    updated_ms INTEGER NOT NULL,
+    provider TEXT NOT NULL,
+    model TEXT NOT NULL,
+    model_answered TEXT NOT NULL,
+    prompt TEXT NOT NULL,
+    prompt_sha256 BLOB NOT NULL,
+    input_sha256 BLOB NOT NULL,
+    schema_name TEXT NOT NULL,
+    prices TEXT NOT NULL,
+    max_tokens INTEGER NOT NULL,
+    temperature_milli INTEGER NOT NULL,
+    cost_micro_usd INTEGER, -- NULL: unknown
+    input_tokens INTEGER NOT NULL,
+    output_tokens INTEGER NOT NULL,
+    cached_tokens INTEGER NOT NULL,
+    reasoning_tokens INTEGER NOT NULL,
+    confidence_ppm INTEGER, -- NULL: unknown
+    finish INTEGER NOT NULL,
+    error INTEGER NOT NULL,
+    validation INTEGER NOT NULL,
+    repair_count INTEGER NOT NULL,
+    attempt_count INTEGER NOT NULL,
+    attempts TEXT NOT NULL, -- JSON, as in answers
+    correlation_id TEXT NOT NULL,
+    last_error TEXT NOT NULL,
+    problems TEXT NOT NULL,
+    output TEXT, -- JSON; NULL unless it succeeded
+    revision INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE INDEX ai_runs_by_created ON ai_runs (project_id, created_ms, id);
+CREATE INDEX ai_runs_by_incident ON ai_runs (incident_id, created_ms);
 
 -- The jobs of kind incident.*, as far as their records say; a lease is in no record.
 -- States and reasons are numbers of store/job_record.h.
@@ -116,4 +165,5 @@ CREATE TABLE jobs (
     PRIMARY KEY (partition, id_low)
 ) WITHOUT ROWID;
 
+CREATE INDEX jobs_by_incident ON jobs (incident_id);
 CREATE INDEX jobs_by_created ON jobs (project_id, created_ms, id);
