@@ -182,11 +182,11 @@ struct breakers_entry *breakers_get(struct breakers *breakers, struct slice org,
 
 static void write_dirty(struct breakers *breakers);
 
-static bool is_in_segment(const struct breakers *breakers, const struct breakers_entry *entry)
+static bool rests_on_carried(const struct breakers *breakers, const struct breakers_entry *entry)
 {
     return entry->location.bits != 0 &&
            journal_location_log(entry->location) == breakers->carry_log &&
-           journal_location_seq(entry->location) == breakers->carry_seq;
+           journal_location_seq(entry->location) <= breakers->carry_seq;
 }
 
 static void mark_dirty(struct breakers *breakers, struct breakers_entry *entry)
@@ -197,7 +197,7 @@ static void mark_dirty(struct breakers *breakers, struct breakers_entry *entry)
         entry->is_changed = true;
 }
 
-/* Writes again what lies in the segment; when nothing does, says so. */
+/* Writes again what lies in the segments; when nothing does, says so. */
 static void carry_on(struct breakers *breakers)
 {
     struct list_node *node;
@@ -208,7 +208,7 @@ static void carry_on(struct breakers *breakers)
     for (node = breakers->recent.next; node != &breakers->recent; node = node->next) {
         struct breakers_entry *entry = container_of(node, struct breakers_entry, recent_link);
 
-        if (!is_in_segment(breakers, entry))
+        if (!rests_on_carried(breakers, entry))
             continue;
         is_left = true;
         if (!entry->is_writing && list_is_empty(&entry->dirty_link))

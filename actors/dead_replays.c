@@ -463,7 +463,7 @@ static void resume(struct durable *self)
             go_on(&letters->replays[i]);
 }
 
-/* Writes what is left in the segment again; answers when nothing is. */
+/* Writes what is left in the segments again; answers when nothing is. */
 static void carry_on(struct dead_letters *letters)
 {
     bool is_done = true;
@@ -475,7 +475,7 @@ static void carry_on(struct dead_letters *letters)
 
         if (!replay->is_used || replay->location.bits == 0 ||
             journal_location_log(replay->location) != letters->carry_log ||
-            journal_location_seq(replay->location) != letters->carry_seq)
+            journal_location_seq(replay->location) > letters->carry_seq)
             continue;
         is_done = false;
         if (!replay->is_writing && !write_replay(replay))

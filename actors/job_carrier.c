@@ -4,10 +4,14 @@
 #include "runtime/sim_point.h"
 
 /*
- *     walk: entry in the segment? -> slot -> read its records -> append one JOB -> slot free
- *       \-- all slots busy: go on when one is free          (applied: the table points there)
- *       \-- end of the table, something found: once more, from the start
- *       \-- end of the table, nothing found: durable_carried()
+ *     walk: rests on them? -> slot -> read its records -> append one JOB -> slot free
+ *       \-- all slots busy: go on when all are free         (applied: the table points there)
+ *       \-- end of the table, something left: once more, from the start
+ *       \-- end of the table, nothing left: durable_carried()
+ *
+ * What is written goes into later segments, so one round is enough for all that could be
+ * carried in it. Of a job that has ended only its texts are read: all else that its answer
+ * needs is in the table.
  *
  * Slots are filled, read and then written all together. One by one each record would come
  * to stand in a block of its own, and a log of small jobs would be the larger the more often
@@ -69,6 +73,7 @@ static void give_up(struct job_carrier_slot *slot, uint64_t again_ms)
 {
     struct job_desk *desk = slot->desk;
 
+    desk->carrier.left_any = true;
     release_slot(slot);
     actor_timer_start(&desk->actor, &desk->carrier.timer, again_ms);
     write_when_all_are_read(desk);
@@ -119,11 +124,18 @@ static void keep_asked(const struct job_image_header *body, struct job_image_hea
     header->flags |= JOB_FLAG_LAPSED;
 }
 
+/* Nobody will be given its payload again. */
+static bool is_over(const struct job_view *view)
+{
+    return view->state == JOB_COMPLETED || view->state == JOB_CANCELLED;
+}
+
+/* NONE: the job needs no such part. */
 static struct journal_location location_of(const struct job_view *view, uint32_t part)
 {
     switch ((enum job_carrier_part)part) {
     case JOB_CARRIER_BODY:
-        return view->location;
+        return is_over(view) ? JOURNAL_LOCATION_NONE : view->location;
     case JOB_CARRIER_FIRST_ERROR:
         return view->first_error;
     case JOB_CARRIER_LAST_ERROR:
@@ -147,6 +159,21 @@ static bool is_up_to_date(const struct job_carrier_slot *slot, const struct job_
     return true;
 }
 
+/* What the job's JOB said; of one that is over no more than whose it was. */
+MUST_USE static bool get_body(const struct job_carrier_slot *slot, const struct job_view *view,
+                              struct job_image *ret_body)
+{
+    const struct job_queue *queue = view->queue;
+
+    if (!is_over(view))
+        return job_image_decode(slot->payloads[JOB_CARRIER_BODY], ret_body) == 0;
+    *ret_body = (struct job_image){.after = NULL};
+    ret_body->sections[JOB_SECTION_ORG] = (struct slice){queue->org, queue->org_size};
+    ret_body->sections[JOB_SECTION_PROJECT] = (struct slice){queue->project, queue->project_size};
+    ret_body->sections[JOB_SECTION_KIND] = (struct slice){queue->kind, queue->kind_size};
+    return true;
+}
+
 /*
  * Fills the image from what was read and what the table knows. False: the job is gone or
  * busy, or something happened to it meanwhile that has not been read.
@@ -164,7 +191,7 @@ MUST_USE static bool compose(struct job_carrier_slot *slot, struct job_image *re
     job_table_view(desk->table, ref, &view);
     if ((view.is_committing && !MUTANT("job_carry_while_committing")) ||
         (!is_up_to_date(slot, &view) && !MUTANT("job_carry_out_of_date")) ||
-        job_image_decode(slot->payloads[JOB_CARRIER_BODY], &body) < 0)
+        !get_body(slot, &view, &body))
         return false;
     *ret_image = body;
     job_table_describe(desk->table, ref, &ret_image->header);
@@ -179,8 +206,6 @@ MUST_USE static bool compose(struct job_carrier_slot *slot, struct job_image *re
     ret_image->sections[JOB_SECTION_RESULT] = text_of(slot, JOB_CARRIER_RESULT, JOB_SECTION_RESULT);
     ret_image->sections[JOB_SECTION_PROGRESS] =
         text_of(slot, JOB_CARRIER_PROGRESS, JOB_SECTION_PROGRESS);
-    if (view.state == JOB_COMPLETED || view.state == JOB_CANCELLED)
-        ret_image->sections[JOB_SECTION_PAYLOAD] = (struct slice){NULL, 0};
     if (view.state == JOB_DEAD)
         keep_asked(&body.header, &ret_image->header);
     slot->ref = ref;
@@ -317,12 +342,12 @@ static void start_slot(struct job_carrier *carrier, struct job_ref ref)
 /* --- settings of queues ------------------------------------------------------------------------
  */
 
-static bool queue_is_in_segment(const struct job_carrier *carrier, const struct job_queue *queue)
+static bool queue_rests_on(const struct job_carrier *carrier, const struct job_queue *queue)
 {
     struct journal_location location = queue->settings_location;
 
     return location.bits != 0 && journal_location_log(location) == carrier->log &&
-           journal_location_seq(location) == carrier->seq;
+           journal_location_seq(location) <= carrier->seq;
 }
 
 /* Memory has all there is to say of a queue: written at once. */
@@ -359,11 +384,12 @@ static void walk_queues(struct job_carrier *carrier, struct job_desk *desk)
          carrier->queue_cursor++) {
         const struct job_queue *queue = job_table_queue_at(desk->table, carrier->queue_cursor);
 
-        if (!queue_is_in_segment(carrier, queue))
+        if (!queue_rests_on(carrier, queue))
             continue;
-        carrier->found_any = true;
         if (desk->queue_change_count == 0)
             write_queue(carrier, desk, queue);
+        else
+            carrier->left_any = true;
     }
 }
 
@@ -381,10 +407,10 @@ static void begin_round(struct job_carrier *carrier)
     carrier->cursor = JOB_REF_NONE;
     carrier->queue_cursor = 0;
     carrier->at_end = false;
-    carrier->found_any = false;
+    carrier->left_any = false;
 }
 
-/* Looks at some entries; starts slots for what lies in the segment. */
+/* Looks at some entries; starts slots for those that rest on what is about to go. */
 static void walk(struct job_carrier *carrier, struct job_desk *desk)
 {
     uint32_t left = JOB_CARRIER_STEP_MAX;
@@ -400,12 +426,13 @@ static void walk(struct job_carrier *carrier, struct job_desk *desk)
             return;
         }
         if (!is_job ||
-            !job_table_is_in_segment(desk->table, carrier->cursor, carrier->log, carrier->seq))
+            !job_table_rests_on(desk->table, carrier->cursor, carrier->log, carrier->seq))
             continue;
-        carrier->found_any = true;
         job_table_view(desk->table, carrier->cursor, &view);
         if (!view.is_committing)
             start_slot(carrier, carrier->cursor);
+        else
+            carrier->left_any = true;
     }
 }
 
@@ -426,7 +453,7 @@ static void work(struct job_carrier *carrier, struct job_desk *desk)
     }
     if (carrier->busy_count > 0)
         return; /* its end brings us back */
-    if (!carrier->found_any) {
+    if (!carrier->left_any) {
         end_carry(carrier, desk);
         return;
     }

@@ -1,10 +1,10 @@
 /*
- * Job carrier: writes the jobs again that still live in a segment about to be dropped.
+ * Job carrier: writes the jobs again that still live in segments about to be dropped.
  *
  * It walks the whole table in small steps, several jobs at a time on their way: read
  * what there is of the job, put it together as one JOB, append. A job about which a fact
  * is just being written is left for the next round: its JOB must not come after that fact
- * in the log and say what was true before. Rounds end when one finds nothing left.
+ * in the log and say what was true before. Rounds end when one leaves nothing.
  */
 #pragma once
 
@@ -15,7 +15,7 @@
 #include "store/journal_reader.h"
 
 enum {
-    JOB_CARRIER_SLOT_COUNT = 32,
+    JOB_CARRIER_SLOT_COUNT = 64,
     JOB_CARRIER_STEP_MAX = 16384, /* entries looked at per turn */
     JOB_CARRIER_AGAIN_MS = 1,
     JOB_CARRIER_ROOM_MS = 100,
@@ -66,8 +66,8 @@ struct job_carrier {
     bool is_stopping;
     bool is_walking;
     bool is_writing;
-    bool at_end;    /* the cursor has seen the whole table in this round */
-    bool found_any; /* in this round */
+    bool at_end;   /* the cursor has seen the whole table in this round */
+    bool left_any; /* in this round */
 };
 
 /* Once, before the actor starts. */
@@ -76,7 +76,7 @@ void job_carrier_init(struct job_carrier *carrier, struct job_desk *desk);
 /* Once per start of the actor. */
 void job_carrier_start(struct job_carrier *carrier, struct job_desk *desk);
 
-/* Begins with this segment; ends with durable_carried(). */
+/* Begins with this log's segments up to seq; ends with durable_carried(). */
 void job_carrier_carry(struct job_carrier *carrier, struct job_desk *desk, uint32_t log,
                        uint64_t seq);
 

@@ -77,22 +77,24 @@ void keeper_keys_copied(struct keeper *keeper, uint32_t log, uint64_t seq)
     struct keeper_log *entry = keeper_find_log(keeper, log);
 
     assert(entry != NULL);
-    assert(entry->retiring_seq == seq);
+    assert(entry->carrying_seq == seq);
     assert(entry->asked_count == 0);
     entry->asked_count = app_of(keeper)->shard_count;
     retirement_ask(keeper, log, seq);
 }
 
-/* A shard has answered; the last one lets the segment go. */
+/* A shard has answered; the last one lets the first of the segments go. */
 static void on_carried(struct keeper *keeper, uint32_t log, uint64_t seq)
 {
     struct keeper_log *entry = keeper_find_log(keeper, log);
 
     assert(entry != NULL);
-    assert(entry->retiring_seq == seq);
+    assert(entry->carrying_seq == seq);
     assert(entry->asked_count > 0);
-    if (--entry->asked_count == 0)
-        retire_done(entry);
+    if (--entry->asked_count > 0)
+        return;
+    entry->carried_seq = seq;
+    retire_done(entry);
 }
 
 /*
@@ -107,15 +109,23 @@ static void on_retired(struct journal_owner *owner, uint64_t seq)
         tell_dropped(entry->keeper, entry->log, seq + 1);
 }
 
-static void on_retire(struct journal_owner *owner, const struct journal_segment *segment)
+static void on_retire(struct journal_owner *owner, const struct journal_segment *segment,
+                      uint64_t run_last_seq)
 {
     struct keeper_log *entry = log_of(owner);
     struct keeper *keeper = entry->keeper;
 
+    assert(run_last_seq >= segment->seq);
     entry->retiring_seq = segment->seq;
+    if (segment->seq <= entry->carried_seq) {
+        SOMETIMES("a segment goes with those before it");
+        retire_done(entry);
+        return;
+    }
+    entry->carrying_seq = run_last_seq;
     /* Later: this may be in the middle of an append, where nothing else may be appended. */
     outbox_send_words(&keeper->outbox, &keeper->actor, keeper->actor.id, MSG_KEEPER_RETIRE,
-                      entry->log, segment->seq);
+                      entry->log, run_last_seq);
 }
 
 static void begin_retirement(struct keeper *keeper, uint32_t log, uint64_t seq)

@@ -9,6 +9,9 @@
  *            ^                                                    |
  *            +-------------------CARRIED--------------------------+
  *
+ * One question is about all segments that will have to go as things stand: for each of them
+ * a shard may have to look at all it has. The keeper lets them go one after the other.
+ *
  * Even its own shard is asked by message: a segment may begin to go in the middle of an
  * append, where nothing else may be appended. A shard that has not opened its log yet
  * keeps the question. Nobody waits for an answer but the segment: when a shard stops, it

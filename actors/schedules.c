@@ -389,7 +389,7 @@ MUST_USE static bool carry_one(struct schedules *schedules, struct schedule *sch
 }
 
 /*
- * Writes again what has its record in the segment. One that is being written anyway will
+ * Writes again what has its record in the segments. One that is being written anyway will
  * have it elsewhere in a moment, and the end of that leads here again.
  */
 static void carry_on(struct schedules *schedules)
@@ -400,8 +400,8 @@ static void carry_on(struct schedules *schedules)
 
     if (seq == 0)
         return;
-    for (uint32_t i = schedule_table_find_in_segment(table, 0, log, seq);
-         i < SCHEDULE_SLOT_COUNT_MAX; i = schedule_table_find_in_segment(table, i + 1, log, seq)) {
+    for (uint32_t i = schedule_table_find_up_to(table, 0, log, seq); i < SCHEDULE_SLOT_COUNT_MAX;
+         i = schedule_table_find_up_to(table, i + 1, log, seq)) {
         struct schedule *schedule = schedule_table_at(table, i);
 
         count++;

@@ -218,11 +218,11 @@ static void on_change(struct tenant *writer, struct tenant_request *request)
 
 /* --- copying forward ------------------------------------------------------ */
 
-static bool is_in_segment(const struct keyring_key *key, uint64_t seq)
+static bool is_up_to(const struct keyring_key *key, uint64_t seq)
 {
     struct journal_location location = {key->location};
 
-    return location.bits != 0 && journal_location_seq(location) == seq;
+    return location.bits != 0 && journal_location_seq(location) <= seq;
 }
 
 static void on_copied(struct journal_append *append, enum journal_outcome outcome)
@@ -234,7 +234,7 @@ static void on_copied(struct journal_append *append, enum journal_outcome outcom
     for (uint32_t i = 0; i < tenant->copy_count; i++) {
         struct keyring_key *key = &tenant->keyring.keys[tenant->copy_slots[i]];
 
-        assert(is_in_segment(key, tenant->copy_seq)); /* changes after the copy come after it */
+        assert(is_up_to(key, tenant->copy_seq)); /* changes after the copy come after it */
         key->location = tenant->copy_records[i].location.bits;
     }
     try_copy(tenant);
@@ -248,7 +248,7 @@ static void fill_copy(struct tenant *tenant)
         struct keyring_key *key = &tenant->keyring.keys[i];
         uint32_t n = tenant->copy_count;
 
-        if (!is_in_segment(key, tenant->copy_seq))
+        if (!is_up_to(key, tenant->copy_seq))
             continue;
         if (n == TENANT_COPY_COUNT_MAX)
             return;
@@ -305,7 +305,7 @@ bool tenant_copy_forward(struct tenant *tenant, uint32_t log, uint64_t seq)
 
     assert(log == TENANT_LOG);
     for (uint32_t i = 0; i < tenant->keyring.count; i++)
-        any |= is_in_segment(&tenant->keyring.keys[i], seq);
+        any |= is_up_to(&tenant->keyring.keys[i], seq);
     if (!any)
         return false;
     tenant->copy_seq = seq;

@@ -86,7 +86,7 @@ void tenant_on_open(struct tenant *tenant);
 bool tenant_is_ready(struct tenant *tenant);
 
 /*
- * Before a segment of log 0 is dropped: appends the keys whose record is there again.
+ * Before segments of log 0 up to seq are dropped: appends the keys whose record is there again.
  * False when there is none; else keeper_keys_copied() is called when it is durable.
  */
 bool tenant_copy_forward(struct tenant *tenant, uint32_t log, uint64_t seq);

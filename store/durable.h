@@ -12,7 +12,7 @@
  *                                                           ^
  *     start ---------- records read back -------------------+--> resume()
  *
- *     a segment is about to go --> carry(): commit again what still matters in it
+ *     segments are about to go --> carry(): commit again what still matters in them
  *
  * Carrying forward is the snapshot: incremental, record by record, while intake goes on,
  * and it lets the log drop a segment however long one job in it lives.
@@ -58,8 +58,8 @@ struct durable_type {
     /* Everything has been read back and the log is open: arm timers, start effects. May be NULL. */
     void (*resume)(struct durable *self);
     /*
-     * The segment is about to go: commit again whatever in it is still needed, then call
-     * durable_carried(), now or later. NULL: nothing of it outlives a segment.
+     * The log's segments up to seq are about to go: commit again whatever in them is still
+     * needed, then call durable_carried(), now or later. NULL: nothing of it outlives a segment.
      */
     void (*carry)(struct durable *self, uint32_t log, uint64_t seq);
     /*
@@ -83,7 +83,7 @@ struct durable_writer {
     /* As journal_append(). */
     int (*append)(struct durable_writer *writer, struct journal_append *append,
                   struct journal_record *records, uint32_t count, uint32_t flags);
-    /* Every durable of this shard has carried what it needs out of the segment. */
+    /* Every durable of this shard has carried what it needs out of the segments. */
     void (*on_carried)(struct durable_writer *writer, uint32_t log, uint64_t seq);
 };
 
@@ -153,8 +153,8 @@ MUST_USE int durable_recover(struct durable_set *set, const struct journal_recor
 void durable_resume(struct durable_set *set);
 
 /*
- * The segment is about to go: asks every owner; writer->on_carried() when all have answered,
- * perhaps at once. One segment at a time: see durable_is_carrying().
+ * The log's segments up to seq are about to go: asks every owner; writer->on_carried() when all
+ * have answered, perhaps at once. One question at a time: see durable_is_carrying().
  */
 void durable_carry(struct durable_set *set, uint32_t log, uint64_t seq);
 

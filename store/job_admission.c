@@ -378,5 +378,7 @@ int job_table_apply_job(struct job_table *table, const struct job_image *image,
     job_extra_trim(table, index);
     if (table->is_recovering)
         job_retire_read(table);
+    else
+        job_retire_crowd(table);
     return 0;
 }

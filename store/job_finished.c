@@ -87,26 +87,38 @@ void job_retire(struct job_table *table, uint32_t index)
     job_forget(table, index);
 }
 
-static bool is_past(const struct job_table *table, const struct job *job)
+/* More than spare beyond the bound are remembered, or this one has been for long enough. */
+static bool is_past(const struct job_table *table, const struct job *job, uint32_t spare)
 {
-    return table->finished.count > table->config.finished_count_max ||
+    return table->finished.count > (uint64_t)table->config.finished_count_max + spare ||
            (table->config.finished_ms != 0 &&
             table->now_ms >= job->when_ms + table->config.finished_ms);
 }
 
-void job_retire_some(struct job_table *table, uint32_t step_max)
+static void retire_some(struct job_table *table, uint32_t step_max, uint32_t spare)
 {
     for (uint32_t i = 0; i < step_max && table->finished.first != 0; i++) {
         uint32_t index = table->finished.first;
         struct job *job = job_at(table, index);
 
         /* While a fact about it is being written it is named by a claim. */
-        if (!is_past(table, job) || job_has(job, JOB_BIT_COMMITTING))
+        if (!is_past(table, job, spare) || job_has(job, JOB_BIT_COMMITTING))
             return;
         job_list_remove(table, &table->finished, index);
         job_clear(job, JOB_BIT_LINKED);
         job_retire(table, index);
     }
+}
+
+void job_retire_some(struct job_table *table, uint32_t step_max)
+{
+    retire_some(table, step_max, 0);
+}
+
+void job_retire_crowd(struct job_table *table)
+{
+    assert(!table->is_recovering);
+    retire_some(table, 2, JOB_SPARE_FINISHED);
 }
 
 /*
@@ -160,7 +172,7 @@ void job_table_tidy(struct job_table *table, uint64_t now_ms)
 {
     job_table_enter(table, now_ms);
     job_flow_work(table, JOB_WORK_MAX);
-    job_retire_some(table, JOB_WORK_MAX);
+    job_retire_some(table, JOB_SPARE_FINISHED);
 }
 
 void job_table_old_logs_gone(struct job_table *table)

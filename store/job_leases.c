@@ -533,4 +533,6 @@ void job_table_apply_fact(struct job_table *table, const struct job_fact *fact,
     job_flow_work(table, JOB_WORK_MAX);
     if (table->is_recovering)
         job_retire_read(table);
+    else
+        job_retire_crowd(table);
 }

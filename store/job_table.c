@@ -247,19 +247,19 @@ static uint64_t texts_size_max(uint8_t texts)
     return size;
 }
 
-/* How large it will be when it is written again is known then: until that, at most this. */
+/* Written again it is no larger than this, and has neither serial key nor correlation. */
 void job_note_no_payload(struct job_table *table, uint32_t index)
 {
     struct job *job = job_at(table, index);
     const struct job_queue *queue = job_queue_of(table, job);
     const struct job_extra *extra = job_extra_of(table, job);
     uint64_t size = SEGMENT_RECORD_HEADER_SIZE + sizeof(struct job_image_header) + queue->org_size +
-                    queue->project_size + queue->kind_size + JOB_CORRELATION_SIZE_MAX;
+                    queue->project_size + queue->kind_size;
     uint64_t units;
 
     assert(job_is_terminal(job));
     if (extra != NULL)
-        size += texts_size_max(extra->job_texts) + (extra->key != 0 ? JOB_KEY_SIZE_MAX : 0);
+        size += texts_size_max(extra->job_texts);
     units = (size + JOB_SIZE_UNIT - 1) / JOB_SIZE_UNIT;
     if (units >= job->units)
         return;

@@ -337,9 +337,9 @@ uint32_t job_table_after(const struct job_table *table, struct job_ref ref, uint
 void job_table_describe(const struct job_table *table, struct job_ref ref,
                         struct job_image_header *ret_header);
 
-/* True when the job has a record in this segment that it still needs. */
-bool job_table_is_in_segment(const struct job_table *table, struct job_ref ref, uint32_t log,
-                             uint64_t seq);
+/* True when the job needs a record in a segment of this log up to seq. */
+bool job_table_rests_on(const struct job_table *table, struct job_ref ref, uint32_t log,
+                        uint64_t seq);
 
 /* What the running handlers of a job are called; the caller's own word, 0 at first. */
 void job_table_set_cache(struct job_table *table, struct job_ref ref, uint32_t cache);

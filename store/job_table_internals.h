@@ -28,7 +28,7 @@ enum {
     JOB_SIZE_UNIT = 64,
     JOB_AGAIN_MS = 1000,       /* after this, what could not be done is tried again */
     JOB_WORK_MAX = 64,         /* things done at a time on behalf of nobody */
-    JOB_SPARE_FINISHED = 1024, /* kept beyond the bound while reading back */
+    JOB_SPARE_FINISHED = 1024, /* kept beyond the bound until there is time */
     JOB_QUEUE_BUCKETS = 8192,
 };
 
@@ -380,6 +380,12 @@ void job_remember_read(struct job_table *table);
 
 /* After each record that is read back: forgets what is too much. job_finished.c */
 void job_retire_read(struct job_table *table);
+
+/*
+ * After each record that is applied: forgets two when they are past their time, or far past
+ * their bound. So however many end in a second, as many go. job_finished.c
+ */
+void job_retire_crowd(struct job_table *table);
 
 /* Forgets up to step_max of those past their bound or time. job_finished.c */
 void job_retire_some(struct job_table *table, uint32_t step_max);

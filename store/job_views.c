@@ -154,25 +154,26 @@ void job_table_describe(const struct job_table *table, struct job_ref ref,
     }
 }
 
-static bool is_at(struct journal_location location, uint32_t log, uint64_t seq)
+static bool is_up_to(struct journal_location location, uint32_t log, uint64_t seq)
 {
-    return journal_location_log(location) == log && journal_location_seq(location) == seq;
+    return location.bits != 0 && journal_location_log(location) == log &&
+           journal_location_seq(location) <= seq;
 }
 
-bool job_table_is_in_segment(const struct job_table *table, struct job_ref ref, uint32_t log,
-                             uint64_t seq)
+bool job_table_rests_on(const struct job_table *table, struct job_ref ref, uint32_t log,
+                        uint64_t seq)
 {
     const struct job *job = job_at(table, ref.index);
     const struct job_extra *extra = job_extra_of(table, job);
 
     if (job->location.bits == 0 || MUTANT("job_carry_skipped"))
         return false;
-    if (is_at(job->location, log, seq))
+    if (is_up_to(job->location, log, seq))
         return true;
     if (extra == NULL)
         return false;
     for (uint32_t i = 0; i < JOB_TEXT_COUNT; i++)
-        if (is_at(extra->texts[i], log, seq))
+        if (is_up_to(extra->texts[i], log, seq))
             return true;
     /* What its state rests on may be in any segment of that other log. */
     return extra->is_split && journal_location_log(job->location) != log;

@@ -44,6 +44,7 @@ enum {
     /* A log may hold so many times what is alive in it, and so many segments more. */
     JOURNAL_LIVE_FACTOR = 2,
     JOURNAL_SPENT_SEGMENTS = 4,
+    JOURNAL_RUN_BYTES_MAX = 256 << 20, /* of segments that on_retire names at a time */
 };
 
 /* What journal_append() answers, besides a negative errno. */
@@ -124,8 +125,11 @@ struct journal_owner {
      * The segment is about to be dropped. Append again what must live on, and when
      * that is durable call journal_retire_done(); it may be called from here. May be
      * NULL: drop at once. Drop the segment from the event index, but not yet from dedup.
+     * As things stand the ones up to run_last_seq will go next, for the same reason: what
+     * is appended again out of all of them at a time costs one look at what is alive.
      */
-    void (*on_retire)(struct journal_owner *owner, const struct journal_segment *segment);
+    void (*on_retire)(struct journal_owner *owner, const struct journal_segment *segment,
+                      uint64_t run_last_seq);
     /*
      * The segment is gone, and durably so. Only now may its ids be taken as new: a removal
      * that a power cut undoes would leave them in the log twice. May be NULL.

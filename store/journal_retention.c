@@ -1,10 +1,11 @@
 /*
  * The ring of segments from the oldest retained to the active one, and what makes
  * the oldest go: bytes, age, or the owner's word that nothing is left in it to keep. One goes at a
- * time: on_retire lets the owner append again what must live on, journal_retire_done() has the pool
- * remove or recycle the file, on_pool_retired() forgets it when its name is durably gone, and lets
- * the owner forget its ids by on_retired. The log's position must survive on disk: a segment stays
- * until a later one has a durable header.
+ * time, though the owner is told of all that are to follow: on_retire lets the owner append again
+ * what must live on, journal_retire_done() has the pool remove or recycle the file,
+ * on_pool_retired() forgets it when its name is durably gone, and lets the owner forget its ids by
+ * on_retired. The log's position must survive on disk: a segment stays until a later one has a
+ * durable header.
  */
 #include "store/journal_internals.h"
 
@@ -58,31 +59,78 @@ static uint64_t capacity(const struct journal *journal)
     return (blocks - 2 * (uint64_t)journal->segment_count) * SEGMENT_PAYLOAD_SIZE;
 }
 
+/* What the log may hold of things that are appended again, however old it is. */
+static uint64_t kept_bytes(const struct journal *journal)
+{
+    struct journal_owner *owner = journal->config.owner;
+
+    return owner->live_bytes == NULL ? 0 : JOURNAL_LIVE_FACTOR * owner->live_bytes(owner);
+}
+
+/* Bytes of segments beyond retain_bytes. */
+static uint64_t excess_bytes(const struct journal *journal, uint64_t kept)
+{
+    uint64_t bound = journal->config.retain_bytes + kept;
+
+    if (journal->config.retain_bytes == 0 || capacity(journal) <= kept)
+        return 0;
+    return journal->segment_bytes_total > bound ? journal->segment_bytes_total - bound : 0;
+}
+
+/* Bytes of segments out of proportion to what is alive. */
+static uint64_t spent_bytes(const struct journal *journal, uint64_t kept)
+{
+    uint64_t bound = kept + JOURNAL_SPENT_SEGMENTS * journal->config.segment_bytes;
+
+    if (journal->config.sealed)
+        return journal->segment_bytes_total;
+    return capacity(journal) > bound ? capacity(journal) - bound : 0;
+}
+
 /* Why the oldest segment should go; JOURNAL_DROP_REASON_COUNT when it may stay. */
 static enum journal_drop_reason drop_reason(const struct journal *journal)
 {
     const struct journal_config *config = &journal->config;
     struct journal_owner *owner = config->owner;
-    uint64_t now_ms = config->clock->unix_ms;
-    uint64_t spent_bytes = JOURNAL_SPENT_SEGMENTS * config->segment_bytes;
-    uint64_t kept_bytes;
+    uint64_t kept;
 
     if (journal->segment_count < 2 || journal->retiring_seq != 0)
         return JOURNAL_DROP_REASON_COUNT;
-    kept_bytes = owner->live_bytes == NULL ? 0 : JOURNAL_LIVE_FACTOR * owner->live_bytes(owner);
+    kept = kept_bytes(journal);
     if (journal->segment_count >= JOURNAL_SEGMENT_COUNT_MAX - 1)
         return JOURNAL_DROP_COUNT;
-    if (config->retain_bytes != 0 && capacity(journal) > kept_bytes &&
-        journal->segment_bytes_total > config->retain_bytes + kept_bytes)
+    if (excess_bytes(journal, kept) > 0)
         return JOURNAL_DROP_BYTES;
     /* Its newest record is about as old as the segment after it. */
     if (config->retain_ms != 0 &&
-        journal_segment_at(journal, 1)->created_unix_ms + config->retain_ms <= now_ms)
+        journal_segment_at(journal, 1)->created_unix_ms + config->retain_ms <=
+            config->clock->unix_ms)
         return JOURNAL_DROP_AGE;
-    if ((config->sealed || capacity(journal) > kept_bytes + spent_bytes) &&
-        owner->is_spent != NULL && owner->is_spent(owner, journal_segment_at(journal, 0)))
+    if (spent_bytes(journal, kept) > 0 && owner->is_spent != NULL &&
+        owner->is_spent(owner, journal_segment_at(journal, 0)))
         return JOURNAL_DROP_RECLAIMED;
     return JOURNAL_DROP_REASON_COUNT;
+}
+
+/* The last of the segments that will have to go for this reason, as things stand. */
+static uint64_t run_last_seq(const struct journal *journal, enum journal_drop_reason reason)
+{
+    uint64_t left = 0, last_seq = journal_segment_at(journal, 0)->seq;
+
+    if (reason == JOURNAL_DROP_BYTES)
+        left = excess_bytes(journal, kept_bytes(journal));
+    if (reason == JOURNAL_DROP_RECLAIMED)
+        left = spent_bytes(journal, kept_bytes(journal));
+    left = min_u64(left, JOURNAL_RUN_BYTES_MAX);
+    for (uint32_t i = 0; i + 1 < journal->segment_count; i++) {
+        const struct journal_segment *segment = journal_segment_at(journal, i);
+
+        if (segment->size > left || segment->seq >= journal->started_seq)
+            break;
+        left -= segment->size;
+        last_seq = segment->seq;
+    }
+    return last_seq;
 }
 
 static void note_reason(enum journal_drop_reason reason)
@@ -126,7 +174,8 @@ bool journal_retire_oldest(struct journal *journal, enum journal_drop_reason rea
     journal->retiring_reason = reason;
     copy = *oldest;
     if (journal->config.owner->on_retire != NULL)
-        journal->config.owner->on_retire(journal->config.owner, &copy);
+        journal->config.owner->on_retire(journal->config.owner, &copy,
+                                         run_last_seq(journal, reason));
     else
         journal_retire_done(journal, copy.seq);
     return true;

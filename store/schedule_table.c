@@ -312,14 +312,14 @@ void schedule_table_resume(struct schedule_table *table)
             schedule_table_forget(table, &table->slots[i]);
 }
 
-uint32_t schedule_table_find_in_segment(const struct schedule_table *table, uint32_t index,
-                                        uint32_t log, uint64_t seq)
+uint32_t schedule_table_find_up_to(const struct schedule_table *table, uint32_t index, uint32_t log,
+                                   uint64_t seq)
 {
     for (uint32_t i = index; i < table->end; i++) {
         struct journal_location location = table->locations[i];
 
         if (location.bits != 0 && journal_location_log(location) == log &&
-            journal_location_seq(location) == seq)
+            journal_location_seq(location) <= seq)
             return i;
     }
     return SCHEDULE_SLOT_COUNT_MAX;

@@ -101,11 +101,11 @@ void schedule_table_forget(struct schedule_table *table, struct schedule *schedu
 void schedule_table_resume(struct schedule_table *table);
 
 /*
- * The first entry from index on that has its record in this segment, GONE ones too;
+ * The first entry from index on that has its record in this log up to seq, GONE ones too;
  * SCHEDULE_SLOT_COUNT_MAX when there is none.
  */
-uint32_t schedule_table_find_in_segment(const struct schedule_table *table, uint32_t index,
-                                        uint32_t log, uint64_t seq);
+uint32_t schedule_table_find_up_to(const struct schedule_table *table, uint32_t index, uint32_t log,
+                                   uint64_t seq);
 
 /* When the schedule is due next; SCHEDULE_NEVER_MS at first. The owner says so. */
 void schedule_table_set_next(struct schedule_table *table, const struct schedule *schedule,

@@ -104,27 +104,39 @@ static void end_edge(struct job_model *model, struct model_job *job, uint32_t n)
     }
 }
 
+/* False when the one that was remembered first may stay: not so many, and not so old. */
+static bool retire_oldest(struct job_model *model, uint32_t count_max)
+{
+    struct model_job *oldest = NULL;
+    uint32_t count = 0;
+
+    for
+        EACH(job)
+        {
+            if (!is_terminal(job) || !job->is_linked ||
+                (job->state == JOB_DEAD && !job->is_replayed))
+                continue;
+            count++;
+            if (oldest == NULL || job->position < oldest->position)
+                oldest = job;
+        }
+    if (oldest == NULL ||
+        (count <= count_max && model->now_ms < oldest->when_ms + model->config.finished_ms))
+        return false;
+    retire(model, oldest);
+    return true;
+}
+
 void model_tidy(struct job_model *model)
 {
-    for (;;) {
-        struct model_job *oldest = NULL;
-        uint32_t count = 0;
+    while (retire_oldest(model, model->config.finished_count_max))
+        continue;
+}
 
-        for
-            EACH(job)
-            {
-                if (!is_terminal(job) || !job->is_linked ||
-                    (job->state == JOB_DEAD && !job->is_replayed))
-                    continue;
-                count++;
-                if (oldest == NULL || job->position < oldest->position)
-                    oldest = job;
-            }
-        if (oldest == NULL || (count <= model->config.finished_count_max &&
-                               model->now_ms < oldest->when_ms + model->config.finished_ms))
-            return;
-        retire(model, oldest);
-    }
+void model_retire_crowd(struct job_model *model)
+{
+    for (int i = 0; i < 2; i++)
+        retire_oldest(model, model->config.finished_count_max + 1024);
 }
 
 /* --- keys and FIFOs ----------------------------------------------------------------- */

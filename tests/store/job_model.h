@@ -103,5 +103,8 @@ bool model_due(struct job_model *model, uint64_t id, enum job_due due);
 /* As job_table_tidy(). */
 void model_tidy(struct job_model *model);
 
+/* What the table forgets after each record that is applied. */
+void model_retire_crowd(struct job_model *model);
+
 /* Live and remembered jobs of one queue in one state. */
 uint32_t model_count(const struct job_model *model, uint32_t queue, enum job_state state);

@@ -36,11 +36,16 @@ static void on_stopped(struct journal_owner *owner)
     container_of(owner, struct fixture, owner)->stopped = true;
 }
 
-static void on_retire(struct journal_owner *owner, const struct journal_segment *segment)
+static void on_retire(struct journal_owner *owner, const struct journal_segment *segment,
+                      uint64_t run_last_seq)
 {
     struct fixture *fixture = container_of(owner, struct fixture, owner);
 
     fixture->retired_count++;
+    assert(run_last_seq >= segment->seq);
+    assert(run_last_seq < journal_active_seq(fixture->journal));
+    fixture->run_last_seq = max_u64(fixture->run_last_seq, run_last_seq);
+    fixture->run_max = max_u64(fixture->run_max, run_last_seq - segment->seq + 1);
     journal_retire_done(fixture->journal, segment->seq);
 }
 
@@ -173,7 +178,7 @@ int fixture_open(struct fixture *fixture)
     fixture->config.data_path = "data";
     fixture->config.boot_generation = fixture->superblock.boot_generation;
     fixture->config.uuid = fixture->superblock.uuid;
-    if (fixture->config.retain_bytes != 0)
+    if (fixture->config.retain_bytes != 0 || fixture->owner.is_spent != NULL)
         fixture->owner.on_retire = on_retire;
     return journal_open(&fixture->config, &fixture->recovered->logs[0], &fixture->journal);
 }

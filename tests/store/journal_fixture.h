@@ -56,6 +56,8 @@ struct fixture {
     bool stopped;
     uint32_t room_count;
     uint32_t retired_count;
+    uint64_t run_last_seq; /* the newest that on_retire was told will go */
+    uint64_t run_max;      /* the most of them at a time */
     uint64_t last_acked_lsn;
 
     struct fixture_group *groups[FIXTURE_GROUPS_MAX]; /* all appended that may exist */

@@ -593,14 +593,14 @@ Test(job_table, keeps_a_job_with_records_in_two_logs_until_the_old_one_has_gone)
     job_fixture_apply((struct job_fact){.header = {.id_low = id, .kind = JOB_FACT_CANCELLED}}, 1);
     job_table_tidy(table, now_ms);
     cr_expect(eq(int, job_fixture_state(id), JOB_CANCELLED));
-    cr_expect(job_table_is_in_segment(table, job_fixture_view(id).ref, 1, 12));
+    cr_expect(job_table_rests_on(table, job_fixture_view(id).ref, 1, 12));
     job_table_old_logs_gone(table);
     job_table_tidy(table, now_ms);
     cr_expect(eq(int, job_fixture_state(id), JOB_FREE));
     cr_expect(eq(u32, job_fixture_audit(), 0));
 }
 
-Test(job_table, knows_in_which_segments_a_job_still_has_something)
+Test(job_table, knows_up_to_which_segment_a_job_still_needs_something)
 {
     uint64_t id = job_fixture_enqueue(&PLAIN);
     struct job_fact fact = PROGRESS;
@@ -610,9 +610,10 @@ Test(job_table, knows_in_which_segments_a_job_still_has_something)
     fact.text = SLICE_LITERAL("{}");
     cr_assert(eq(int, job_fixture_do(id, false, 0, fact), JOB_CLAIMED));
     seq = journal_location_seq(job_fixture_view(id).progress);
-    cr_expect(job_table_is_in_segment(table, job_fixture_view(id).ref, 0, seq));
-    cr_expect(not(job_table_is_in_segment(table, job_fixture_view(id).ref, 0, seq + 1)));
-    cr_expect(not(job_table_is_in_segment(table, job_fixture_view(id).ref, 1, seq)));
+    cr_expect(job_table_rests_on(table, job_fixture_view(id).ref, 0, seq));
+    cr_expect(job_table_rests_on(table, job_fixture_view(id).ref, 0, seq + 1));
+    cr_expect(not(job_table_rests_on(table, job_fixture_view(id).ref, 0, seq - 1)));
+    cr_expect(not(job_table_rests_on(table, job_fixture_view(id).ref, 1, seq)));
     job_fixture_carry(id, NULL, 0);
     cr_expect(eq(u64, job_fixture_view(id).progress.bits, 0));
     cr_expect(eq(int, job_fixture_state(id), JOB_LEASED));

@@ -387,6 +387,38 @@ Test(journal_faults, keeps_the_disk_within_the_bytes_it_may_retain)
     cr_expect(lt(u32, 0, fixture.skipped_count));
 }
 
+static bool nothing_is_kept;
+
+static bool is_spent(struct journal_owner *owner, const struct journal_segment *oldest)
+{
+    (void)owner;
+    (void)oldest;
+    return nothing_is_kept;
+}
+
+Test(journal_faults, names_all_spent_segments_that_will_have_to_go)
+{
+    uint64_t count;
+
+    nothing_is_kept = false;
+    fixture.owner.is_spent = is_spent;
+    cr_assert(eq(int, fixture_open(&fixture), 0));
+    while (stats_now().segment_count < 12) {
+        cr_assert(eq(int, fixture_append(&fixture, 1, 3000, 0), JOURNAL_OK));
+        cr_assert(fixture_settle(&fixture));
+    }
+    cr_assert(zero(u32, fixture.retired_count));
+    nothing_is_kept = true;
+    (void)journal_tick(fixture.journal);
+    fixture_run(&fixture, 500);
+    count = stats_now().segment_count;
+    cr_expect(le(u64, count, JOURNAL_SPENT_SEGMENTS + 1));
+    cr_expect(eq(u32, fixture.retired_count, 12 - count));
+    cr_expect(ge(u64, fixture.run_max, 12 - count - 1));
+    cr_expect(le(u64, fixture.run_last_seq, 12 - count), "no more are named than go");
+    fixture_stop(&fixture);
+}
+
 Test(journal_faults, drops_by_age_but_never_the_last_position)
 {
     fixture.config.retain_ms = 1000;

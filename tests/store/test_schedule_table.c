@@ -140,7 +140,7 @@ Test(schedule_table, lets_no_older_image_of_another_log_bring_back_what_was_remo
     cr_assert(find("nightly") == NULL);
     schedule_table_resume(table);
     /* It has to be carried, for the other log may outlive this segment. */
-    cr_assert(ne(u32, schedule_table_find_in_segment(table, 0, 0, 5), SCHEDULE_SLOT_COUNT_MAX));
+    cr_assert(ne(u32, schedule_table_find_up_to(table, 0, 0, 5), SCHEDULE_SLOT_COUNT_MAX));
     cr_assert(eq(u64, schedule_table_next_revision(table), 9));
 }
 
@@ -154,7 +154,7 @@ Test(schedule_table, takes_the_latest_revision_whatever_the_order_of_the_logs)
     cr_assert(apply(&old, 2, 8) == NULL);
     cr_assert(slice_equal(schedule_text(find("nightly"), SCHEDULE_SECTION_KIND),
                           SLICE_LITERAL("latest")));
-    cr_assert(eq(u32, schedule_table_find_in_segment(table, 0, 2, 8), SCHEDULE_SLOT_COUNT_MAX));
+    cr_assert(eq(u32, schedule_table_find_up_to(table, 0, 2, 8), SCHEDULE_SLOT_COUNT_MAX));
 }
 
 Test(schedule_table, can_be_made_again_while_its_removal_is_remembered)
