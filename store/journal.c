@@ -18,7 +18,7 @@
 #include "runtime/memory.h"
 #include "runtime/sim_point.h"
 
-enum { RETENTION_CHECK_MS = 60000, SPARE_DEFAULT = 2 };
+enum { AGE_CHECK_MS = 60000, SPENT_CHECK_MS = 1000, SPARE_DEFAULT = 2 };
 
 static const uint64_t RESERVE_BYTES_DEFAULT = 64 << 20;
 
@@ -104,7 +104,10 @@ uint64_t journal_tick(struct journal *journal)
     if (journal->watermark_due_ns != 0)
         next_ns = min_u64(next_ns, journal->watermark_due_ns);
     if (journal->config.retain_ms != 0)
-        next_ns = min_u64(next_ns, now_ns + RETENTION_CHECK_MS * JOURNAL_NS_PER_MS);
+        next_ns = min_u64(next_ns, now_ns + AGE_CHECK_MS * JOURNAL_NS_PER_MS);
+    /* What is alive becomes less without a word: of that the journal hears by asking only. */
+    if (journal->segment_count > 1 && journal->config.owner->is_spent != NULL)
+        next_ns = min_u64(next_ns, now_ns + SPENT_CHECK_MS * JOURNAL_NS_PER_MS);
     return next_ns;
 }
 

@@ -284,14 +284,19 @@ static void on_maker_done(struct io_op *op, const struct io_result *result)
     maker_step(pool);
 }
 
-/* Chooses the namer's next job: the next segment goes before retired ones. */
+/*
+ * Chooses the namer's next job: the next segment goes before a retired one, but not twice in a
+ * row. Where naming is what everybody waits for, the log would else grow without a bound.
+ */
 static void namer_start(struct segment_pool *pool)
 {
     if (pool->stopped || pool->namer.step != POOL_IDLE ||
         pool->namer.retry_ns > pool->config.clock->mono_ns)
         return;
     pool->namer.retry_ns = 0;
-    if (pool->next_fd < 0 && pool->spare_count > 0 && !pool->config.sealed) {
+    if (pool->next_fd < 0 && pool->spare_count > 0 && !pool->config.sealed &&
+        (pool->retire_seq == 0 || !pool->is_retire_turn)) {
+        pool->is_retire_turn = true;
         pool->namer.job = POOL_JOB_NEXT;
         pool->namer.spare = pool->spares[--pool->spare_count];
         pool->namer.step = POOL_RENAME;
@@ -302,6 +307,7 @@ static void namer_start(struct segment_pool *pool)
             !pool->config.sealed && pool->retire_size == pool->config.segment_bytes &&
             segment_pool_ready_count(pool) < pool->config.spare_target + SEGMENT_POOL_RECYCLE_MAX;
 
+        pool->is_retire_turn = false;
         pool->namer.job = recycle ? POOL_JOB_RECYCLE : POOL_JOB_REMOVE;
         pool->namer.step = recycle ? POOL_OPEN : POOL_UNLINK;
         pool->namer.spare = (struct segment_spare){-1, pool->number_next++};

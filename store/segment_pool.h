@@ -117,6 +117,7 @@ struct segment_pool {
     int next_fd;         /* -1 until ready */
     uint64_t retire_seq; /* waiting to be retired, 0: none */
     uint64_t retire_size;
+    bool is_retire_turn; /* the namer's last job was the next segment */
     struct segment_pool_closer closers[SEGMENT_POOL_CLOSES_MAX];
     char *zeros; /* SEGMENT_POOL_CHUNK_SIZE bytes, only read */
     bool no_space;
