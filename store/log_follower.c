@@ -221,20 +221,19 @@ int log_follower_pick(struct log_follower *follower, uint32_t first, uint32_t *r
     uint32_t found = UINT32_MAX;
 
     for (uint32_t i = 0; i < follower->log_count; i++) {
+        uint32_t log = (first + i) % follower->log_count;
         uint32_t generation;
         int r;
 
-        if (!has_work(&follower->logs[i]))
+        if (!has_work(&follower->logs[log]))
             continue;
-        r = find_generation(follower, &follower->logs[i], &generation);
+        r = find_generation(follower, &follower->logs[log], &generation);
         if (r < 0)
             return r;
-        if (generation < generation_min) {
-            generation_min = generation;
-            found = UINT32_MAX;
-        }
-        if (generation == generation_min && i >= first && found == UINT32_MAX)
-            found = i;
+        if (found != UINT32_MAX && generation >= generation_min)
+            continue;
+        generation_min = generation;
+        found = log;
     }
     if (found == UINT32_MAX)
         return 0;

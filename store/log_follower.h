@@ -65,8 +65,8 @@ uint64_t log_follower_lag(const struct log_follower *follower);
 void log_follower_return(struct log_follower *follower, const struct read_place *places);
 
 /*
- * The first log from first on that has something to read now. 1; 0 when there is none; or a
- * negative errno as log_follower_next().
+ * The first log, counted from first and around, that has something to read now. 1; 0 when there
+ * is none; or a negative errno as log_follower_next().
  */
 MUST_USE int log_follower_pick(struct log_follower *follower, uint32_t first, uint32_t *ret_log);
 

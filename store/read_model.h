@@ -189,6 +189,7 @@ struct read_query {
     struct list_node link;
     struct read_port *port;
     struct read_query *next_done;
+    uint64_t started_ns;
     enum read_result result;
 };
 
@@ -214,7 +215,7 @@ struct read_model_info {
 
 /* Series of the read model; made once at boot. */
 struct read_model_metrics {
-    struct metric lag_records;
+    struct metric lag_records; /* gauges are set by one shard only */
     struct metric lag_seconds;
     struct metric records;
     struct metric skipped_records;
@@ -242,6 +243,7 @@ struct read_port {
     struct turn_hook hook;
     struct read_model *read_model;
     struct shard *shard;
+    const struct read_model_metrics *series; /* or NULL */
     struct read_query *done; /* newest first: pushed by the query thread, taken by the shard's */
 };
 
@@ -265,12 +267,16 @@ MUST_USE int read_model_start(struct read_model *read_model, const uint64_t *dur
 
 /*
  * Log log is durable up to lsn. Cheap; at most one thread per log. From a shard's turn end.
- * May be called before read_model_start(), which then counts the higher one.
+ * May be called before read_model_start(), which then counts the higher one; NULL is accepted.
  */
 void read_model_publish(struct read_model *read_model, uint32_t log, uint64_t lsn);
 
-/* Makes the shard able to ask. After read_model_new(), before the shard's first turn. */
-void read_port_init(struct read_port *port, struct read_model *read_model, struct shard *shard);
+/*
+ * Makes the shard able to ask; read_model NULL: to be told that there is none. After
+ * read_model_new(), before the shard's first turn. series may be NULL.
+ */
+void read_port_init(struct read_port *port, struct read_model *read_model, struct shard *shard,
+                    const struct read_model_metrics *series);
 
 /*
  * Starts a query from the shard that port belongs to. READ_OK: on_done will come. READ_BUSY or
@@ -278,7 +284,7 @@ void read_port_init(struct read_port *port, struct read_model *read_model, struc
  */
 MUST_USE enum read_result read_query_start(struct read_port *port, struct read_query *query);
 
-/* How it is now. Any thread. */
+/* How it is now; OFF for NULL. Any thread. */
 void read_model_info(struct read_model *read_model, struct read_model_info *ret_info);
 
 /* Exports the present levels into the metrics of the calling shard. */

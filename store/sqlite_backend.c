@@ -25,6 +25,8 @@ enum {
     MINUTE_SLOT_COUNT = 4096, /* a power of two */
     MINUTE_COUNT_MAX = MINUTE_SLOT_COUNT / 2,
     RETAIN_ROWS = 500,
+    WAL_PAGES_MIN = 4000,  /* a checkpoint is tried when the WAL has so many pages */
+    WAL_PAGES_MAX = 64000, /* and forced, against readers, from here on */
 };
 static const int64_t MINUTE_MS = 60000;
 
@@ -50,6 +52,7 @@ struct sqlite_backend {
     struct sqlite_session writer;
     struct sqlite_session reader; /* not open when there is only one connection */
     bool is_shared;               /* the writer answers, too */
+    int wal_pages;                /* in the WAL after the last commit */
     struct project_slot projects[PROJECT_SLOT_COUNT];
     struct minute_slot minutes[MINUTE_SLOT_COUNT];
     uint32_t minute_count;
@@ -625,6 +628,37 @@ static int put_place(struct read_backend *backend, const struct read_place *plac
     return sqlite_finish(statement);
 }
 
+/* SQLite calls it after each commit. */
+static int on_wal(void *argument, sqlite3 *db, const char *name, int page_count)
+{
+    struct sqlite_backend *self = argument;
+
+    (void)db;
+    (void)name;
+    self->wal_pages = page_count;
+    return SQLITE_OK;
+}
+
+/*
+ * Brings what the WAL holds into the file. SQLite would do it by itself, but not say that it
+ * failed. Readers that are in the way are waited for only when the WAL has become long.
+ */
+MUST_USE static int checkpoint(struct sqlite_backend *self)
+{
+    int mode =
+        self->wal_pages < WAL_PAGES_MAX ? SQLITE_CHECKPOINT_PASSIVE : SQLITE_CHECKPOINT_RESTART;
+    int r;
+
+    if (self->wal_pages < WAL_PAGES_MIN)
+        return 0;
+    r = sqlite_error(sqlite3_wal_checkpoint_v2(self->writer.db, NULL, mode, NULL, NULL));
+    if (r == -EBUSY) {
+        SOMETIMES("a reader is in the way of a checkpoint");
+        return 0;
+    }
+    return r;
+}
+
 static int begin(struct read_backend *backend)
 {
     return sqlite_session_run(&backend_of(backend)->writer, "BEGIN IMMEDIATE");
@@ -637,6 +671,8 @@ static int commit(struct read_backend *backend)
 
     if (r == 0)
         r = sqlite_session_run(&self->writer, "COMMIT");
+    if (r == 0)
+        r = checkpoint(self);
     return r;
 }
 
@@ -942,7 +978,7 @@ static const char *const WRITER_SETTINGS[] = {
     "PRAGMA page_size = 4096",
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = NORMAL",
-    "PRAGMA wal_autocheckpoint = 4000",
+    "PRAGMA wal_autocheckpoint = 0",
     "PRAGMA journal_size_limit = 33554432",
     "PRAGMA cache_size = -65536",
     "PRAGMA temp_store = MEMORY",
@@ -982,6 +1018,7 @@ MUST_USE static int open_sessions(struct sqlite_backend *self,
         r = run_all(&self->writer, WRITER_SETTINGS, ARRAY_COUNT(WRITER_SETTINGS));
     if (r == 0)
         r = migrate(self, config, path, ret_migrated, text);
+    sqlite3_wal_hook(self->writer.db, on_wal, self);
     self->is_shared = session.exclusive;
     if (r < 0 || self->is_shared)
         return r;

@@ -10,6 +10,9 @@
 
 int sqlite_error(int code)
 {
+    /* What is on the disk after a failed flush is unknown, and no later one can tell. */
+    if (code == SQLITE_IOERR_FSYNC || code == SQLITE_IOERR_DIR_FSYNC)
+        return -EBADMSG;
     switch (code & 0xff) {
     case SQLITE_OK:
     case SQLITE_ROW:

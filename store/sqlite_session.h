@@ -5,7 +5,8 @@
  * its text. Every call answers 0 or a positive number, or one of
  *
  *     -ETIME    the time limit was over      -ENOSPC  the disk is full
- *     -EBADMSG  the file is damaged          -EIO     the disk failed
+ *     -EBADMSG  the file is damaged, or may be after a failed flush
+ *     -EIO      the disk failed
  *     -EBUSY    another connection is in the way
  *     -ENOMEM   no memory                    -EPROTO  wrong SQL: our bug
  */
