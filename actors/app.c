@@ -396,6 +396,8 @@ static int init_shard(struct app *app, uint32_t index)
         r = keeper_init(&home->keeper, home);
     if (r < 0)
         return r;
+    read_port_init(&home->read_port, app->read_model, home->shard, &app->metrics.read_model);
+    read_watch_init(&home->read_watch, app->read_model, home->shard, &app->metrics.read_model);
     durable_add(&home->keeper.durables, &home->breakers.durable);
     durable_add(&home->keeper.durables, &home->jobs.durable);
     durable_add(&home->keeper.durables, &home->schedules.durable);
@@ -476,6 +478,7 @@ static void register_metrics(struct app *app, const struct app_config *config)
     intake_metrics_add(app->registry, &app->metrics.intake);
     job_metrics_add(app->registry, &app->metrics.jobs);
     schedule_metrics_add(app->registry, &app->metrics.schedules);
+    read_model_metrics_add(app->registry, &app->metrics.read_model);
     app->metrics.unindexed = metrics_add_series(
         app->registry, METRIC_COUNTER, METRIC_UNIT_NONE, "weir_events_unindexed_total", "",
         "Stored events that GET cannot find because the event index is full.");
@@ -486,6 +489,26 @@ static void register_metrics(struct app *app, const struct app_config *config)
         app->registry, METRIC_GAUGE_MAX, METRIC_UNIT_NONE, "weir_build_info",
         metrics_text(app->registry, "version=\"%s\",commit=\"%s\"", app->version, app->commit),
         "The build; 1.");
+}
+
+/* One for all shards, beside them. */
+MUST_USE static int open_read_model(struct app *app, const struct app_config *config)
+{
+    struct read_model_config read_model = {
+        .disk = app->disk,
+        .data_path = app->settings->data,
+        .uuid = app->superblock.uuid,
+        .log_count = app->superblock.log_count,
+        .clock_source = config->clock_source,
+        .retain_ms = (uint64_t)app->settings->read_model_days * 86400000,
+        .unsafe_storage = app->settings->unsafe_storage,
+        .has_threads = !config->simulated,
+        .seed = config->seed,
+    };
+
+    if (app->settings->read_model == SETTINGS_READ_MODEL_OFF)
+        return 0;
+    return read_model_new(&read_model, &app->read_model);
 }
 
 static int init_shards(struct app *app, const struct app_config *config, char *text,
@@ -505,6 +528,9 @@ static int init_shards(struct app *app, const struct app_config *config, char *t
     job_metrics_add_letters(app->registry, &app->metrics.jobs);
     metrics_set(&runtime_shard(app->runtime, 0)->metrics, app->metrics.build_info, 1);
     metrics_set(&runtime_shard(app->runtime, 0)->metrics, app->metrics.io_backend, 1);
+    r = open_read_model(app, config);
+    if (r < 0)
+        return fail(text, ret_exit_code, 1, "the read model could not be set up: %s", strerror(-r));
     for (uint32_t i = 0; i < app->shard_count; i++) {
         r = init_shard(app, i);
         if (r < 0)
@@ -602,6 +628,7 @@ static void check_shard_is_idle(const struct app_shard *home)
 
 void app_abandon(struct app *app)
 {
+    read_model_free(&app->read_model); /* first: it knows the shards */
     for (uint32_t i = 0; app->shards != NULL && i < app->shard_count; i++) {
         struct app_shard *home = &app->shards[i];
 

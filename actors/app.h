@@ -38,6 +38,7 @@
 #include "actors/job_desk.h"
 #include "actors/keeper.h"
 #include "actors/lookup.h"
+#include "actors/read_watch.h"
 #include "actors/schedules.h"
 #include "actors/scrape.h"
 #include "actors/settings.h"
@@ -50,6 +51,7 @@
 #include "runtime/disk.h"
 #include "runtime/limits.h"
 #include "runtime/shard.h"
+#include "store/read_model.h"
 #include "store/recovery.h"
 #include "store/superblock.h"
 
@@ -95,6 +97,8 @@ struct app_shard {
     struct http_requests http_requests;
     struct schedules schedules;
     struct dead_letters dead_letters;
+    struct read_port read_port;
+    struct read_watch read_watch;
     struct intake intake;
     struct listener listeners[SETTINGS_LISTEN_COUNT_MAX];
     uint32_t listener_count;
@@ -107,6 +111,7 @@ struct app_metrics {
     struct intake_metrics intake;
     struct job_metrics jobs;
     struct schedule_metrics schedules;
+    struct read_model_metrics read_model;
     struct metric unindexed;
     struct metric build_info;
     struct metric io_backend;
@@ -120,7 +125,8 @@ struct app {
     struct metrics_registry *registry;
     struct app_metrics metrics;
     struct superblock superblock;
-    struct recovered *recovered; /* lent to the keepers by app_recover() */
+    struct recovered *recovered;   /* lent to the keepers by app_recover() */
+    struct read_model *read_model; /* NULL: off */
     struct app_shard *shards;
     uint32_t shard_count;
     uint8_t hash_key[SIPHASH_KEY_SIZE]; /* of dedup and event index; new at each start */

@@ -328,6 +328,18 @@ static void on_progress(struct recovery_visitor *visitor, uint64_t done_bytes, u
         recovery->app->on_progress(recovery->app, done_bytes, total_bytes);
 }
 
+/* All that has been read back is durable. 0 or -errno. */
+MUST_USE static int start_read_model(struct app *app)
+{
+    uint64_t durable_lsns[SEGMENT_LOG_MAX + 1];
+
+    if (app->read_model == NULL)
+        return 0;
+    for (uint32_t log = 0; log < app->recovered->log_count; log++)
+        durable_lsns[log] = app->recovered->logs[log].next_lsn - 1;
+    return read_model_start(app->read_model, durable_lsns);
+}
+
 int app_recover(struct app *app, char *text, int *ret_exit_code)
 {
     struct app_recovery recovery = {
@@ -350,6 +362,9 @@ int app_recover(struct app *app, char *text, int *ret_exit_code)
                     reason[0] != '\0' ? reason : "the journal could not be read back");
     }
     app->recovered_event_count = recovery.event_count;
+    r = start_read_model(app);
+    if (r < 0)
+        return fail(text, ret_exit_code, 1, "the read model could not be started");
     for (uint32_t i = 0; i < app->shard_count; i++) {
         uint64_t lent = (uint64_t)(uintptr_t)app->recovered;
 

@@ -104,9 +104,26 @@ static uint64_t window_in_force(const struct app_shard *home)
     return dedup_window_ms_effective(home->intake.dedup, home->shard->clock.unix_ms);
 }
 
+/* How far behind the logs lists and searches are; a probe does not fail for that. */
+static void write_read_model(const struct read_model_info *info, struct json_writer *writer)
+{
+    static const char *const STATES[] = {"off", "starting", "running", "refused", "failing"};
+
+    json_writer_key(writer, SLICE_LITERAL("read_model"));
+    json_writer_begin_object(writer);
+    write_member(writer, SLICE_LITERAL("state"), slice_of(STATES[info->state]));
+    write_number(writer, SLICE_LITERAL("lag_records"), info->lag_records);
+    json_writer_key(writer, SLICE_LITERAL("lag_seconds"));
+    json_writer_double(writer, (double)info->lag_ms / 1000);
+    if (info->text[0] != 0)
+        write_member(writer, SLICE_LITERAL("detail"), slice_of(info->text));
+    json_writer_end_object(writer);
+}
+
 int health_ready_on_request(struct exchange *x)
 {
     struct app_shard *home = app_shard_of(x);
+    struct read_model_info read_model;
     char text[HEALTH_TEXT_SIZE_MAX];
     struct json_writer writer;
     uint32_t reason_count;
@@ -121,7 +138,13 @@ int health_ready_on_request(struct exchange *x)
     json_writer_begin_array(&writer);
     if (window_in_force(home) < home->app->settings->dedup_window_ms)
         json_writer_string(&writer, SLICE_LITERAL("dedup_window_shortened"));
+    read_model_info(home->app->read_model, &read_model);
+    if (read_model.state == READ_MODEL_REFUSED)
+        json_writer_string(&writer, SLICE_LITERAL("read_model_refused"));
+    if (read_model.state == READ_MODEL_FAILED)
+        json_writer_string(&writer, SLICE_LITERAL("read_model_failing"));
     json_writer_end_array(&writer);
+    write_read_model(&read_model, &writer);
     json_writer_key(&writer, SLICE_LITERAL("ready"));
     json_writer_boolean(&writer, reason_count == 0);
     json_writer_end_object(&writer);

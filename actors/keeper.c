@@ -212,8 +212,12 @@ static void on_turn_end(struct turn_hook *hook)
 {
     struct keeper *keeper = container_of(hook, struct keeper, flush_hook);
 
-    if (keeper->is_open && journal_needs_flush(keeper->logs[0].journal))
+    if (!keeper->is_open)
+        return;
+    if (journal_needs_flush(keeper->logs[0].journal))
         journal_flush(keeper->logs[0].journal);
+    read_model_publish(app_of(keeper)->read_model, keeper->logs[0].log,
+                       journal_durable_lsn(keeper->logs[0].journal));
 }
 
 /* Notes what must stay until its time is over. */

@@ -16,6 +16,11 @@ enum settings_io {
     SETTINGS_IO_EPOLL,
 };
 
+enum settings_read_model {
+    SETTINGS_READ_MODEL_SQLITE,
+    SETTINGS_READ_MODEL_OFF,
+};
+
 /* Sizes in bytes, times in milliseconds, the rest are counts. */
 struct settings {
     /* [server] */
@@ -57,6 +62,9 @@ struct settings {
     int64_t dedup_entries;
     uint64_t dedup_window_ms;
     bool dedup_strict;
+    /* [store] */
+    uint32_t read_model;     /* enum settings_read_model */
+    int64_t read_model_days; /* 0: rows stay */
     /* [jobs] */
     int64_t job_count;
     int64_t job_finished;

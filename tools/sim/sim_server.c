@@ -39,6 +39,7 @@ static void make_small(struct settings *s)
     s->segment_bytes = 1 << 20;
     s->reserve_bytes = 1 << 20;
     s->dedup_entries = 32768;
+    s->read_model = SETTINGS_READ_MODEL_OFF; /* switched on by those who look at it */
 }
 
 void sim_server_init(struct sim_server *server, struct sim_driver *driver, struct sim_host *host)
