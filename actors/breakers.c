@@ -494,7 +494,7 @@ static const struct durable_type durable_breaker_type = {
     .record_last = RECORD_BREAKER,
     .version_max = BREAKERS_RECORD_VERSION,
     .apply = apply,
-    .carry = carry,
+    .carry_up_to = carry,
     .live_bytes = live_bytes,
 };
 

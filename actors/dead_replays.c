@@ -514,7 +514,7 @@ const struct durable_type durable_replay_type = {
     .version_max = REPLAY_RECORD_VERSION,
     .apply = apply,
     .resume = resume,
-    .carry = carry,
+    .carry_up_to = carry,
     .live_bytes = live_bytes,
 };
 

@@ -190,7 +190,7 @@ static const struct durable_type durable_job_type = {
     .version_max = JOB_RECORD_VERSION,
     .apply = apply,
     .resume = resume,
-    .carry = carry,
+    .carry_up_to = carry,
     .live_bytes = live_bytes,
 };
 

@@ -435,7 +435,7 @@ static const struct durable_type durable_schedule_type = {
     .version_max = SCHEDULE_RECORD_VERSION,
     .apply = apply,
     .resume = resume,
-    .carry = carry,
+    .carry_up_to = carry,
     .live_bytes = live_bytes,
 };
 

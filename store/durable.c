@@ -252,16 +252,16 @@ void durable_carry(struct durable_set *set, uint32_t log, uint64_t seq)
     assert(!durable_is_carrying(set));
     set->carry_log = log;
     set->carry_seq = seq;
-    /* One more, that nobody's answer from inside carry() is the last while others are not asked. */
+    /* One more, that nobody's answer from inside carry_up_to() is the last while others are not asked. */
     set->carry_left = 1;
     for (uint32_t i = 0; i < owner_count; i++) {
         struct durable *owner = set->owners[i];
 
-        if (owner->type->carry == NULL)
+        if (owner->type->carry_up_to == NULL)
             continue;
         owner->is_carrying = true;
         set->carry_left++;
-        owner->type->carry(owner, log, seq);
+        owner->type->carry_up_to(owner, log, seq);
     }
     if (--set->carry_left == 0)
         answer_carry(set);

@@ -12,7 +12,7 @@
  *                                                           ^
  *     start ---------- records read back -------------------+--> resume()
  *
- *     segments are about to go --> carry(): commit again what still matters in them
+ *     segments are about to go --> carry_up_to(): commit again what still matters in them
  *
  * Carrying forward is the snapshot: incremental, record by record, while intake goes on,
  * and it lets the log drop a segment however long one job in it lives.
@@ -59,9 +59,10 @@ struct durable_type {
     void (*resume)(struct durable *self);
     /*
      * The log's segments up to seq are about to go: commit again whatever in them is still
-     * needed, then call durable_carried(), now or later. NULL: nothing of it outlives a segment.
+     * needed, however old it is, then call durable_carried(), now or later. NULL: nothing of
+     * it outlives a segment.
      */
-    void (*carry)(struct durable *self, uint32_t log, uint64_t seq);
+    void (*carry_up_to)(struct durable *self, uint32_t log, uint64_t seq);
     /*
      * Bytes of all its records that are still needed, as durable_fact.size counts them. What
      * the log is larger than that is reclaimed early. NULL: 0.

@@ -206,7 +206,7 @@ static const struct durable_type toy_type = {
     .version_max = 1,
     .apply = apply,
     .resume = resume,
-    .carry = carry,
+    .carry_up_to = carry,
     .live_bytes = live_bytes,
 };
 

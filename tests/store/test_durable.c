@@ -150,7 +150,7 @@ static const struct durable_type counter_type = {
     .version_max = 2,
     .apply = fake_apply,
     .resume = fake_resume,
-    .carry = fake_carry,
+    .carry_up_to = fake_carry,
     .live_bytes = fake_live,
     .on_room = fake_room,
 };
@@ -161,7 +161,7 @@ static const struct durable_type timer_type = {
     .record_last = 255,
     .version_max = 1,
     .apply = fake_apply,
-    .carry = fake_carry,
+    .carry_up_to = fake_carry,
     .live_bytes = fake_live,
 };
 
