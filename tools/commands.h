@@ -26,6 +26,9 @@ int command_serve(int argc, char **argv);
 /* Sends events from a file or standard input to a running server. */
 int command_replay(int argc, char **argv);
 
+/* Puts a target under load and measures it. */
+int command_load(int argc, char **argv);
+
 /* Creates, lists and revokes API keys of a running server. */
 int command_keys(int argc, char **argv);
 

@@ -17,6 +17,7 @@ static const struct {
 } COMMANDS[] = {
     {"serve", "run the server", command_serve},
     {"replay", "send events from a file with their original gaps", command_replay},
+    {"load", "put a target under load and measure it, stalls included", command_load},
     {"keys", "create, list and revoke API keys", command_keys},
     {"dlq", "list, show, replay and drop dead letters", command_dlq},
     {"doctor", "check every invariant of a running server", command_doctor},
