@@ -950,7 +950,7 @@ MUST_USE static int migrate(struct sqlite_backend *self, const struct sqlite_bac
                             const char *path, uint32_t *ret_migrated, char *text)
 {
     uint32_t migrated = 0;
-    int64_t version;
+    int64_t version = 0;
     int r = read_version(&self->writer, &version);
 
     if (r < 0)
