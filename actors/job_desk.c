@@ -194,6 +194,11 @@ static const struct durable_type durable_job_type = {
     .live_bytes = live_bytes,
 };
 
+void job_desk_old_logs_gone(struct job_desk *desk)
+{
+    job_table_old_logs_gone(desk->table);
+}
+
 /* --- what nobody asks for -------------------------------------------------------- */
 
 static void on_step_done(struct durable_step *step, enum durable_outcome outcome)

@@ -123,6 +123,9 @@ void job_desk_deinit(struct job_desk *desk);
 /* The type and magic for the shard's supervision tree. */
 extern const struct actor_type job_desk_type;
 
+/* What earlier starts wrote to logs of other shards has gone: see job_table_old_logs_gone(). */
+void job_desk_old_logs_gone(struct job_desk *desk);
+
 /* Answers every lease that waits with what there is, and lets none wait from now on. */
 void job_desk_drain(struct job_desk *desk);
 

@@ -43,8 +43,43 @@ static void on_failed(struct journal_owner *owner, int error, const char *text)
     runtime_fail(app_of(keeper)->runtime, KEEPER_EXIT_IO, text);
 }
 
+/* The last segment with records that an earlier start wrote to this log; 0: there is none. */
+static uint64_t newest_old_seq(const struct recovered_log *log)
+{
+    for (uint32_t i = log->segment_count; i > 0; i--)
+        if (log->segments[i - 1].last_lsn >= log->segments[i - 1].first_lsn)
+            return log->segments[i - 1].seq;
+    return 0;
+}
+
+/* Other logs have nothing of earlier starts any more: what was kept because of it need not be. */
+static void tell_old_logs_gone(struct keeper *keeper)
+{
+    assert(keeper->old_log_count == 0);
+    job_desk_old_logs_gone(&keeper->home->jobs);
+}
+
+/* Only this start's shards write, each to its own log: in others is what earlier ones wrote. */
+static void note_old_logs(struct keeper *keeper, const struct recovered *recovered)
+{
+    for (uint32_t i = 0; i < recovered->log_count; i++) {
+        if (i == keeper->logs[0].log)
+            continue;
+        keeper->old_seqs[i] = newest_old_seq(&recovered->logs[i]);
+        keeper->old_log_count += keeper->old_seqs[i] != 0;
+    }
+    if (keeper->old_log_count == 0)
+        tell_old_logs_gone(keeper);
+}
+
 static void forget_segment(struct keeper *keeper, uint32_t log, uint64_t oldest_seq)
 {
+    if (keeper->old_seqs[log] != 0 && keeper->old_seqs[log] < oldest_seq) {
+        SOMETIMES("the last segment that an earlier start wrote to another log goes");
+        keeper->old_seqs[log] = 0;
+        if (--keeper->old_log_count == 0)
+            tell_old_logs_gone(keeper);
+    }
     dedup_drop_segments(keeper->home->intake.dedup, log, oldest_seq);
     journal_reader_drop_segments(keeper->reader, log, oldest_seq);
 }
@@ -386,6 +421,7 @@ static int on_recovered(struct keeper *keeper, const struct recovered *recovered
     }
     keeper->is_open = true;
     durable_resume(&keeper->durables);
+    note_old_logs(keeper, recovered);
     retirement_open(keeper);
     tenant_on_open(&keeper->home->tenant);
     keeper_try_ready(keeper);

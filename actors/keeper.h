@@ -58,6 +58,9 @@ struct keeper {
     struct journal_reader *reader;
     struct keeper_log *logs;
     uint32_t log_count;
+    /* By log, not the shard's own: the newest segment of earlier starts that is still there. */
+    uint64_t old_seqs[SEGMENT_LOG_MAX + 1];
+    uint32_t old_log_count;
     bool is_open;
     bool has_failed;
     uint64_t full_shards;  /* bit n: shard n finds the disk full */

@@ -252,7 +252,8 @@ void durable_carry(struct durable_set *set, uint32_t log, uint64_t seq)
     assert(!durable_is_carrying(set));
     set->carry_log = log;
     set->carry_seq = seq;
-    /* One more, that nobody's answer from inside carry_up_to() is the last while others are not asked. */
+    /* One more, that nobody's answer from inside carry_up_to() is the last while others are not
+     * asked. */
     set->carry_left = 1;
     for (uint32_t i = 0; i < owner_count; i++) {
         struct durable *owner = set->owners[i];

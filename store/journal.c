@@ -17,6 +17,7 @@
 
 #include "runtime/memory.h"
 #include "runtime/sim_point.h"
+#include "store/log_position.h"
 
 enum { AGE_CHECK_MS = 60000, SPENT_CHECK_MS = 1000, SPARE_DEFAULT = 2 };
 
@@ -206,6 +207,53 @@ static int open_pool(struct journal *journal, uint64_t first_seq)
                              &journal->file_fd);
 }
 
+/* True when the newest segment of a log that is not written any more should be able to go. */
+static bool needs_position(const struct recovered_log *position)
+{
+    const struct journal_segment *newest;
+
+    if (position->segment_count == 0)
+        return false;
+    newest = &position->segments[position->segment_count - 1];
+    return newest->last_lsn >= newest->first_lsn;
+}
+
+/* Puts a segment without records behind the newest one. 0 or -errno. */
+MUST_USE static int write_position(struct journal *journal, const struct recovered_log *position)
+{
+    const struct journal_config *config = &journal->config;
+    struct segment_header header = {
+        .boot_generation = config->boot_generation,
+        .seq = position->next_seq,
+        .previous_seq = position->last_seq,
+        .first_lsn = position->next_lsn,
+        .first_block_lsn = position->next_block_lsn,
+        .created_unix_ms = config->clock->unix_ms,
+        .size = SEGMENT_SIZE_MIN,
+        .log = config->log,
+    };
+    int r;
+
+    memcpy(header.uuid, journal->uuid, SEGMENT_UUID_SIZE);
+    r = log_position_write(config->disk, journal->pool.directory, &header, position->next_lsn - 1,
+                           config->unsafe_storage);
+    if (r == -ENOSPC || r == -EDQUOT) {
+        SOMETIMES("there is no room for a position");
+        return 0; /* the newest segment stays, as it did before */
+    }
+    if (r < 0)
+        return r;
+    journal_add_segment(journal, &(struct journal_segment){
+                                     .seq = header.seq,
+                                     .first_lsn = header.first_lsn,
+                                     .last_lsn = header.first_lsn - 1,
+                                     .created_unix_ms = header.created_unix_ms,
+                                     .size = LOG_POSITION_SIZE,
+                                 });
+    journal->started_seq = header.seq;
+    return 0;
+}
+
 /* Takes over what recovery found and begins the first segment of this start. */
 static void take_position(struct journal *journal, const struct recovered_log *position)
 {
@@ -260,6 +308,12 @@ int journal_open(const struct journal_config *config, const struct recovered_log
     if (r < 0)
         goto free;
     take_position(journal, position);
+    if (complete.sealed && needs_position(position))
+        r = write_position(journal, position);
+    if (r < 0) {
+        segment_pool_close(&journal->pool);
+        goto free;
+    }
     segment_pool_kick(&journal->pool);
     journal_export_gauges(journal);
     if (complete.timers != NULL) {

@@ -5,7 +5,7 @@
  * what must live on, journal_retire_done() has the pool remove or recycle the file,
  * on_pool_retired() forgets it when its name is durably gone, and lets the owner forget its ids by
  * on_retired. The log's position must survive on disk: a segment stays until a later one has a
- * durable header.
+ * durable header. Of a log that is not written any more that is a position (log_position.h).
  */
 #include "store/journal_internals.h"
 
@@ -56,7 +56,9 @@ static uint64_t capacity(const struct journal *journal)
 {
     uint64_t blocks = journal->segment_bytes_total / SEGMENT_BLOCK_SIZE;
 
-    return (blocks - 2 * (uint64_t)journal->segment_count) * SEGMENT_PAYLOAD_SIZE;
+    uint64_t ends = 2 * (uint64_t)journal->segment_count; /* a position is one block */
+
+    return blocks > ends ? (blocks - ends) * SEGMENT_PAYLOAD_SIZE : 0;
 }
 
 /* What the log may hold of things that are appended again, however old it is. */

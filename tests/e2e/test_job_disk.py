@@ -78,6 +78,35 @@ class Disk(JobCase):
         self.assertEqual((leased["id"], leased["payload"]), (held["id"], payload))
         self.assertEqual(server.stop(), 0, server.log_tail())
 
+    def test_the_log_of_a_shard_that_is_no_more_goes_to_its_last_segment(self):
+        settings = {"WEIR_JOURNAL_SEGMENT_BYTES": "1MiB", "WEIR_JOBS_FINISHED": "1",
+                    "WEIR_JOBS_PAYLOAD_BYTES": "64KiB", "WEIR_LIMITS_EVENT_BYTES": "64KiB"}
+        server = self.server("--shards", "2", env=settings)
+        keys = [self.key(server, "project-%d" % number) for number in range(8)]
+        made = [self.job(server, {"kind": "a", "payload": key}, key=key) for key in keys]
+        self.assertEqual(server.stop(), 0, server.log_tail())
+        server.arguments[server.arguments.index("--shards") + 1] = "1"
+        server.start()
+        for key in keys:
+            response = server.request("POST", "/v1/jobs/a/lease", {}, key=key)
+            leased = response.json()["jobs"][0]
+            self.assertEqual(leased["payload"], key)
+            response = server.request("POST", "/v1/jobs/%s/complete" % leased["id"],
+                                      {"epoch": leased["epoch"]}, key=key)
+            self.assertEqual(response.status, 200, response)
+
+        def known():
+            return sum(server.request("GET", "/v1/jobs/" + job["id"], key=key).status == 200
+                       for job, key in zip(made, keys))
+
+        wait_until(lambda: known() <= 1, 20, "those with records in two logs are forgotten too")
+        old = [os.path.getsize(path) for path in glob.glob(server.data + "/log-01/*.seg")]
+        self.assertEqual(old, [4096])
+        server.kill()
+        server.start()
+        self.assertLessEqual(known(), 1)
+        self.assertEqual(server.stop(), 0, server.log_tail())
+
     def test_payloads_of_jobs_that_are_remembered_for_their_key_go(self):
         server = self.server("--shards", "1", binary=Settings.fast_weir, env={
             "WEIR_JOURNAL_SEGMENT_BYTES": "1MiB", "WEIR_JOBS_FINISHED": "10",

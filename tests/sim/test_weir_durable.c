@@ -2,6 +2,7 @@
 #include <criterion/new/assert.h>
 
 #include "actors/retirement.h"
+#include "store/log_position.h"
 #include "tests/sim/weir_load.h"
 
 /*
@@ -336,7 +337,14 @@ Test(weir_durable, leaves_nothing_in_the_logs_of_shards_that_are_gone)
 
         journal_stats(weir.process.app.shards[0].keeper.logs[log].journal, &stats);
         cr_assert(eq(u64, stats.segment_count, 1), "log %u", log); /* it knows the position */
+        cr_assert(eq(u64, stats.segment_bytes, LOG_POSITION_SIZE), "log %u", log);
     }
+    cr_assert(zero(u32, weir.process.app.shards[0].keeper.old_log_count));
+    weir_stop(&weir);
+    is_quiet = false;
+    weir.process.shard_count = 4;
+    weir_start(&weir);
+    run_steps(1000);
     weir_stop(&weir);
     weir_end(&weir);
 }

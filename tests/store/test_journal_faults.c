@@ -2,6 +2,7 @@
 #include <criterion/new/assert.h>
 
 #include "journal_fixture.h"
+#include "store/log_position.h"
 
 #include <errno.h>
 
@@ -486,8 +487,53 @@ Test(journal_faults, serves_a_sealed_log_without_appending)
     cr_expect(eq(int, fixture_append(&fixture, 1, 10, 0), JOURNAL_STOPPED));
     fixture_run(&fixture, 100);
     cr_expect(eq(u64, stats_now().segment_count, 1), "the last one keeps the position");
+    cr_expect(eq(u64, stats_now().segment_bytes, LOG_POSITION_SIZE));
     fixture_stop(&fixture);
     fixture.config.sealed = false;
+    cr_assert(eq(int, fixture_open(&fixture), 0), "%s", fixture.text);
+    cr_expect(eq(u64, fixture.recovered->logs[0].next_lsn, 151));
+    cr_expect(eq(u64, fixture.recovered->logs[0].record_count, 0));
+    cr_assert(eq(int, fixture_append(&fixture, 1, 3000, 0), JOURNAL_OK));
+    cr_assert(fixture_settle(&fixture));
+    fixture_stop(&fixture);
+    cr_assert(eq(int, fixture_open(&fixture), 0), "%s", fixture.text);
+    cr_expect(eq(u64, fixture.recovered->logs[0].next_lsn, 152));
+}
+
+Test(journal_faults, keeps_one_position_through_the_starts_of_a_sealed_log)
+{
     cr_assert(eq(int, fixture_open(&fixture), 0));
-    cr_expect(lt(u64, 150, fixture.recovered->logs[0].next_lsn));
+    cr_assert(eq(int, fixture_append(&fixture, 1, 3000, 0), JOURNAL_OK));
+    cr_assert(fixture_settle(&fixture));
+    fixture_stop(&fixture);
+    fixture.config.sealed = true;
+    for (int life = 0; life < 3; life++) {
+        cr_assert(eq(int, fixture_open(&fixture), 0), "%s", fixture.text);
+        cr_assert(eq(u64, fixture.recovered->logs[0].next_lsn, 2));
+        cr_assert(eq(u64, stats_now().segment_count, 2));
+        fixture_crash(&fixture, life == 1);
+    }
+    nothing_is_kept = true;
+    fixture.owner.is_spent = is_spent;
+    cr_assert(eq(int, fixture_open(&fixture), 0), "%s", fixture.text);
+    fixture_run(&fixture, 200);
+    cr_assert(eq(u64, stats_now().segment_count, 1));
+    fixture_stop(&fixture);
+    cr_assert(eq(int, fixture_open(&fixture), 0), "%s", fixture.text);
+    cr_expect(eq(u64, fixture.recovered->logs[0].next_lsn, 2));
+    cr_expect(eq(u64, stats_now().segment_count, 1));
+    fixture_stop(&fixture);
+}
+
+Test(journal_faults, opens_a_sealed_log_without_room_for_a_position)
+{
+    cr_assert(eq(int, fixture_open(&fixture), 0));
+    cr_assert(eq(int, fixture_append(&fixture, 1, 3000, 0), JOURNAL_OK));
+    cr_assert(fixture_settle(&fixture));
+    fixture_stop(&fixture);
+    fixture.config.sealed = true;
+    sim_disk_set_capacity(fixture.host->disk, 0);
+    cr_assert(eq(int, fixture_open(&fixture), 0), "%s", fixture.text);
+    cr_expect(eq(u64, stats_now().segment_count, 1));
+    fixture_stop(&fixture);
 }
