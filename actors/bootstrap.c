@@ -361,6 +361,8 @@ int app_recover(struct app *app, char *text, int *ret_exit_code)
         return fail(text, ret_exit_code, EXIT_IO,
                     reason[0] != '\0' ? reason : "the journal could not be read back");
     }
+    for (uint32_t i = 0; i < app->shard_count; i++)
+        durable_settle(&app->shards[i].keeper.durables);
     app->recovered_event_count = recovery.event_count;
     r = start_read_model(app);
     if (r < 0)

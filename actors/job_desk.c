@@ -154,14 +154,25 @@ static int apply(struct durable *self, const struct durable_fact *fact)
     }
 }
 
+/*
+ * A million jobs take their places: too long for a turn of the shard. Its clock is not this
+ * thread's to read; what became due since the process began is found by the first look.
+ */
+static void settle(struct durable *self)
+{
+    struct job_desk *desk = container_of(self, struct job_desk, durable);
+
+    desk->live_count = job_table_resume(desk->table, desk->anchor_unix_ms);
+}
+
 static void resume(struct durable *self)
 {
     struct job_desk *desk = container_of(self, struct job_desk, durable);
-    uint32_t live = job_table_resume(desk->table, job_desk_now(desk));
 
     desk->is_resumed = true;
-    if (live > 0)
-        log_event(&desk->home->shard->log, LOG_INFO, "jobs", "jobs go on", LOG_NUMBER("live", live),
+    if (desk->live_count > 0)
+        log_event(&desk->home->shard->log, LOG_INFO, "jobs", "jobs go on",
+                  LOG_NUMBER("live", desk->live_count),
                   LOG_NUMBER("shard", desk->home->shard->index));
     actor_timer_start(&desk->actor, &desk->tidy_timer, JOB_TIDY_MS);
     job_handlers_blame(desk);
@@ -189,6 +200,7 @@ static const struct durable_type durable_job_type = {
     .record_last = RECORD_JOB_QUEUE,
     .version_max = JOB_RECORD_VERSION,
     .apply = apply,
+    .settle = settle,
     .resume = resume,
     .carry_up_to = carry,
     .live_bytes = live_bytes,

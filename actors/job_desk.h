@@ -103,6 +103,7 @@ struct job_desk {
     uint64_t anchor_mono_ns;
     struct list_node queue_changes; /* requests that wait for the settings before them */
     uint32_t queue_change_count;    /* settings on their way into the log: one at a time */
+    uint32_t live_count;            /* jobs that had not ended when all had been read */
     bool is_resumed;
     bool is_waking;
     bool is_stopping;

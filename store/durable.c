@@ -223,6 +223,14 @@ int durable_recover(struct durable_set *set, const struct journal_record_view *r
     return r < 0 ? r : 1;
 }
 
+void durable_settle(struct durable_set *set)
+{
+    check(set);
+    for (uint32_t i = 0; i < set->owner_count; i++)
+        if (set->owners[i]->type->settle != NULL)
+            set->owners[i]->type->settle(set->owners[i]);
+}
+
 void durable_resume(struct durable_set *set)
 {
     check(set);

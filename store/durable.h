@@ -10,7 +10,7 @@
  *
  *     command --decide--> durable_commit() --written--> apply() each fact --> on_done()
  *                                                           ^
- *     start ---------- records read back -------------------+--> resume()
+ *     start ---------- records read back -------------------+--> settle() --> resume()
  *
  *     segments are about to go --> carry_up_to(): commit again what still matters in them
  *
@@ -55,7 +55,12 @@ struct durable_type {
      * makes no sense (-EBADMSG) or does not fit (-ENOSPC): the start then fails.
      */
     int (*apply)(struct durable *self, const struct durable_fact *fact);
-    /* Everything has been read back and the log is open: arm timers, start effects. May be NULL. */
+    /*
+     * Everything has been read back, and recovery's thread still has it all: puts in order what
+     * takes a shard too long. May be NULL.
+     */
+    void (*settle)(struct durable *self);
+    /* After that, when the log is open: arm timers, start effects. May be NULL. */
     void (*resume)(struct durable *self);
     /*
      * The log's segments up to seq are about to go: commit again whatever in them is still
@@ -149,6 +154,9 @@ MUST_USE bool durable_commit_later(struct durable_set *set, struct durable_step 
  * version of later, or the owner's -errno.
  */
 MUST_USE int durable_recover(struct durable_set *set, const struct journal_record_view *record);
+
+/* Recovery: all has been read. settle() of each owner, in the order they were added. */
+void durable_settle(struct durable_set *set);
 
 /* After recovery, when the log is open: resume() of each owner, in the order they were added. */
 void durable_resume(struct durable_set *set);

@@ -116,6 +116,12 @@ static int fake_apply(struct durable *self, const struct durable_fact *fact)
     return 0;
 }
 
+static void fake_settle(struct durable *self)
+{
+    say(owner_of(self)->name);
+    say("settles");
+}
+
 static void fake_resume(struct durable *self)
 {
     say(owner_of(self)->name);
@@ -149,6 +155,7 @@ static const struct durable_type counter_type = {
     .record_last = 12,
     .version_max = 2,
     .apply = fake_apply,
+    .settle = fake_settle,
     .resume = fake_resume,
     .carry_up_to = fake_carry,
     .live_bytes = fake_live,
@@ -433,8 +440,10 @@ Test(durable, dies_when_nobody_owns_what_is_committed, .signal = SIGABRT)
     cr_assert(eq(int, durable_commit(&set, step_of(0, 99, "x", 0)), JOURNAL_OK));
 }
 
-Test(durable, resumes_those_that_want_it)
+Test(durable, settles_and_resumes_those_that_want_it)
 {
+    durable_settle(&set);
+    expect_story("counter settles");
     durable_resume(&set);
     expect_story("counter resumes");
 }
