@@ -41,5 +41,8 @@ int command_doctor(int argc, char **argv);
 /* Looks into the journal of a data directory. */
 int command_journal(int argc, char **argv);
 
+/* Brings the read model of a data directory to this schema, or makes it anew. */
+int command_migrate(int argc, char **argv);
+
 /* Runs the real server in a simulated world with faults, from seeds. */
 int command_sim(int argc, char **argv);

@@ -22,6 +22,7 @@ static const struct {
     {"dlq", "list, show, replay and drop dead letters", command_dlq},
     {"doctor", "check every invariant of a running server", command_doctor},
     {"journal", "inspect, verify and dump the journal of a data directory", command_journal},
+    {"migrate", "bring the read model to this version's schema, or make it anew", command_migrate},
     {"sim", "run the server in a simulated world and check that nothing is lost", command_sim},
 };
 
