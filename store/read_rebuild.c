@@ -79,6 +79,7 @@ static void fill_config(const struct read_rebuild_config *config, const char *fi
         .file_name = file_name,
         .uuid = config->superblock->uuid,
         .clock_source = config->clock_source,
+        .vfs = config->vfs,
         .may_migrate = true,
     };
 }

@@ -23,6 +23,7 @@ struct read_rebuild_config {
     const struct superblock *superblock;
     const struct clock_source *clock_source;
     struct read_rebuild_visitor *visitor; /* or NULL */
+    const char *vfs;                      /* NULL: the operating system's files */
     bool unsafe_storage;
 };
 

@@ -1014,11 +1014,13 @@ MUST_USE static int open_sessions(struct sqlite_backend *self,
     };
     int r = sqlite_session_open(&self->writer, &session);
 
-    if (r == 0)
-        r = run_all(&self->writer, WRITER_SETTINGS, ARRAY_COUNT(WRITER_SETTINGS));
+    if (r < 0)
+        return r;
+    r = run_all(&self->writer, WRITER_SETTINGS, ARRAY_COUNT(WRITER_SETTINGS));
+    /* Only now: one of the settings takes any hook away. */
+    sqlite3_wal_hook(self->writer.db, on_wal, self);
     if (r == 0)
         r = migrate(self, config, path, ret_migrated, text);
-    sqlite3_wal_hook(self->writer.db, on_wal, self);
     self->is_shared = session.exclusive;
     if (r < 0 || self->is_shared)
         return r;
