@@ -134,6 +134,20 @@ static void fill_http_limits(const struct settings *settings, uint32_t shard_cou
     };
 }
 
+/* Only listeners with TLS cost anything. */
+static void add_tls_limits(const struct settings *settings, uint32_t shard_count,
+                           struct limits *lines)
+{
+    if (settings->listen_tls.count == 0)
+        return;
+    limits_add(lines, "connections with TLS",
+               (uint64_t)settings->tls_connections +
+                   (uint64_t)HTTP_CONNECTION_SPARE_COUNT * shard_count,
+               http_server_tls_connection_size());
+    limits_add(lines, "TLS sessions", shard_count,
+               tls_server_sessions_size((uint32_t)settings->tls_sessions));
+}
+
 void app_limits(const struct settings *settings, uint32_t shard_count, struct limits *lines)
 {
     struct buffer_class classes[BUFFER_CLASS_COUNT_MAX];
@@ -152,6 +166,7 @@ void app_limits(const struct settings *settings, uint32_t shard_count, struct li
                (uint64_t)settings->connections +
                    (uint64_t)HTTP_CONNECTION_SPARE_COUNT * shard_count,
                sizeof(struct connection));
+    add_tls_limits(settings, shard_count, lines);
     limits_add(lines, "intake requests", (uint64_t)settings->requests_in_flight,
                sizeof(struct intake_request));
     limits_add(lines, "job requests", (uint64_t)settings->requests_in_flight,
@@ -263,7 +278,8 @@ MUST_USE static int wait_for_address(struct app *app, const struct sockaddr_stor
 }
 
 /* Every shard listens on the address; a port of 0 is chosen once, by shard 0. */
-static int listen_on(struct app *app, struct slice text, char *reason, int *ret_exit_code)
+static int listen_on(struct app *app, struct slice text, bool is_tls, char *reason,
+                     int *ret_exit_code)
 {
     struct sockaddr_storage address;
     socklen_t size;
@@ -271,8 +287,8 @@ static int listen_on(struct app *app, struct slice text, char *reason, int *ret_
 
     if (!parse_address(text, &address, &size))
         return fail(reason, ret_exit_code, EXIT_CONFIG,
-                    "server.listen: \"%.*s\" is not ADDRESS:PORT with a numeric address",
-                    (int)text.size, text.data);
+                    "server.listen%s: \"%.*s\" is not ADDRESS:PORT with a numeric address",
+                    is_tls ? "_tls" : "", (int)text.size, text.data);
     r = wait_for_address(app, &address, size);
     if (r < 0)
         return fail(reason, ret_exit_code, EXIT_UNAVAILABLE, "cannot listen on %.*s: %s%s",
@@ -293,24 +309,32 @@ static int listen_on(struct app *app, struct slice text, char *reason, int *ret_
                         (int)text.size, text.data, strerror(-fd));
         r = io_local_address(home->shard->io, fd, &address);
         assert(r == 0);
-        listener_init(&home->listeners[home->listener_count++], &home->http, fd);
+        listener_init(&home->listeners[home->listener_count++], &home->http, fd, is_tls);
+    }
+    return 0;
+}
+
+static int listen_on_list(struct app *app, const struct config_list *list, bool is_tls,
+                          char *reason, int *ret_exit_code)
+{
+    for (uint32_t i = 0; i < list->count; i++) {
+        int r = listen_on(app, slice_of(list->items[i]), is_tls, reason, ret_exit_code);
+
+        if (r < 0)
+            return r;
     }
     return 0;
 }
 
 static int listen_on_all(struct app *app, char *reason, int *ret_exit_code)
 {
-    const struct config_list *list = &app->settings->listen;
+    int r = listen_on_list(app, &app->settings->listen, false, reason, ret_exit_code);
 
-    for (uint32_t i = 0; i < list->count; i++) {
-        int r = listen_on(app, slice_of(list->items[i]), reason, ret_exit_code);
-
-        if (r < 0)
-            return r;
-    }
-    if (app->shards[0].listener_count == 0)
+    if (r == 0)
+        r = listen_on_list(app, &app->settings->listen_tls, true, reason, ret_exit_code);
+    if (r == 0 && app->shards[0].listener_count == 0)
         return fail(reason, ret_exit_code, EXIT_CONFIG, "server.listen is empty");
-    return 0;
+    return r;
 }
 
 int app_local_address(struct app *app, uint32_t index, struct sockaddr_storage *ret_address)
@@ -357,6 +381,30 @@ static int init_client(struct app_shard *home)
     return r;
 }
 
+/* The shard's own copy of the identity, and the memory of its connections. */
+static int init_tls(struct app_shard *home)
+{
+    const struct settings *settings = home->app->settings;
+    const struct http_tls_limits limits = {
+        .connection_count_max =
+            per_shard((uint64_t)settings->tls_connections, home->app->shard_count),
+        .session_count = (uint32_t)settings->tls_sessions,
+        .session_lifetime_ms = settings->tls_session_lifetime_ms,
+    };
+    struct tls_identity *identity;
+    int r;
+
+    if (home->app->identity == NULL)
+        return 0;
+    r = tls_identity_copy(home->app->identity, &identity);
+    if (r < 0)
+        return r;
+    r = http_server_add_tls(&home->http, &limits, &identity);
+    if (r < 0)
+        tls_identity_unref(&identity);
+    return r;
+}
+
 static int init_shard(struct app *app, uint32_t index)
 {
     struct app_shard *home = &app->shards[index];
@@ -374,6 +422,8 @@ static int init_shard(struct app *app, uint32_t index)
     if (r == 0)
         r = http_server_init(&home->http, home->shard, &router, &limits, &app->metrics.http,
                              home->buffers);
+    if (r == 0)
+        r = init_tls(home);
     if (r == 0)
         r = intake_init(&home->intake, home);
     if (r == 0)
@@ -511,6 +561,15 @@ MUST_USE static int open_read_model(struct app *app, const struct app_config *co
     return read_model_new(&read_model, &app->read_model);
 }
 
+/* Lets clients resume on every shard what they began on one. */
+static void share_sessions(struct app *app)
+{
+    for (uint32_t i = 0; i < app->shard_count; i++) {
+        app->tls_listeners[i] = app->shards[i].listeners[0].actor.id;
+        http_server_share_sessions(&app->shards[i].http, app->tls_listeners, app->shard_count);
+    }
+}
+
 static int init_shards(struct app *app, const struct app_config *config, char *text,
                        int *ret_exit_code)
 {
@@ -546,6 +605,8 @@ static int init_shards(struct app *app, const struct app_config *config, char *t
             return fail(text, ret_exit_code, 1, "shard %u could not be started: %s", i,
                         strerror(-r));
     }
+    if (app->identity != NULL)
+        share_sessions(app);
     return 0;
 }
 
@@ -559,6 +620,66 @@ static int open_trust(struct app *app)
     r = trust_store_new(&app->trust);
     if (r == 0 && trust_store_add_file(app->trust, TRUST_STORE_SYSTEM_PATH) < 0)
         trust_store_free(&app->trust);
+    return r;
+}
+
+/* Reads certificate and key, if some listener needs them. */
+static int open_identity(struct app *app, char *text, int *ret_exit_code)
+{
+    const struct settings *settings = app->settings;
+    char reason[APP_TEXT_SIZE / 2];
+
+    if (app->is_simulated || settings->listen_tls.count == 0)
+        return 0;
+    if (tls_identity_load(settings->tls_certificate, settings->tls_key, &app->identity, reason,
+                          sizeof(reason)) < 0)
+        return fail(text, ret_exit_code, EXIT_CONFIG, "[tls] %s", reason);
+    app->identity_end_ms = app->identity->not_after_ms;
+    return 0;
+}
+
+uint64_t app_identity_end_ms(const struct app *app)
+{
+    return app->identity_end_ms;
+}
+
+/* Gives one shard its copy. 0 or -errno. */
+static int send_identity(struct app_shard *home, const struct tls_identity *identity)
+{
+    struct tls_identity *copy;
+    uint64_t words[1];
+    int r = tls_identity_copy(identity, &copy);
+
+    if (r < 0)
+        return r;
+    words[0] = (uintptr_t)copy;
+    if (runtime_post(home->app->runtime, home->listeners[0].actor.id, MSG_LISTENER_IDENTITY, 0,
+                     words, sizeof(words)) == SEND_FULL) {
+        tls_identity_unref(&copy);
+        return -EAGAIN;
+    }
+    return 0;
+}
+
+int app_reload_identity(struct app *app, const char *certificate_path, const char *key_path,
+                        char *text)
+{
+    struct tls_identity *identity;
+    int r;
+
+    assert(!app->is_simulated);
+    if (app->settings->listen_tls.count == 0)
+        return 0;
+    r = tls_identity_load(certificate_path, key_path, &identity, text, APP_TEXT_SIZE);
+    if (r < 0)
+        return r;
+    for (uint32_t i = 0; i < app->shard_count && r == 0; i++)
+        r = send_identity(&app->shards[i], identity);
+    if (r < 0)
+        snprintf(text, APP_TEXT_SIZE, "not all shards could be told: %s", strerror(-r));
+    else
+        app->identity_end_ms = identity->not_after_ms;
+    tls_identity_unref(&identity);
     return r;
 }
 
@@ -590,16 +711,20 @@ int app_new(const struct app_config *config, char *text, int *ret_exit_code)
     app->superblock.lock_fd = -1;
     app->shards = calloc(app->shard_count, sizeof(*app->shards));
     app->buckets = calloc(KEYRING_KEY_COUNT_MAX, sizeof(*app->buckets));
-    if (app->shards == NULL || app->buckets == NULL)
+    app->tls_listeners = calloc(app->shard_count, sizeof(*app->tls_listeners));
+    if (app->shards == NULL || app->buckets == NULL || app->tls_listeners == NULL)
         return fail(text, ret_exit_code, 1, "out of memory");
     snprintf(app->user_agent, sizeof(app->user_agent), "weir/%s", config->version);
     r = bootstrap_open(app, config, text, ret_exit_code);
     if (r == 0)
         r = open_trust(app);
     if (r == 0)
+        r = open_identity(app, text, ret_exit_code);
+    if (r == 0)
         open_breadcrumbs(app);
     if (r == 0)
         r = init_shards(app, config, text, ret_exit_code);
+    tls_identity_unref(&app->identity);
     return r;
 }
 
@@ -659,8 +784,10 @@ void app_abandon(struct app *app)
         superblock_close(&app->superblock, app->disk);
     free(app->shards);
     free(app->buckets);
+    free(app->tls_listeners);
     app->shards = NULL;
     app->buckets = NULL;
+    app->tls_listeners = NULL;
 }
 
 void app_free(struct app *app)

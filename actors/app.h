@@ -134,6 +134,9 @@ struct app {
     struct token_bucket *buckets;   /* one per keyring slot, shared by all shards */
     struct breadcrumbs breadcrumbs; /* each shard has its part */
     struct trust_store *trust;      /* NULL: no https call can be made */
+    struct tls_identity *identity;  /* until the shards have their copies; NULL: no https */
+    uint64_t identity_end_ms;       /* 0: no https */
+    struct actor_id *tls_listeners; /* one of each shard */
     char user_agent[64];
     bool is_simulated;
     const char *version;
@@ -173,6 +176,18 @@ MUST_USE int app_recover(struct app *app, char *text, int *ret_exit_code);
 
 /* Starts the orderly end; returns at once. */
 void app_drain(struct app *app);
+
+/*
+ * Reads certificate and key again and gives them to the shards: handshakes from then on are
+ * made with them. 0; or -errno with the reason in text (APP_TEXT_SIZE bytes), and nothing
+ * has changed; -EAGAIN: for some shards only, do it again. While shards run, from the
+ * boot thread; not in the simulator.
+ */
+MUST_USE int app_reload_identity(struct app *app, const char *certificate_path,
+                                 const char *key_path, char *text);
+
+/* When the certificate in force at the start ends, in Unix time; 0 without TLS. */
+uint64_t app_identity_end_ms(const struct app *app);
 
 /* Frees everything. Every shard's loop must have ended. */
 void app_free(struct app *app);

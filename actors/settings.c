@@ -30,7 +30,12 @@ const struct config_key SETTINGS_KEYS[] = {
      .name = "listen",
      CONFIG_LIST_AT(struct settings, listen),
      .default_text = "127.0.0.1:3000",
-     .help = "Addresses to listen on, ADDR:PORT."},
+     .help = "Addresses to listen on, ADDR:PORT; empty when listen_tls has some."},
+    {.section = "server",
+     .name = "listen_tls",
+     CONFIG_LIST_AT(struct settings, listen_tls),
+     .default_text = "",
+     .help = "Addresses to listen on for https, ADDR:PORT; needs [tls]."},
     {.section = "server",
      .name = "shards",
      CONFIG_INTEGER_AT(struct settings, shards),
@@ -344,6 +349,39 @@ const struct config_key SETTINGS_KEYS[] = {
      .environment = "TZDIR",
      .default_text = "/usr/share/zoneinfo",
      .help = "Where the time zones of schedules are read from."},
+
+    {.section = "tls",
+     .name = "certificate",
+     CONFIG_TEXT_AT(struct settings, tls_certificate),
+     .default_text = "",
+     .help = "PEM file of the server's certificate, then those it is signed with; SIGHUP reads it "
+             "again."},
+    {.section = "tls",
+     .name = "key",
+     CONFIG_TEXT_AT(struct settings, tls_key),
+     .default_text = "",
+     .help = "PEM file of its private key: RSA or EC, without a passphrase."},
+    {.section = "tls",
+     .name = "connections",
+     CONFIG_INTEGER_AT(struct settings, tls_connections),
+     .min = 1,
+     .max = 1000000,
+     .default_text = "4096",
+     .help = "Open connections with TLS, of those of [limits]; 40 KiB of memory each, when used."},
+    {.section = "tls",
+     .name = "sessions",
+     CONFIG_INTEGER_AT(struct settings, tls_sessions),
+     .min = 0,
+     .max = 16777216,
+     .default_text = "16384",
+     .help = "Sessions that clients may resume; 0: none."},
+    {.section = "tls",
+     .name = "session_lifetime",
+     CONFIG_DURATION_AT(struct settings, tls_session_lifetime_ms),
+     .min = 1 * SECOND_MS,
+     .max = DAY_MS,
+     .default_text = "1h",
+     .help = "How long after its handshake a session may be resumed."},
 };
 
 const uint32_t SETTINGS_KEY_COUNT = ARRAY_COUNT(SETTINGS_KEYS);
@@ -354,6 +392,14 @@ enum { JOB_SEGMENT_ROOM = 256 * 1024 };
 static bool is_loopback(const char *address)
 {
     return strncmp(address, "127.", 4) == 0 || strncmp(address, "[::1]", 5) == 0;
+}
+
+static bool are_loopback(const struct config_list *list)
+{
+    for (uint32_t i = 0; i < list->count; i++)
+        if (!is_loopback(list->items[i]))
+            return false;
+    return true;
 }
 
 /* Every one must be a network, and there must be room for it. */
@@ -373,9 +419,21 @@ const char *settings_check(const struct settings *settings)
         return "[server] data is empty";
     if (settings->listen.count > SETTINGS_LISTEN_COUNT_MAX)
         return "[server] listen has more than 8 addresses";
-    for (uint32_t i = 0; settings->demo && i < settings->listen.count; i++)
-        if (!is_loopback(settings->listen.items[i]))
-            return "[server] demo publishes a well-known key: with it, listen on 127.0.0.1 only";
+    if (settings->listen_tls.count > SETTINGS_LISTEN_COUNT_MAX)
+        return "[server] listen_tls has more than 8 addresses";
+    if (settings->listen.count + settings->listen_tls.count > SETTINGS_LISTEN_COUNT_MAX)
+        return "[server] listen and listen_tls have more than 8 addresses together";
+    if (settings->listen.count + settings->listen_tls.count == 0)
+        return "[server] listen and listen_tls are both empty";
+    if (settings->demo &&
+        (!are_loopback(&settings->listen) || !are_loopback(&settings->listen_tls)))
+        return "[server] demo publishes a well-known key: with it, listen on 127.0.0.1 only";
+    if ((settings->tls_certificate[0] == '\0') != (settings->tls_key[0] == '\0'))
+        return "[tls] certificate and key go together: one of them is not set";
+    if (settings->listen_tls.count > 0 && settings->tls_certificate[0] == '\0')
+        return "[server] listen_tls needs [tls] certificate and key";
+    if (settings->listen_tls.count == 0 && settings->tls_certificate[0] != '\0')
+        return "[tls] certificate is set and nothing listens for https: set [server] listen_tls";
     if (settings->io == SETTINGS_IO_EPOLL)
         return "[server] io = epoll is not built yet; use auto or uring";
     if (settings->role != 0)

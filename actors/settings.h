@@ -25,8 +25,9 @@ enum settings_read_model {
 struct settings {
     /* [server] */
     const char *data;
-    struct config_list listen; /* ADDR:PORT */
-    uint32_t io;               /* enum settings_io */
+    struct config_list listen;     /* ADDR:PORT */
+    struct config_list listen_tls; /* likewise, for https */
+    uint32_t io;                   /* enum settings_io */
     uint32_t role;
     uint32_t log_level;  /* enum log_level */
     uint32_t log_format; /* enum log_format */
@@ -78,6 +79,12 @@ struct settings {
     bool job_http_allow_private;
     struct config_list job_http_allow; /* networks, ADDRESS/BITS */
     const char *zoneinfo;
+    /* [tls] */
+    const char *tls_certificate; /* empty: none */
+    const char *tls_key;
+    int64_t tls_connections; /* per process */
+    int64_t tls_sessions;    /* per process */
+    uint64_t tls_session_lifetime_ms;
 };
 
 /* The table of keys, in the order in which they are printed. */

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 
+#include "http/connection_tls.h"
 #include "runtime/sim_point.h"
 
 /*
@@ -13,6 +14,9 @@
  *                                                                     v
  *     IDLE <--answered, keep-alive-- (answered at once, or) PENDING --reply--> answered
  *     LINGER <--answered, close-- : FIN sent, input thrown away until the peer closes
+ *
+ * With TLS there is SECURING before the first IDLE, for the header time-out at most, and
+ * a farewell before the FIN; connection_tls.c stands between the socket and the bytes here.
  *
  * This file is the actor: its states and deadlines, what is received and sent, its
  * end. What happens between bytes and an answer is in connection_request.c.
@@ -31,7 +35,8 @@
  * away for a bounded time, so that the answer is not lost to a reset.
  *
  * Asked to stop, or while the server drains, it finishes the request that has begun,
- * says Connection: close, and goes; with nothing to do it goes at once.
+ * says Connection: close, and goes; with nothing to do it goes at once, with TLS when its
+ * farewell is sent.
  */
 
 static struct connection *connection_of(struct actor *self)
@@ -82,7 +87,8 @@ void connection_enter_idle(struct connection *c)
 /* True when nobody would miss the connection: no request has begun, no answer is under way. */
 static bool has_nothing_to_do(const struct connection *c)
 {
-    return c->state == CONNECTION_IDLE && c->input == NULL && c->output == NULL;
+    return c->state == CONNECTION_IDLE && c->input == NULL && c->output == NULL &&
+           !connection_tls_is_blocked(c);
 }
 
 /* Keeps the server's list of those that may be closed to make room. */
@@ -91,7 +97,7 @@ static void update_idle(struct connection *c)
     if (!has_nothing_to_do(c))
         list_remove(&c->idle_link);
     else if (list_is_empty(&c->idle_link))
-        list_push_back(&c->server->idle, &c->idle_link);
+        list_push_back(c->tls != NULL ? &c->server->tls.idle : &c->server->idle, &c->idle_link);
 }
 
 bool connection_must_close(const struct connection *c)
@@ -105,17 +111,49 @@ size_t connection_output_size(const struct connection *c)
            (c->output_next != NULL ? c->output_next->size : 0);
 }
 
+void connection_set_write_deadline(struct connection *c)
+{
+    c->write_deadline_ns = deadline_after(c, c->server->limits.write_timeout_ms);
+    arm_timer(c);
+}
+
 static void send_output(struct connection *c)
 {
     size_t size;
 
+    if (c->tls != NULL) {
+        connection_tls_send(c);
+        return;
+    }
     if (c->output == NULL || io_op_is_armed(&c->send_op))
         return;
     size = min_u64(c->output->size - c->output_sent, HTTP_SEND_SIZE_MAX);
     io_send(c->actor.shard->io, &c->send_op, c->fd, c->output->data + c->output_sent,
             (uint32_t)size);
-    c->write_deadline_ns = deadline_after(c, c->server->limits.write_timeout_ms);
-    arm_timer(c);
+    connection_set_write_deadline(c);
+}
+
+void connection_output_done(struct connection *c)
+{
+    assert(c->output_sent == c->output->size);
+    buffer_unref(&c->output);
+    c->output = c->output_next;
+    c->output_next = NULL;
+    c->output_sent = 0;
+}
+
+void connection_drop_output(struct connection *c)
+{
+    buffer_unref(&c->output);
+    buffer_unref(&c->output_next);
+    c->output_sent = 0;
+}
+
+void connection_begin_linger(struct connection *c)
+{
+    /* What is sent still has its own deadline, what follows gets one with the FIN. */
+    c->state = CONNECTION_LINGER;
+    connection_set_deadline(c, UINT64_MAX);
 }
 
 int connection_reserve_output(struct connection *c, size_t size, struct buffer **ret_buffer)
@@ -165,8 +203,9 @@ static void steer_receiving(struct connection *c)
 {
     struct io *io = c->actor.shard->io;
     size_t kept = c->input != NULL ? c->input->size : 0;
-    bool wanted = !c->peer_closed && !(connection_must_wait(c) && c->state != CONNECTION_LINGER &&
-                                       kept >= HTTP_INPUT_PIPELINED_MAX);
+    bool is_full = connection_must_wait(c) && c->state != CONNECTION_LINGER &&
+                   kept >= HTTP_INPUT_PIPELINED_MAX;
+    bool wanted = !c->peer_closed && !is_full && !connection_tls_is_blocked(c);
 
     c->is_receiving_wanted = wanted;
     if (!wanted && io_op_is_armed(&c->recv_op)) {
@@ -177,30 +216,50 @@ static void steer_receiving(struct connection *c)
     }
 }
 
-/* After anything happened: send, receive, and see whether the end has come. */
-MUST_USE static int proceed(struct connection *c)
+/* Sends the FIN when everything else is sent; what follows is bounded. Verdict. */
+MUST_USE static int linger(struct connection *c)
+{
+    assert(c->state == CONNECTION_LINGER);
+    if (c->fin_sent || connection_tls_close(c))
+        return ACTOR_OK;
+    if (c->is_leaving)
+        return ACTOR_STOP;
+    c->fin_sent = true;
+    memset(&c->shutdown_op, 0, sizeof(c->shutdown_op));
+    actor_op_init(&c->actor, &c->shutdown_op);
+    io_shutdown(c->actor.shard->io, &c->shutdown_op, c->fd, SHUT_WR);
+    connection_set_deadline(c, c->server->limits.linger_timeout_ms);
+    return ACTOR_OK;
+}
+
+/* With nothing to do: the end, after a farewell if there is one to be said. Verdict. */
+MUST_USE static int leave(struct connection *c)
+{
+    if (c->tls == NULL)
+        return ACTOR_STOP;
+    c->is_leaving = true;
+    connection_begin_linger(c);
+    return connection_proceed(c);
+}
+
+int connection_proceed(struct connection *c)
 {
     bool is_sending;
 
     send_output(c);
-    is_sending = c->output != NULL;
+    is_sending = c->output != NULL || (c->tls != NULL && io_op_is_armed(&c->send_op));
     if (c->peer_closed && c->state == CONNECTION_PENDING)
         SOMETIMES("a peer closes its side while its answer is awaited");
     if (c->peer_closed && !is_sending &&
         (c->state != CONNECTION_PENDING || c->exchange.ends_with_peer))
         return ACTOR_STOP;
-    if (has_nothing_to_do(c) && connection_must_close(c))
+    if (c->state == CONNECTION_SECURING && connection_must_close(c))
         return ACTOR_STOP;
+    if (has_nothing_to_do(c) && connection_must_close(c))
+        return leave(c);
     steer_receiving(c);
     update_idle(c);
-    if (c->state == CONNECTION_LINGER && !is_sending && !c->fin_sent) {
-        c->fin_sent = true;
-        memset(&c->shutdown_op, 0, sizeof(c->shutdown_op));
-        actor_op_init(&c->actor, &c->shutdown_op);
-        io_shutdown(c->actor.shard->io, &c->shutdown_op, c->fd, SHUT_WR);
-        connection_set_deadline(c, c->server->limits.linger_timeout_ms);
-    }
-    return ACTOR_OK;
+    return c->state == CONNECTION_LINGER && !is_sending ? linger(c) : ACTOR_OK;
 }
 
 /*
@@ -217,16 +276,16 @@ MUST_USE static int shed(struct connection *c)
         SOMETIMES("pipelined requests are given up: no buffer");
         c->is_deaf = true;
         buffer_unref(&c->input);
-        return proceed(c);
+        return connection_proceed(c);
     }
     SOMETIMES("a request is shed: no buffer for its bytes");
     if (c->state != CONNECTION_BODY)
         connection_begin_exchange(c, NULL);
     r = connection_refuse(c, PROBLEM_OVERLOADED, "no buffer is free for the request");
-    return r < 0 ? r : proceed(c);
+    return r < 0 ? r : connection_proceed(c);
 }
 
-MUST_USE static int on_bytes(struct connection *c, char *data, size_t size)
+int connection_on_bytes(struct connection *c, char *data, size_t size)
 {
     size_t used, left;
     int r;
@@ -242,14 +301,14 @@ MUST_USE static int on_bytes(struct connection *c, char *data, size_t size)
         r = connection_keep_input(c, data + used, left);
         if (r == -ENOBUFS || r == -EMSGSIZE)
             return shed(c);
-        return r < 0 ? r : proceed(c);
+        return r < 0 ? r : connection_proceed(c);
     }
     r = connection_keep_input(c, data, size);
     if (r == -ENOBUFS || r == -EMSGSIZE)
         return shed(c);
     if (r == 0)
         r = connection_process_input(c);
-    return r < 0 ? r : proceed(c);
+    return r < 0 ? r : connection_proceed(c);
 }
 
 static void release_lent(struct connection *c)
@@ -258,6 +317,12 @@ static void release_lent(struct connection *c)
         return;
     c->has_lent = false;
     io_buffer_release(c->actor.shard->io, c->lent_index);
+}
+
+MUST_USE static int on_data(struct connection *c, char *data, size_t size)
+{
+    return c->tls != NULL ? connection_tls_on_wire(c, data, size)
+                          : connection_on_bytes(c, data, size);
 }
 
 MUST_USE static int on_received(struct connection *c, const struct io_result *result)
@@ -270,44 +335,53 @@ MUST_USE static int on_received(struct connection *c, const struct io_result *re
         c->has_lent = true;
         c->lent_index = result->buffer_index;
         /* The lent bytes are ours until released, so chunks may be decoded in place. */
-        r = on_bytes(c, (char *)(uintptr_t)result->data, (size_t)result->value);
+        r = on_data(c, (char *)(uintptr_t)result->data, (size_t)result->value);
         release_lent(c);
         return r;
     }
     if (result->value == -ECANCELED && !c->is_receiving_wanted)
         return ACTOR_OK;
     if (result->value == -ECANCELED)
-        return proceed(c);
+        return connection_proceed(c);
     if (result->value < 0) {
         if (c->state == CONNECTION_PENDING)
             SOMETIMES("a connection is reset while its answer is awaited");
         return ACTOR_STOP; /* reset: nobody is there to be answered */
     }
     c->peer_closed = true;
-    return proceed(c);
+    if (c->tls != NULL)
+        connection_tls_on_end(c);
+    return connection_proceed(c);
+}
+
+/* A plain send is over. */
+static void settle_sent(struct connection *c, size_t size)
+{
+    c->write_deadline_ns = UINT64_MAX;
+    c->output_sent += (uint32_t)size;
+    if (c->output_sent == c->output->size)
+        connection_output_done(c);
 }
 
 MUST_USE static int on_sent(struct connection *c, const struct io_result *result)
 {
-    int r;
+    int r = ACTOR_OK;
 
     if (result->value < 0) {
         SOMETIMES("an answer cannot be sent: its peer is gone");
         return ACTOR_STOP;
     }
-    c->write_deadline_ns = UINT64_MAX;
-    c->output_sent += (uint32_t)result->value;
-    if (c->output_sent == c->output->size) {
-        buffer_unref(&c->output);
-        c->output = c->output_next;
-        c->output_next = NULL;
-        c->output_sent = 0;
-    }
+    if (c->tls == NULL)
+        settle_sent(c, (size_t)result->value);
+    else
+        r = connection_tls_on_sent(c);
+    if (r != ACTOR_OK)
+        return r;
     send_output(c);
     if (c->state == CONNECTION_IDLE && c->output == NULL)
         connection_set_deadline(c, c->server->limits.idle_timeout_ms);
     r = connection_process_input(c);
-    return r < 0 ? r : proceed(c);
+    return r < 0 ? r : connection_proceed(c);
 }
 
 MUST_USE static int on_io(struct connection *c, const struct message_io *io)
@@ -326,10 +400,13 @@ MUST_USE static int on_deadline(struct connection *c)
     int r;
 
     switch ((enum connection_state)c->state) {
+    case CONNECTION_SECURING:
+        connection_tls_on_timeout(c);
+        return ACTOR_STOP;
     case CONNECTION_IDLE:
         if (has_nothing_to_do(c)) {
             SOMETIMES("an idle connection is closed");
-            return ACTOR_STOP;
+            return leave(c);
         }
         connection_set_deadline(c, UINT64_MAX); /* what is being sent has its own deadline */
         return ACTOR_OK;
@@ -341,16 +418,16 @@ MUST_USE static int on_deadline(struct connection *c)
         r = connection_refuse(c, PROBLEM_ANSWER_TIMEOUT,
                               "the answer did not come in time; what was asked may "
                               "still happen, and is safe to repeat");
-        return r < 0 ? r : proceed(c);
+        return r < 0 ? r : connection_proceed(c);
     case CONNECTION_HEAD:
         SOMETIMES("a slow head is timed out");
         connection_begin_exchange(c, NULL);
         r = connection_refuse(c, PROBLEM_REQUEST_TIMEOUT, "the request head did not come in time");
-        return r < 0 ? r : proceed(c);
+        return r < 0 ? r : connection_proceed(c);
     case CONNECTION_BODY:
         SOMETIMES("a slow body is timed out");
         r = connection_refuse(c, PROBLEM_REQUEST_TIMEOUT, "the request body stalled");
-        return r < 0 ? r : proceed(c);
+        return r < 0 ? r : connection_proceed(c);
     }
     return ACTOR_STOP;
 }
@@ -382,7 +459,7 @@ MUST_USE static int on_stop(struct connection *c)
     else if (!has_nothing_to_do(c))
         SOMETIMES("a connection is drained with half a request");
     c->is_stopping = true;
-    return proceed(c);
+    return connection_proceed(c);
 }
 
 MUST_USE static int on_reply(struct connection *c, const struct message *msg)
@@ -404,7 +481,7 @@ MUST_USE static int on_reply(struct connection *c, const struct message *msg)
     assert(r == EXCHANGE_ANSWERED);
     connection_end_exchange(c);
     r = connection_process_input(c);
-    return r < 0 ? r : proceed(c);
+    return r < 0 ? r : connection_proceed(c);
 }
 
 MUST_USE static int on_message(struct connection *c, const struct message *msg)
@@ -438,6 +515,7 @@ static int receive(struct actor *self, const struct message *msg)
 static int start(struct actor *self)
 {
     struct connection *c = connection_of(self);
+    int r = 0;
 
     actor_op_init(self, &c->recv_op);
     actor_op_init(self, &c->send_op);
@@ -446,7 +524,12 @@ static int start(struct actor *self)
     c->write_deadline_ns = UINT64_MAX;
     c->timer_armed_ns = UINT64_MAX;
     c->is_receiving_wanted = true;
-    connection_enter_idle(c);
+    if (c->tls != NULL)
+        r = connection_tls_begin(c);
+    else
+        connection_enter_idle(c);
+    if (r < 0)
+        return r;
     update_idle(c);
     io_recv(self->shard->io, &c->recv_op, c->fd);
     return 0;
@@ -461,8 +544,8 @@ static void release(struct actor *self)
     if (!MUTANT("buffer_leak"))
         buffer_unref(&c->input);
     connection_release_decoded(c);
-    buffer_unref(&c->output);
-    buffer_unref(&c->output_next);
+    connection_drop_output(c);
+    connection_tls_release(c);
     io_close_now(self->shard->io, c->fd);
     connection_abandon_exchange(
         c); /* the handler's code comes last: if it panics, all else is done */
@@ -489,10 +572,28 @@ const struct actor_type connection_type = {
     .mailbox_max = 16,
 };
 
-int connection_open(struct http_server *server, int fd)
+/* A connection with what it needs, or NULL: all are in use. */
+MUST_USE static struct connection *acquire(struct http_server *server, bool is_tls)
 {
     struct connection *c =
         FAILPOINT("no connection is free") ? NULL : pool_acquire(&server->connections);
+    void *slot = c;
+
+    if (c == NULL)
+        return NULL;
+    memset(c, 0, sizeof(*c));
+    if (is_tls)
+        c->tls = connection_tls_acquire(server);
+    if (is_tls && c->tls == NULL) {
+        pool_release(&server->connections, &slot);
+        return NULL;
+    }
+    return c;
+}
+
+int connection_open(struct http_server *server, int fd, bool is_tls)
+{
+    struct connection *c = acquire(server, is_tls);
     void *slot = c;
     int r;
 
@@ -501,12 +602,12 @@ int connection_open(struct http_server *server, int fd)
         io_close_now(server->shard->io, fd);
         return -EAGAIN;
     }
-    memset(c, 0, sizeof(*c));
     c->server = server;
     c->fd = fd;
     r = supervisor_start_child(server->supervisor, &c->actor);
     if (r < 0) {
         io_close_now(server->shard->io, fd);
+        connection_tls_release(c);
         pool_release(&server->connections, &slot);
         return r;
     }
@@ -516,35 +617,61 @@ int connection_open(struct http_server *server, int fd)
     return 0;
 }
 
+static struct connection *longest_idle(const struct list_node *idle)
+{
+    return list_is_empty(idle) ? NULL : container_of(idle->next, struct connection, idle_link);
+}
+
+static void close_idle(struct connection *c)
+{
+    list_remove(&c->idle_link);
+    actor_stop(c->server->shard, c->actor.id);
+}
+
 bool connection_close_idle(struct http_server *server)
 {
-    struct list_node *node = list_pop_front(&server->idle);
+    struct connection *c = longest_idle(&server->idle);
 
-    if (node == NULL)
+    if (c == NULL)
+        c = longest_idle(&server->tls.idle);
+    if (c == NULL)
         return false;
-    actor_stop(server->shard, container_of(node, struct connection, idle_link)->actor.id);
+    close_idle(c);
     return true;
 }
 
-bool connection_can_evict(const struct http_server *server)
+/* The one to go, or NULL. The lists are in the order in which their time is over. */
+static struct connection *find_evicted(const struct http_server *server, bool needs_tls)
 {
-    uint64_t now_ns = server->shard->clock.mono_ns;
-    const struct connection *longest;
+    struct connection *secured = longest_idle(&server->tls.idle);
+    struct connection *longest = needs_tls ? NULL : longest_idle(&server->idle);
     uint64_t idle_since_ns;
 
-    if (list_is_empty(&server->idle))
-        return false;
-    longest = container_of(server->idle.next, struct connection, idle_link);
+    if (longest == NULL || (secured != NULL && secured->deadline_ns < longest->deadline_ns))
+        longest = secured;
+    if (longest == NULL)
+        return NULL;
     assert(longest->state == CONNECTION_IDLE);
     idle_since_ns = longest->deadline_ns - server->limits.idle_timeout_ms * 1000000;
-    return idle_since_ns + CONNECTION_EVICT_IDLE_MS * UINT64_C(1000000) <= now_ns;
+    return idle_since_ns + CONNECTION_EVICT_IDLE_MS * UINT64_C(1000000) <=
+                   server->shard->clock.mono_ns
+               ? longest
+               : NULL;
 }
 
-bool connection_evict(struct http_server *server)
+bool connection_can_evict(const struct http_server *server, bool needs_tls)
 {
-    if (!connection_can_evict(server))
+    return find_evicted(server, needs_tls) != NULL;
+}
+
+bool connection_evict(struct http_server *server, bool needs_tls)
+{
+    struct connection *c = find_evicted(server, needs_tls);
+
+    if (c == NULL)
         return false;
     SOMETIMES("an idle connection makes room for another");
     metrics_add(&server->shard->metrics, server->metrics->connections_evicted, 1);
-    return connection_close_idle(server);
+    close_idle(c);
+    return true;
 }

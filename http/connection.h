@@ -3,7 +3,7 @@
  *
  * An actor that owns the descriptor, reads requests, lets handlers answer them
  * one at a time and in order, and enforces every time-out. An idle connection
- * holds no buffer.
+ * holds no buffer, but with TLS (connection_tls.h) the memory of that.
  */
 #pragma once
 
@@ -14,12 +14,15 @@
 enum { CONNECTION_MAGIC = 0x434f4e4e, CONNECTION_EVICT_IDLE_MS = 50 };
 
 enum connection_state {
+    CONNECTION_SECURING, /* TLS only: the handshake */
     CONNECTION_IDLE,
     CONNECTION_HEAD,
     CONNECTION_BODY,
     CONNECTION_PENDING,
     CONNECTION_LINGER,
 };
+
+struct connection_tls;
 
 /* Private to connection.c and exchange.c; spelled out for the pool and exchange.c. */
 struct connection {
@@ -31,16 +34,17 @@ struct connection {
     uint32_t output_sent; /* bytes of output that the peer's kernel has taken */
     struct request_parser parser;
     uint8_t state; /* enum connection_state */
-    bool is_receiving_wanted;
-    bool peer_closed;
-    bool close_after_send;
-    bool fin_sent;
-    bool body_is_chunked;
-    bool continue_wanted;
-    bool is_stopping; /* asked to stop: this answer is the last */
-    bool is_deaf;     /* pipelined bytes were lost for want of a buffer: likewise */
-    bool has_lent;
-    bool has_decoded; /* while a handler has the body */
+    bool is_receiving_wanted : 1;
+    bool peer_closed : 1;
+    bool close_after_send : 1;
+    bool fin_sent : 1;
+    bool body_is_chunked : 1;
+    bool continue_wanted : 1;
+    bool is_stopping : 1; /* asked to stop: this answer is the last */
+    bool is_deaf : 1;     /* pipelined bytes were lost for want of a buffer: likewise */
+    bool has_lent : 1;
+    bool has_decoded : 1; /* while a handler has the body */
+    bool is_leaving : 1; /* in CONNECTION_LINGER: there is nothing that the peer must get to read */
     struct io_op recv_op;
     struct io_op send_op;
     struct timer timer;
@@ -56,6 +60,7 @@ struct connection {
         struct buffer *decoded;   /* when has_decoded: the body without its Content-Encoding */
         struct io_op shutdown_op; /* in CONNECTION_LINGER, from fin_sent on */
     };
+    struct connection_tls *tls; /* NULL: plain HTTP */
     struct list_node idle_link;
     struct exchange exchange;
 };
@@ -66,22 +71,23 @@ static_assert(sizeof(struct connection) <= 1024, "what an idle connection costs"
 extern const struct actor_type connection_type;
 
 /*
- * Takes fd and serves it until it ends. 0; on -EAGAIN (no slot) or another
- * negative errno the descriptor has been closed.
+ * Takes fd and serves it until it ends, with TLS if is_tls. 0; on -EAGAIN (no slot) or
+ * another negative errno the descriptor has been closed.
  */
-MUST_USE int connection_open(struct http_server *server, int fd);
+MUST_USE int connection_open(struct http_server *server, int fd, bool is_tls);
 
-/* Ends the connection that has been idle longest. False when none is idle. */
+/* Ends an idle connection. False when none is idle. */
 bool connection_close_idle(struct http_server *server);
 
 /*
- * The same, counted, to make room for a new one; only of those idle for at least
- * CONNECTION_EVICT_IDLE_MS, so that who has just come gets to ask.
+ * Ends the connection that has been idle longest, to make room for a new one, and counts
+ * it; only of those idle for at least CONNECTION_EVICT_IDLE_MS, so that who has just come
+ * gets to ask. needs_tls: only one that gives back the memory of TLS makes room.
  */
-bool connection_evict(struct http_server *server);
+bool connection_evict(struct http_server *server, bool needs_tls);
 
 /* True when connection_evict() would find one. */
-bool connection_can_evict(const struct http_server *server);
+bool connection_can_evict(const struct http_server *server, bool needs_tls);
 
 /* For exchange.c: appends head and body of an answer to what is to be sent. 0 or -errno. */
 MUST_USE int connection_write(struct connection *connection, const struct response_head *head,

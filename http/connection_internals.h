@@ -1,6 +1,7 @@
 /*
- * Connection internals: what connection.c (the actor) and connection_request.c (from
- * bytes to answers) use of each other. Nobody else includes this.
+ * Connection internals: what connection.c (the actor), connection_tls.c (TLS below it)
+ * and connection_request.c (from bytes to answers) use of each other. Nobody else includes
+ * this.
  *
  * Results named "0 or -errno": a negative errno is forwarded to the supervisor.
  */
@@ -26,6 +27,24 @@ size_t connection_output_size(const struct connection *c);
 /* The buffer that gathers answers now, with room for size more bytes. 0 or -errno. */
 MUST_USE int connection_reserve_output(struct connection *c, size_t size,
                                        struct buffer **ret_buffer);
+
+/* Bounds the send in flight by the write time-out. */
+void connection_set_write_deadline(struct connection *c);
+
+/* All of output is sent: what was gathered meanwhile is next. */
+void connection_output_done(struct connection *c);
+
+/* Drops the answers that are not sent, none of which may be lent to an operation. */
+void connection_drop_output(struct connection *c);
+
+/* No request comes any more: when all is sent, the FIN. */
+void connection_begin_linger(struct connection *c);
+
+/* Takes bytes of requests, which may be changed. Verdict of an actor. */
+MUST_USE int connection_on_bytes(struct connection *c, char *data, size_t size);
+
+/* After anything happened: send, receive, and see whether the end has come. Verdict. */
+MUST_USE int connection_proceed(struct connection *c);
 
 /* --- connection_request.c ------------------------------------------------- */
 

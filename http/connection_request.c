@@ -90,9 +90,7 @@ void connection_end_exchange(struct connection *c)
     c->exchange.request = NULL;
     c->exchange.route = NULL;
     if (c->close_after_send) {
-        /* What is sent still has its own deadline, what follows gets one with the FIN. */
-        c->state = CONNECTION_LINGER;
-        connection_set_deadline(c, UINT64_MAX);
+        connection_begin_linger(c);
     } else {
         connection_enter_idle(c);
     }

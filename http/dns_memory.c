@@ -51,10 +51,12 @@ static struct dns_memory_block *block_at(const struct dns_memory *memory, size_t
 
 static void push_free(struct dns_memory *memory, size_t offset, uint32_t order)
 {
-    struct dns_memory_block *head = &memory->free_blocks[order];
-    struct dns_memory_block *block = block_at(memory, offset);
+    struct dns_memory_block *head, *block;
 
+    assert(order < DNS_MEMORY_ORDER_COUNT);
     assert(offset % block_size(order) == 0);
+    head = &memory->free_blocks[order];
+    block = block_at(memory, offset);
     block->next = head->next;
     block->previous = head;
     head->next->previous = block;

@@ -20,9 +20,28 @@ static struct listener *listener_of(struct actor *self)
     return ACTOR_CAST(self, struct listener, LISTENER_MAGIC);
 }
 
+/* True when only the end of a connection with TLS makes room for one more. */
+static bool is_at_tls_limit(const struct listener *l)
+{
+    const struct http_tls *tls = &l->server->tls;
+
+    return l->is_tls && pool_used_count(&tls->connections) >= tls->limits.connection_count_max;
+}
+
 static bool is_at_limit(const struct listener *l)
 {
-    return l->server->connection_count >= l->server->limits.connection_count_max;
+    return l->server->connection_count >= l->server->limits.connection_count_max ||
+           is_at_tls_limit(l);
+}
+
+static bool can_evict(const struct listener *l)
+{
+    return connection_can_evict(l->server, is_at_tls_limit(l));
+}
+
+static bool evict(struct listener *l)
+{
+    return connection_evict(l->server, is_at_tls_limit(l));
 }
 
 static void pause_accepting(struct listener *l)
@@ -38,7 +57,7 @@ static void pause_accepting(struct listener *l)
 static void resume_accepting(struct listener *l)
 {
     l->is_paused = false;
-    if (is_at_limit(l) && !connection_can_evict(l->server))
+    if (is_at_limit(l) && !can_evict(l))
         pause_accepting(l);
     else if (!io_op_is_armed(&l->accept_op) && !MUTANT("accept_not_armed_again"))
         io_accept(l->actor.shard->io, &l->accept_op, l->fd);
@@ -47,11 +66,11 @@ static void resume_accepting(struct listener *l)
 /* Takes fd. Somebody else makes room for it, if there is somebody. */
 static void serve(struct listener *l, int fd)
 {
-    bool makes_room = !is_at_limit(l) || connection_evict(l->server);
+    bool makes_room = !is_at_limit(l) || evict(l);
 
-    if (connection_open(l->server, fd) < 0)
+    if (connection_open(l->server, fd, l->is_tls) < 0)
         metrics_add(&l->actor.shard->metrics, l->server->metrics->accept_failures, 1);
-    if (!makes_room || (is_at_limit(l) && !connection_can_evict(l->server)))
+    if (!makes_room || (is_at_limit(l) && !can_evict(l)))
         pause_accepting(l);
 }
 
@@ -80,12 +99,34 @@ static int on_accepted(struct listener *l, const struct io_result *result)
     case ENOMEM:
         SOMETIMES("accepting finds no descriptor");
         metrics_add(&l->actor.shard->metrics, l->server->metrics->accept_failures, 1);
-        (void)connection_evict(l->server);
+        (void)connection_evict(l->server, false);
         pause_accepting(l);
         return ACTOR_OK;
     default:
         return result->value;
     }
+}
+
+static void take_identity(struct listener *l, const struct message *msg)
+{
+    struct tls_identity *identity = (struct tls_identity *)(uintptr_t)msg->as.words[0];
+
+    SOMETIMES("a server gets another identity");
+    http_server_set_identity(l->server, &identity);
+}
+
+static void take_session(struct listener *l, const struct message *msg)
+{
+    const struct tls_shared_session *shared = MESSAGE_AS_CONST(msg, struct tls_shared_session);
+    br_ssl_session_parameters parameters = {
+        .session_id_len = sizeof(shared->id),
+        .version = (uint16_t)(msg->token >> 16),
+        .cipher_suite = (uint16_t)msg->token,
+    };
+
+    memcpy(parameters.session_id, shared->id, sizeof(shared->id));
+    memcpy(parameters.master_secret, shared->master_secret, sizeof(shared->master_secret));
+    tls_server_sessions_put(&l->server->tls.sessions, &parameters, l->actor.shard->clock.mono_ns);
 }
 
 static int receive(struct actor *self, const struct message *msg)
@@ -101,6 +142,12 @@ static int receive(struct actor *self, const struct message *msg)
         SOMETIMES("accepting goes on after a pause");
         if (!l->is_stopping)
             resume_accepting(l);
+        return ACTOR_OK;
+    case MSG_LISTENER_IDENTITY:
+        take_identity(l, msg);
+        return ACTOR_OK;
+    case MSG_LISTENER_SESSION:
+        take_session(l, msg);
         return ACTOR_OK;
     case MSG_STOP:
         l->is_stopping = true;
@@ -139,13 +186,15 @@ const struct actor_type listener_type = {
     .start = start,
     .receive = receive,
     .free = free_listener,
-    .mailbox_max = 16,
+    .mailbox_max = 64,
 };
 
-void listener_init(struct listener *listener, struct http_server *server, int fd)
+void listener_init(struct listener *listener, struct http_server *server, int fd, bool is_tls)
 {
     assert(fd >= 0);
+    assert(!is_tls || server->tls.identity != NULL);
     memset(listener, 0, sizeof(*listener));
     listener->server = server;
     listener->fd = fd;
+    listener->is_tls = is_tls;
 }

@@ -2,7 +2,7 @@
 
 #include <errno.h>
 
-#include "http/connection.h"
+#include "http/connection_tls.h"
 #include "runtime/memory.h"
 
 /*
@@ -15,6 +15,12 @@
 static const uint16_t STATUSES[] = {
     200, 201, 202, 204, 400, 401, 403, 404, 405, 406, 408, 409, 410, 411,
     412, 413, 414, 415, 417, 422, 429, 431, 500, 501, 502, 503, 504, 505,
+};
+
+static const char *const TLS_OUTCOME_NAMES[TLS_OUTCOME_COUNT] = {
+    [TLS_OUTCOME_FULL] = "full",     [TLS_OUTCOME_RESUMED] = "resumed",
+    [TLS_OUTCOME_FAILED] = "failed", [TLS_OUTCOME_TIMEOUT] = "timeout",
+    [TLS_OUTCOME_PLAIN] = "plain",
 };
 
 static_assert(ARRAY_COUNT(STATUSES) <= HTTP_STATUS_SERIES_COUNT, "a series per status");
@@ -67,6 +73,17 @@ void http_metrics_register(struct http_metrics *metrics, struct metrics_registry
     metrics->accept_failures = metrics_add_series(registry, METRIC_COUNTER, METRIC_UNIT_NONE,
                                                   "weir_http_accept_failures_total", "",
                                                   "Connections that could not be accepted.");
+    for (uint32_t i = 0; i < TLS_OUTCOME_COUNT; i++)
+        metrics->tls_handshakes[i] = metrics_add_series(
+            registry, METRIC_COUNTER, METRIC_UNIT_NONE, "weir_tls_handshakes_total",
+            metrics_text(registry, "outcome=\"%s\"", TLS_OUTCOME_NAMES[i]), "TLS handshakes.");
+    metrics->tls_truncated =
+        metrics_add_series(registry, METRIC_COUNTER, METRIC_UNIT_NONE, "weir_tls_truncated_total",
+                           "", "TLS connections that the client ended without a close_notify.");
+    metrics->tls_not_after =
+        metrics_add_series(registry, METRIC_GAUGE_MAX, METRIC_UNIT_NONE,
+                           "weir_tls_certificate_not_after_timestamp_seconds", "",
+                           "When the server's certificate ends, in Unix time.");
 }
 
 int http_server_init(struct http_server *server, struct shard *shard, const struct router *router,
@@ -95,7 +112,61 @@ int http_server_init(struct http_server *server, struct shard *shard, const stru
     server->metrics = metrics;
     server->buffers = buffers;
     list_init(&server->idle);
+    list_init(&server->tls.idle);
     return 0;
+}
+
+size_t http_server_tls_connection_size(void)
+{
+    return sizeof(struct connection_tls);
+}
+
+static void take_identity(struct http_server *server, struct tls_identity **identity)
+{
+    server->tls.identity = *identity;
+    *identity = NULL;
+    metrics_set(&server->shard->metrics, server->metrics->tls_not_after,
+                server->tls.identity->not_after_ms / 1000);
+}
+
+int http_server_add_tls(struct http_server *server, const struct http_tls_limits *limits,
+                        struct tls_identity **identity)
+{
+    struct http_tls *tls = &server->tls;
+    int r;
+
+    assert(limits->connection_count_max > 0);
+    assert(tls->identity == NULL);
+    r = tls_server_sessions_init(&tls->sessions, limits->session_count,
+                                 limits->session_lifetime_ms);
+    if (r < 0)
+        return r;
+    r = pool_init(&tls->connections, "TLS connections", sizeof(struct connection_tls),
+                  limits->connection_count_max + HTTP_CONNECTION_SPARE_COUNT);
+    if (r < 0) {
+        tls_server_sessions_deinit(&tls->sessions);
+        return r;
+    }
+    tls->limits = *limits;
+    take_identity(server, identity);
+    return 0;
+}
+
+void http_server_share_sessions(struct http_server *server, const struct actor_id *peers,
+                                uint32_t peer_count)
+{
+    assert(server->tls.identity != NULL);
+    server->tls.peers = peers;
+    server->tls.peer_count = peer_count;
+}
+
+void http_server_set_identity(struct http_server *server, struct tls_identity **identity)
+{
+    assert(server->tls.identity != NULL);
+    assert(*identity != NULL);
+    tls_identity_unref(&server->tls.identity);
+    take_identity(server, identity);
+    tls_server_sessions_clear(&server->tls.sessions);
 }
 
 void http_server_deinit(struct http_server *server)
@@ -107,6 +178,11 @@ void http_server_deinit(struct http_server *server)
 void http_server_abandon(struct http_server *server)
 {
     pool_abandon(&server->connections);
+    if (server->tls.identity != NULL) {
+        pool_abandon(&server->tls.connections);
+        tls_server_sessions_deinit(&server->tls.sessions);
+    }
+    tls_identity_unref(&server->tls.identity);
     memory_unmap(&server->decoder_workspace,
                  content_decoder_workspace_size(CONTENT_DECODER_WINDOW_LOG_MAX));
 }

@@ -11,6 +11,8 @@
 #include "http/request_parser.h"
 #include "http/response_head.h"
 #include "http/router.h"
+#include "http/tls_identity.h"
+#include "http/tls_server_sessions.h"
 #include "runtime/buffer.h"
 #include "runtime/shard.h"
 #include "runtime/supervisor.h"
@@ -36,6 +38,34 @@ struct http_limits {
     uint64_t linger_timeout_ms; /* after the last answer, for the peer to read it */
 };
 
+/* How a handshake ended. */
+enum tls_outcome {
+    TLS_OUTCOME_FULL,
+    TLS_OUTCOME_RESUMED,
+    TLS_OUTCOME_FAILED,  /* nothing in common, or no TLS, or the peer went */
+    TLS_OUTCOME_TIMEOUT, /* the header time-out */
+    TLS_OUTCOME_PLAIN,   /* a request in plain text */
+    TLS_OUTCOME_COUNT,
+};
+
+/* Bounds of one shard for what listeners with TLS accept; all positive but session_count. */
+struct http_tls_limits {
+    uint32_t connection_count_max; /* counted among those of http_limits too */
+    uint32_t session_count;        /* 0: none is resumed */
+    uint64_t session_lifetime_ms;
+};
+
+/* What connections with TLS share. Private to http/; embedded by value. */
+struct http_tls {
+    struct http_tls_limits limits;
+    struct tls_identity *identity; /* of handshakes to come; NULL: no listener has TLS */
+    struct tls_server_sessions sessions;
+    struct pool connections;      /* struct connection_tls */
+    struct list_node idle;        /* as that of the server, of connections with TLS */
+    const struct actor_id *peers; /* a listener of each shard, by shard; borrowed */
+    uint32_t peer_count;          /* 0: sessions are not shared */
+};
+
 /* Series for every route and status; registered once, shared read-only by the shards. */
 struct http_metrics {
     struct metric requests[ROUTE_COUNT_MAX + 1][HTTP_STATUS_SERIES_COUNT];
@@ -44,6 +74,9 @@ struct http_metrics {
     struct metric connections_accepted;
     struct metric connections_evicted;
     struct metric accept_failures;
+    struct metric tls_handshakes[TLS_OUTCOME_COUNT];
+    struct metric tls_truncated;
+    struct metric tls_not_after;
 };
 
 /* Private to http/; embedded by value. draining may be read. */
@@ -54,7 +87,8 @@ struct http_server {
     const struct http_metrics *metrics;
     struct buffer_pool *buffers; /* borrowed */
     struct pool connections;
-    struct list_node idle;         /* connections with nothing to do, longest idle first */
+    struct list_node idle; /* connections with nothing to do, longest idle first */
+    struct http_tls tls;
     struct supervisor *supervisor; /* the connections' parent */
     uint32_t connection_count;
     bool draining;
@@ -76,6 +110,29 @@ void http_metrics_register(struct http_metrics *metrics, struct metrics_registry
 MUST_USE int http_server_init(struct http_server *server, struct shard *shard,
                               const struct router *router, const struct http_limits *limits,
                               const struct http_metrics *metrics, struct buffer_pool *buffers);
+
+/*
+ * Reserves what listeners with TLS need. Takes *identity, which must be the shard's own,
+ * and nulls it, but only on success. 0 or -ENOMEM. Start-up only.
+ */
+MUST_USE int http_server_add_tls(struct http_server *server, const struct http_tls_limits *limits,
+                                 struct tls_identity **identity);
+
+/*
+ * Shares sessions with other shards, so that a client may resume one wherever it comes
+ * in. Borrows peers, a listener of each shard, by shard. Start-up only.
+ */
+void http_server_share_sessions(struct http_server *server, const struct actor_id *peers,
+                                uint32_t peer_count);
+
+/*
+ * From now on handshakes are made with *identity, which is taken and nulled, and sessions
+ * of before are not resumed. Connections that are open stay so.
+ */
+void http_server_set_identity(struct http_server *server, struct tls_identity **identity);
+
+/* Bytes that one connection with TLS takes beside those of every connection. */
+size_t http_server_tls_connection_size(void);
 
 /* Gives the memory back; no connection may be left. */
 void http_server_deinit(struct http_server *server);

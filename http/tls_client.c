@@ -1,23 +1,11 @@
 /*
- * The engine has four doors, of which it says at each moment which ones are open:
- *
- *     wire --> RECVREC  [ engine ]  RECVAPP --> plain
- *     wire <-- SENDREC  [        ]  SENDAPP <-- plain
- *
- * It closes RECVREC while a record that was read is not taken, or while its output waits
- * to be taken in the middle of a handshake. So feed() stops there, and its caller takes
- * what is there and goes on. RECVREC and SENDREC use buffers of their own, so plain bytes
- * that lie there do not keep us from sending.
+ * A profile of BearSSL's client and a name to check; the doors are those of tls_engine.h,
+ * but for take_wire(), which copies: the bytes being sent may outlive the record.
  */
 #include "http/tls_client.h"
 
 /* From year 0, as BearSSL counts, to 1970. */
 enum { DAYS_TO_1970 = 719528, SECONDS_PER_DAY = 86400 };
-
-static unsigned state_of(const struct tls_client *tls)
-{
-    return br_ssl_engine_current_state(&tls->engine.eng);
-}
 
 static void tls_client_check(const struct tls_client *tls)
 {
@@ -60,33 +48,21 @@ void tls_client_start(struct tls_client *tls, const struct trust_store *trust, s
 
 size_t tls_client_feed(struct tls_client *tls, const char *data, size_t size)
 {
-    size_t fed = 0;
-
     tls_client_check(tls);
-    while (fed < size && (state_of(tls) & BR_SSL_RECVREC) != 0) {
-        size_t room;
-        unsigned char *buffer = br_ssl_engine_recvrec_buf(&tls->engine.eng, &room);
-        size_t count = min_u64(room, size - fed);
-
-        memcpy(buffer, data + fed, count);
-        br_ssl_engine_recvrec_ack(&tls->engine.eng, count);
-        fed += count;
-    }
-    return fed;
+    return tls_engine_feed(&tls->engine.eng, data, size);
 }
 
 size_t tls_client_take_wire(struct tls_client *tls, char *buffer, size_t size)
 {
     size_t taken = 0;
+    struct slice wire;
 
     tls_client_check(tls);
-    while (taken < size && (state_of(tls) & BR_SSL_SENDREC) != 0) {
-        size_t ready;
-        const unsigned char *record = br_ssl_engine_sendrec_buf(&tls->engine.eng, &ready);
-        size_t count = min_u64(ready, size - taken);
+    while (taken < size && (wire = tls_engine_wire(&tls->engine.eng)).size > 0) {
+        size_t count = min_u64(wire.size, size - taken);
 
-        memcpy(buffer + taken, record, count);
-        br_ssl_engine_sendrec_ack(&tls->engine.eng, count);
+        memcpy(buffer + taken, wire.data, count);
+        tls_engine_wire_sent(&tls->engine.eng, count);
         taken += count;
     }
     return taken;
@@ -94,84 +70,39 @@ size_t tls_client_take_wire(struct tls_client *tls, char *buffer, size_t size)
 
 size_t tls_client_write(struct tls_client *tls, const char *data, size_t size)
 {
-    unsigned char *buffer;
-    size_t room, count;
-
     tls_client_check(tls);
-    if (size == 0 || (state_of(tls) & BR_SSL_SENDAPP) == 0)
-        return 0;
-    buffer = br_ssl_engine_sendapp_buf(&tls->engine.eng, &room);
-    count = min_u64(room, size);
-    memcpy(buffer, data, count);
-    br_ssl_engine_sendapp_ack(&tls->engine.eng, count);
-    br_ssl_engine_flush(&tls->engine.eng, 0);
-    return count;
+    return tls_engine_write(&tls->engine.eng, data, size);
 }
 
 struct slice tls_client_plain(struct tls_client *tls)
 {
-    const unsigned char *data;
-    size_t size;
-
     tls_client_check(tls);
-    if ((state_of(tls) & BR_SSL_RECVAPP) == 0)
-        return (struct slice){NULL, 0};
-    data = br_ssl_engine_recvapp_buf(&tls->engine.eng, &size);
-    return (struct slice){(const char *)data, size};
+    return tls_engine_plain(&tls->engine.eng);
 }
 
 void tls_client_plain_taken(struct tls_client *tls, size_t size)
 {
-    assert(size <= tls_client_plain(tls).size);
-    br_ssl_engine_recvapp_ack(&tls->engine.eng, size);
+    tls_client_check(tls);
+    tls_engine_plain_taken(&tls->engine.eng, size);
 }
 
 bool tls_client_is_open(const struct tls_client *tls)
 {
-    return (state_of(tls) & (BR_SSL_SENDAPP | BR_SSL_RECVAPP)) != 0;
+    return tls_engine_is_open(&tls->engine.eng);
 }
 
 int tls_client_error(const struct tls_client *tls)
 {
-    return br_ssl_engine_last_error(&tls->engine.eng);
+    return tls_engine_error(&tls->engine.eng);
 }
 
 bool tls_client_is_finished(const struct tls_client *tls)
 {
-    return state_of(tls) == BR_SSL_CLOSED && tls_client_error(tls) == BR_ERR_OK;
+    return tls_engine_is_finished(&tls->engine.eng);
 }
 
 void tls_client_session(const struct tls_client *tls, br_ssl_session_parameters *ret_session)
 {
     assert(tls_client_error(tls) == BR_ERR_OK);
     br_ssl_engine_get_session_parameters(&tls->engine.eng, ret_session);
-}
-
-struct slice tls_client_error_name(int error)
-{
-    switch (error) {
-    case BR_ERR_OK:
-        return SLICE_LITERAL("none");
-    case BR_ERR_X509_EXPIRED:
-        return SLICE_LITERAL("certificate_expired");
-    case BR_ERR_X509_BAD_SERVER_NAME:
-        return SLICE_LITERAL("wrong_host");
-    case BR_ERR_X509_NOT_TRUSTED:
-        return SLICE_LITERAL("not_trusted");
-    case BR_ERR_X509_BAD_SIGNATURE:
-    case BR_ERR_X509_WEAK_PUBLIC_KEY:
-    case BR_ERR_X509_UNSUPPORTED:
-        return SLICE_LITERAL("bad_certificate");
-    case BR_ERR_UNSUPPORTED_VERSION:
-        return SLICE_LITERAL("unsupported_version");
-    case BR_ERR_BAD_MAC:
-        return SLICE_LITERAL("bad_record");
-    default:
-        break;
-    }
-    if (error >= BR_ERR_SEND_FATAL_ALERT)
-        return SLICE_LITERAL("we_refused");
-    if (error >= BR_ERR_RECV_FATAL_ALERT)
-        return SLICE_LITERAL("peer_refused");
-    return error > BR_ERR_X509_OK ? SLICE_LITERAL("bad_certificate") : SLICE_LITERAL("protocol");
 }

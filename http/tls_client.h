@@ -14,8 +14,7 @@
  */
 #pragma once
 
-#include <bearssl.h>
-
+#include "http/tls_engine.h"
 #include "http/tls_sessions.h"
 #include "http/trust_store.h"
 
@@ -66,9 +65,6 @@ bool tls_client_is_finished(const struct tls_client *tls);
 
 /* 0, or BearSSL's number of what went wrong; for good. */
 int tls_client_error(const struct tls_client *tls);
-
-/* "certificate_expired": for logs and records. Static. */
-struct slice tls_client_error_name(int error);
 
 /* What may be resumed later, once it is open. */
 void tls_client_session(const struct tls_client *tls, br_ssl_session_parameters *ret_session);

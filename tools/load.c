@@ -177,7 +177,7 @@ static void explain_failures(const struct load *load)
         fprintf(stderr, "weir load: connections failed, the last one: %s\n",
                 strerror(-load->result.connect_error));
     if (tally->error_counts[LOAD_ERROR_TLS] > 0 && load->result.tls_error != 0) {
-        struct slice name = tls_client_error_name(load->result.tls_error);
+        struct slice name = tls_engine_error_name(load->result.tls_error);
 
         fprintf(stderr, "weir load: TLS failed, the last time: %.*s\n", (int)name.size, name.data);
     }

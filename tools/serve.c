@@ -8,8 +8,8 @@
  * The boot thread does the blocking parts and then sleeps until a signal comes. The
  * first SIGTERM or SIGINT drains; a second one ends the process at once, which
  * loses nothing that was acknowledged. SIGHUP reads the settings again and says what
- * is wrong with them, or that a restart would bring them into force: none of them
- * can change in a running process yet.
+ * is wrong with them, or that a restart would bring them into force: the certificate and
+ * its key are all that changes in a running process.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -33,6 +33,9 @@ enum {
     DESCRIPTORS_BESIDE_CONNECTIONS = 256, /* files, rings, listeners, and those on their way out */
     SIGNAL_WAIT_MS = 200,                 /* how soon a failed runtime is noticed */
     TEXT_SIZE_MAX = 64 * 1024,
+    CERTIFICATE_DAYS_LEFT = 14, /* when a warning is due */
+    HOUR_MS = 3600000,
+    DAY_MS = 24 * HOUR_MS,
 };
 
 static const struct option_spec OPTIONS[] = {
@@ -46,6 +49,11 @@ static const struct option_spec OPTIONS[] = {
      .argument = "ADDR:PORT",
      .repeatable = true,
      .help = "where to listen (default 127.0.0.1:3000); repeatable"},
+    {.name = "listen-tls",
+     .kind = OPTION_TEXT,
+     .argument = "ADDR:PORT",
+     .repeatable = true,
+     .help = "where to listen for https, with the certificate of [tls]; repeatable"},
     {.name = "role",
      .kind = OPTION_CHOICE,
      .argument = "all|api|worker",
@@ -145,6 +153,7 @@ static int set_from_options(struct config *config, const struct options *options
     } names[] = {
         {"data", "data"},
         {"listen", "listen"},
+        {"listen-tls", "listen_tls"},
         {"role", "role"},
         {"shards", "shards"},
         {"io", "io"},
@@ -310,6 +319,21 @@ static void format_address(const struct sockaddr_storage *address, char *text, s
     }
 }
 
+/* Says so when clients will not take the certificate, or soon will not any more. */
+static void look_at_certificate(void)
+{
+    uint64_t end_ms = app_identity_end_ms(&app);
+
+    clock_update(&boot_clock);
+    if (end_ms == 0 || end_ms > boot_clock.unix_ms + (uint64_t)CERTIFICATE_DAYS_LEFT * DAY_MS)
+        return;
+    if (end_ms <= boot_clock.unix_ms)
+        say(LOG_WARN, "the certificate has expired: clients will refuse it", NULL);
+    else
+        SAY(LOG_WARN, "the certificate expires soon",
+            LOG_NUMBER("hours", (end_ms - boot_clock.unix_ms) / HOUR_MS));
+}
+
 static void say_ready(void)
 {
     for (uint32_t i = 0; i < app.shards[0].listener_count; i++) {
@@ -321,10 +345,11 @@ static void say_ready(void)
         format_address(&address, text, sizeof(text));
         SAY(LOG_INFO, "listening", LOG_TEXT("address", slice_of(text)),
             LOG_NUMBER("shards", app.shard_count), LOG_NUMBER("events", app.recovered_event_count));
-        printf("weir serve: listening on http://%s, %u shard%s, %llu events on record\n", text,
-               app.shard_count, app.shard_count == 1 ? "" : "s",
-               (unsigned long long)app.recovered_event_count);
+        printf("weir serve: listening on http%s://%s, %u shard%s, %llu events on record\n",
+               app.shards[0].listeners[i].is_tls ? "s" : "", text, app.shard_count,
+               app.shard_count == 1 ? "" : "s", (unsigned long long)app.recovered_event_count);
     }
+    look_at_certificate();
     if (settings.demo)
         printf("weir serve: demo: organisation org_demo, project proj_demo, key "
                "dev-api-key-12345, loopback only; do not use it for anything real\n");
@@ -347,6 +372,24 @@ static void fill_stop_signals(sigset_t *set)
     sigaddset(set, SIGHUP);
 }
 
+/* The settings are good: takes over what can be. */
+static void reload(const struct settings *fresh)
+{
+    char text[APP_TEXT_SIZE];
+
+    if (app_reload_identity(&app, fresh->tls_certificate, fresh->tls_key, text) < 0) {
+        SAY(LOG_ERROR, "SIGHUP: the certificate is refused, the one in force stays",
+            LOG_TEXT("reason", slice_of(text)));
+        return;
+    }
+    say(LOG_INFO,
+        settings.listen_tls.count > 0
+            ? "SIGHUP: the certificate is read again; a restart brings other settings into force"
+            : "SIGHUP: the settings are good; a restart brings them into force",
+        NULL);
+    look_at_certificate();
+}
+
 /* Checks the settings as they are now; the running process keeps those it has. */
 static void on_hangup(const struct options *options)
 {
@@ -354,7 +397,7 @@ static void on_hangup(const struct options *options)
     struct config *config = NULL;
 
     if (load_settings(options, &fresh, &config) == COMMAND_DONE)
-        say(LOG_INFO, "SIGHUP: the settings are good; a restart brings them into force", NULL);
+        reload(&fresh);
     else
         say(LOG_ERROR, "SIGHUP: the settings are refused, those in force stay", NULL);
     config_free(&config);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "runtime/io_sim.h"
+#include "tests/http/tls_fixture.h"
 
 /*
  * The routes do what real handlers do with an exchange: keep something in the
@@ -457,6 +458,22 @@ static void start_tree(struct fixture_shard *home)
         int, supervisor_spawn(home->http.shard, &home->root, &home->root_spec, ACTOR_ID_NONE), 0));
 }
 
+static void add_tls(struct fixture_shard *home)
+{
+    struct tls_identity *identity = tls_fixture_identity();
+
+    cr_assert(eq(
+        int, http_server_add_tls(&home->http, &home->fixture->options.tls_limits, &identity), 0));
+}
+
+static void share_sessions(struct fixture *f)
+{
+    for (uint32_t i = 0; i < f->options.shard_count; i++) {
+        f->listeners[i] = f->shards[i].listener.actor.id;
+        http_server_share_sessions(&f->shards[i].http, f->listeners, f->options.shard_count);
+    }
+}
+
 static void start_shard(struct fixture *f, uint32_t index)
 {
     struct fixture_shard *home = &f->shards[index];
@@ -474,7 +491,9 @@ static void start_shard(struct fixture *f, uint32_t index)
                  0));
     fd = io_listen(shard->io, (struct sockaddr *)&address, sizeof(address), LISTENER_BACKLOG);
     cr_assert(ge(int, fd, 0));
-    listener_init(&home->listener, &home->http, fd);
+    if (f->options.is_tls)
+        add_tls(home);
+    listener_init(&home->listener, &home->http, fd, f->options.is_tls);
     start_tree(home);
 }
 
@@ -511,6 +530,8 @@ static void start_server(struct fixture *f)
     f->shards = calloc(f->options.shard_count, sizeof(*f->shards));
     for (uint32_t i = 0; i < f->options.shard_count; i++)
         start_shard(f, i);
+    if (f->options.is_tls)
+        share_sessions(f);
     runtime_freeze_metrics(f->runtime);
     sim_driver_add_runtime(&f->driver, f->server, f->runtime);
 }
@@ -533,6 +554,9 @@ struct fixture_options fixture_options(uint64_t seed)
         .receive_buffer_count = 64,
         .fd_count_max = 4096,
         .socket_buffer_size = 256 * 1024,
+        .tls_limits = {.connection_count_max = 64,
+                       .session_count = 64,
+                       .session_lifetime_ms = 10000},
     };
 }
 
@@ -568,6 +592,15 @@ struct fixture *fixture_begin_seed(uint64_t seed)
 }
 
 struct raw_client *fixture_connect(struct fixture *f)
+{
+    struct raw_client *client = fixture_connect_plain(f);
+
+    if (f->options.is_tls)
+        raw_client_start_tls(client, tls_fixture_trust(), TLS_FIXTURE_NAME, NULL);
+    return client;
+}
+
+struct raw_client *fixture_connect_plain(struct fixture *f)
 {
     struct raw_client *client =
         raw_client_new(f->world, f->laptop_io, (struct sockaddr *)&address, sizeof(address));
@@ -605,8 +638,9 @@ static void run_until(struct fixture *f, struct raw_client *client)
 
     f->goal_client = client;
     outcome = sim_driver_run(&f->driver, &f->goal, STEP_COUNT_MAX);
-    cr_assert(eq(int, outcome, SIM_REACHED), "seed %lu: %u answers, end %d, reset %d",
-              f->options.seed, raw_client_answer_count(client), client->saw_end, client->saw_reset);
+    cr_assert(eq(int, outcome, SIM_REACHED), "seed %lu: %u answers, end %d, reset %d, tls error %d",
+              f->options.seed, raw_client_answer_count(client), client->saw_end, client->saw_reset,
+              client->tls_error);
 }
 
 void fixture_until_answers(struct fixture *f, struct raw_client *client, uint32_t count)
@@ -709,6 +743,10 @@ static void check_nothing_is_left(const struct fixture *f)
     for (uint32_t i = 0; i < f->options.shard_count; i++) {
         cr_assert(eq(u32, pool_used_count(&f->shards[i].http.connections), 0), "seed %lu", seed);
         cr_assert(list_is_empty(&f->shards[i].http.idle), "seed %lu", seed);
+        cr_assert(list_is_empty(&f->shards[i].http.tls.idle), "seed %lu", seed);
+        if (f->options.is_tls)
+            cr_assert(eq(u32, pool_used_count(&f->shards[i].http.tls.connections), 0), "seed %lu",
+                      seed);
     }
 }
 

@@ -53,6 +53,8 @@ struct fixture_options {
     uint32_t receive_buffer_count;
     uint32_t fd_count_max;
     uint32_t socket_buffer_size;
+    bool is_tls; /* the listener speaks TLS, and so do clients of fixture_connect() */
+    struct http_tls_limits tls_limits;
 };
 
 /* Something a connection waits for. */
@@ -100,6 +102,7 @@ struct fixture {
     struct http_metrics metrics;
     struct fixture_shard *shards;
     struct list_node clients;
+    struct actor_id listeners[FIXTURE_SHARD_COUNT_MAX];
 
     bool held;  /* helpers keep their work */
     bool twice; /* helpers answer everything twice */
@@ -127,7 +130,10 @@ struct fixture *fixture_begin(const struct fixture_options *options);
 /* The same with the usual options. */
 struct fixture *fixture_begin_seed(uint64_t seed);
 
-/* A client that connects to the server; freed by fixture_end(). */
+/* A client that connects to the server without TLS; freed by fixture_end(). */
+struct raw_client *fixture_connect_plain(struct fixture *fixture);
+
+/* The same, with TLS when the server speaks it. */
 struct raw_client *fixture_connect(struct fixture *fixture);
 
 /* Lets simulated time pass. */

@@ -47,7 +47,7 @@ static void send_piece(struct raw_client *c)
 {
     size_t size = c->out_size - c->out_sent;
 
-    if (size == 0 && c->end_wanted) {
+    if (size == 0 && c->end_wanted && c->plain_written == c->plain_size) {
         c->end_wanted = false;
         io_shutdown(c->io, &c->shutdown_op, c->fd, SHUT_WR);
     }
@@ -62,9 +62,49 @@ static void send_piece(struct raw_client *c)
     io_send(c->io, &c->send_op, c->fd, c->piece, (uint32_t)size);
 }
 
+/* Moves what TLS has to say to out, and what is to be sent into TLS. */
+static void pump_tls(struct raw_client *c)
+{
+    char wire[TLS_CLIENT_WIRE_SIZE];
+    size_t size = 1;
+
+    while (size > 0) {
+        size = tls_client_take_wire(c->tls, wire, sizeof(wire));
+        append(&c->out, &c->out_size, &c->out_capacity, wire, size);
+        if (size > 0)
+            continue;
+        size =
+            tls_client_write(c->tls, c->plain + c->plain_written, c->plain_size - c->plain_written);
+        c->plain_written += size;
+    }
+}
+
+/* Takes bytes of the wire; what is plain in them has come. */
+static void on_wire(struct raw_client *c, const char *data, size_t size)
+{
+    while (size > 0) {
+        size_t fed = tls_client_feed(c->tls, data, size);
+        struct slice plain;
+
+        data += fed;
+        size -= fed;
+        while ((plain = tls_client_plain(c->tls)).size > 0) {
+            append(&c->in, &c->in_size, &c->in_capacity, plain.data, plain.size);
+            tls_client_plain_taken(c->tls, plain.size);
+        }
+        pump_tls(c);
+        c->saw_farewell |= tls_client_is_finished(c->tls);
+        c->tls_error = tls_client_error(c->tls);
+        if (fed == 0)
+            return;
+    }
+}
+
 static void go_on(struct raw_client *c)
 {
     client_check(c);
+    if (c->tls != NULL && c->state == RAW_CLIENT_OPEN)
+        pump_tls(c);
     if (c->state == RAW_CLIENT_CLOSING) {
         if (!io_op_is_armed(&c->connect_op) && !io_op_is_armed(&c->recv_op) &&
             !io_op_is_armed(&c->send_op) && !io_op_is_armed(&c->shutdown_op) &&
@@ -99,7 +139,10 @@ static void on_recv(struct io_op *op, const struct io_result *result)
     struct raw_client *c = container_of(op, struct raw_client, recv_op);
 
     if (result->value > 0) {
-        append(&c->in, &c->in_size, &c->in_capacity, result->data, (size_t)result->value);
+        if (c->tls != NULL)
+            on_wire(c, result->data, (size_t)result->value);
+        else
+            append(&c->in, &c->in_size, &c->in_capacity, result->data, (size_t)result->value);
         io_buffer_release(c->io, result->buffer_index);
     } else if (result->value == 0) {
         c->saw_end = true;
@@ -108,7 +151,7 @@ static void on_recv(struct io_op *op, const struct io_result *result)
     }
     if (c->saw_reset || (c->saw_end && !c->stays_open))
         begin_close(c);
-    if (!result->more)
+    if (!result->more || c->tls != NULL)
         go_on(c);
 }
 
@@ -119,6 +162,7 @@ static void on_send(struct io_op *op, const struct io_result *result)
     if (result->value < 0) {
         /* What the server said before is still to be read, if it is there. */
         c->out_size = c->out_sent;
+        c->plain_size = c->plain_written;
         c->end_wanted = false;
     } else {
         c->out_sent += (size_t)result->value;
@@ -184,13 +228,47 @@ void raw_client_free(struct raw_client **client)
     free(c->in);
     free(c->out);
     free(c->piece);
+    free(c->plain);
+    free(c->tls);
     free(c);
     *client = NULL;
 }
 
-void raw_client_send(struct raw_client *c, const char *data, size_t size)
+void raw_client_start_tls(struct raw_client *c, const struct trust_store *trust, const char *name,
+                          const br_ssl_session_parameters *session)
+{
+    uint8_t seed[TLS_CLIENT_SEED_SIZE];
+    uint64_t mono_ns, unix_ms;
+
+    assert(c->out_size == 0);
+    c->tls = malloc(sizeof(*c->tls));
+    assert(c->tls != NULL);
+    rng_fill(&c->world->rng, seed, sizeof(seed));
+    c->world->clock_source.read(&c->world->clock_source, &mono_ns, &unix_ms);
+    tls_client_start(c->tls, trust, slice_of(name), session, unix_ms, seed);
+    go_on(c);
+}
+
+void raw_client_send_wire(struct raw_client *c, const char *data, size_t size)
 {
     append(&c->out, &c->out_size, &c->out_capacity, data, size);
+    go_on(c);
+}
+
+void raw_client_farewell(struct raw_client *c)
+{
+    pump_tls(c);
+    assert(c->plain_written == c->plain_size);
+    br_ssl_engine_close(&c->tls->engine.eng);
+    go_on(c);
+}
+
+void raw_client_send(struct raw_client *c, const char *data, size_t size)
+{
+    if (c->tls != NULL)
+        append(&c->plain, &c->plain_size, &c->plain_capacity, data, size);
+    else
+        append(&c->out, &c->out_size, &c->out_capacity, data, size);
     go_on(c);
 }
 

@@ -8,11 +8,15 @@
  * drawn pieces with drawn pauses. What comes is kept for ever, so a test looks at
  * it when it likes; raw_client_next() reads the answers one after the other.
  * Allocates: it lives in test processes only.
+ *
+ * With TLS the same, one floor up: what is sent and what came are plain bytes, and the
+ * pieces and counts of out are those of the wire.
  */
 #pragma once
 
 #include <sys/socket.h>
 
+#include "http/tls_client.h"
 #include "runtime/io.h"
 #include "runtime/list.h"
 #include "runtime/sim_world.h"
@@ -37,6 +41,8 @@ struct raw_client {
     size_t in_size;  /* bytes received */
     size_t out_sent; /* bytes of out sent */
     size_t out_size;
+    int tls_error;     /* of BearSSL's, when TLS failed on our side */
+    bool saw_farewell; /* the server's, in TLS */
 
     struct sim_world *world; /* private to raw_client.c from here on */
     struct io *io;
@@ -59,7 +65,12 @@ struct raw_client {
     struct io_op shutdown_op;
     struct io_op close_op;
     struct sim_event pause_over;
-    struct list_node link; /* the fixture's */
+    struct list_node link;  /* the fixture's */
+    struct tls_client *tls; /* NULL: none */
+    char *plain;            /* to be sent in TLS */
+    size_t plain_size;
+    size_t plain_written;
+    size_t plain_capacity;
 };
 
 /* One answer; borrows the client's input until more comes. */
@@ -76,6 +87,19 @@ struct raw_client *raw_client_new(struct sim_world *world, struct io *io,
 
 /* Frees the client and nulls the pointer; its io must have been freed, or the client be CLOSED. */
 void raw_client_free(struct raw_client **client);
+
+/*
+ * Speaks TLS from the first byte on, with the server that bears that name. Borrows trust;
+ * resumes session unless it is NULL. Before anything is sent.
+ */
+void raw_client_start_tls(struct raw_client *client, const struct trust_store *trust,
+                          const char *name, const br_ssl_session_parameters *session);
+
+/* Sends bytes to the wire past TLS. */
+void raw_client_send_wire(struct raw_client *client, const char *data, size_t size);
+
+/* Says farewell in TLS, after what was written before. */
+void raw_client_farewell(struct raw_client *client);
 
 /* Sends size bytes at data after what waits already; copies. */
 void raw_client_send(struct raw_client *client, const char *data, size_t size);

@@ -140,7 +140,7 @@ static void assert_refused(const char *kind, int tls_error, const char *name)
 
     cr_assert(eq(int, result->outcome, HTTP_CLIENT_TLS_FAILED), "%s", kind);
     cr_assert(eq(int, result->tls_error, tls_error), "%s", kind);
-    cr_assert(slice_equal(tls_client_error_name(result->tls_error), slice_of(name)), "%s", kind);
+    cr_assert(slice_equal(tls_engine_error_name(result->tls_error), slice_of(name)), "%s", kind);
     cr_assert(eq(int, result->stage, HTTP_CLIENT_SECURING));
     cr_assert(eq(u32, result->status, 0));
 }

@@ -13,6 +13,7 @@
  */
 enum {
     SEED_COUNT = 300,
+    TLS_SEED_COUNT = 100,
     CLIENT_COUNT = 6,
     REQUEST_COUNT_MAX = 40,
     BODY_SIZE_MAX = 6000,
@@ -262,12 +263,13 @@ static void judge(struct fixture *f, struct player *p)
         free(p->expected[i].body);
 }
 
-static void play(uint64_t seed)
+static void play(uint64_t seed, bool is_tls)
 {
     struct fixture_options options = fixture_options(seed);
     struct fixture *f;
     uint32_t count;
 
+    options.is_tls = is_tls;
     options.shard_count = 1 + seed % 2;
     options.receive_buffer_size = seed % 5 == 0 ? 128 : 4096;
     options.receive_buffer_count = seed % 3 == 0 ? 3 : 64;
@@ -307,5 +309,11 @@ static void play(uint64_t seed)
 Test(connection_property, answers_every_complete_request_once_and_in_order)
 {
     for (uint64_t seed = 1; seed <= SEED_COUNT; seed++)
-        play(seed);
+        play(seed, false);
+}
+
+Test(connection_property, does_so_over_tls)
+{
+    for (uint64_t seed = 1; seed <= TLS_SEED_COUNT; seed++)
+        play(seed, true);
 }
