@@ -29,7 +29,7 @@ void line_reader_deinit(struct line_reader *reader)
 
 void line_reader_restart(struct line_reader *reader)
 {
-    reader->line_number = 0;
+    reader->line_number = reader->line_offset = reader->base = 0;
     reader->start = reader->end = reader->searched = 0;
     reader->at_end = false;
 }
@@ -55,6 +55,7 @@ static struct slice take(struct line_reader *reader, size_t stop)
 {
     struct slice line = {reader->data + reader->start, stop - reader->start};
 
+    reader->line_offset = reader->base + reader->start;
     if (line.size > 0 && line.data[line.size - 1] == '\r')
         line.size--;
     reader->start = stop < reader->end ? stop + 1 : stop;
@@ -92,9 +93,11 @@ int line_reader_next(struct line_reader *reader, struct slice *ret_line)
             memmove(reader->data, reader->data + reader->start, reader->end - reader->start);
             reader->end -= reader->start;
             reader->searched -= reader->start;
+            reader->base += reader->start;
             reader->start = 0;
         } else if (reader->end == reader->capacity) {
             too_long = true;
+            reader->base += reader->end;
             reader->start = reader->end = reader->searched = 0;
         }
         r = fill(reader);

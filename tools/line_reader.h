@@ -15,10 +15,12 @@ enum line_result {
     LINE_END,
 };
 
-/* Private to line_reader.c but for line_number. */
+/* Private to line_reader.c but for line_number and line_offset. */
 struct line_reader {
     int fd;
     uint64_t line_number; /* of the line given last, from 1 */
+    uint64_t line_offset; /* where it begins, from where reading began */
+    uint64_t base;        /* likewise of the first byte of data */
     char *data;
     size_t capacity;
     size_t start; /* of what is not given out yet */

@@ -4,9 +4,10 @@
  *     line_reader -> replay_event -> replay_schedule -> (wait) -> replay_sender
  *
  * A recording is read line by line and may be larger than memory. Before a wait the
- * batch that has gathered is sent, so that --batch never delays an event. Only
- * --shift-time has to know the end before the start: it goes over the recording
- * twice, and spools a pipe into a temporary file for that.
+ * batch that has gathered is sent, so that --batch never delays an event. --shift-time
+ * and --sort have to know the end before the start: they go over the recording twice,
+ * and spool a pipe into a temporary file for that. --sort keeps where each line is, not
+ * the lines.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -20,6 +21,7 @@
 #include "tools/line_reader.h"
 #include "tools/options.h"
 #include "tools/replay_event.h"
+#include "tools/replay_order.h"
 #include "tools/replay_schedule.h"
 #include "tools/replay_sender.h"
 
@@ -46,6 +48,14 @@ static const struct option_spec OPTIONS[] = {
      .kind = OPTION_TEXT,
      .argument = "X|max",
      .help = "divide all gaps by X, or leave none (default 1)"},
+    {.name = "gaps",
+     .kind = OPTION_CHOICE,
+     .argument = "arrival|occurred",
+     .help = "between which times: received_at, where it was recorded, or occurred_at (default "
+             "arrival, with --shift-time occurred)"},
+    {.name = "sort",
+     .kind = OPTION_FLAG,
+     .help = "put the lines in the order of these times first, as for a dump of several logs"},
     {.name = "max-gap",
      .kind = OPTION_DURATION,
      .argument = "TIME",
@@ -89,7 +99,7 @@ static const struct command_spec COMMAND = {
         "An event without event_id gets one that follows from its line, so a repeated replay adds\n"
         "nothing. 429 and 503 are waited out. Exit code 0 means that every event was accepted.",
     .example = "weir replay tests/fixtures/spike.ndjson --speed 10 --verify\n"
-               "weir journal dump --data ./old | weir replay - --speed max --batch 100",
+               "weir journal dump --data ./old | weir replay - --sort --speed 10",
     .options = OPTIONS,
     .option_count = ARRAY_COUNT(OPTIONS),
     .operand_count_min = 1,
@@ -106,11 +116,17 @@ struct replay {
     char *buffer; /* for events that are written anew */
     struct replay_rewrite rewrite;
     struct replay_schedule schedule;
+    struct replay_order order; /* of --sort */
     struct clock clock;
     uint64_t start_ns;
     uint64_t progress_ns; /* when it was shown last */
     uint64_t bad_line_count;
+    uint64_t line_number; /* of the line being sent */
+    uint64_t line_count;  /* of the recording, when it was surveyed */
+    off_t begin;          /* where the recording begins in fd */
     int fd;
+    bool by_arrival;
+    bool is_sorted;
     bool shows_progress;
 };
 
@@ -163,7 +179,7 @@ static int spool(int fd)
     return r < 0 ? r : copy;
 }
 
-/* Opens the recording; for --shift-time something that can be read twice. 0 or an exit code. */
+/* Opens the recording, as something that can be read twice if need be. 0 or an exit code. */
 static int open_input(struct replay *replay)
 {
     const char *path = replay->options.operands[0];
@@ -172,11 +188,11 @@ static int open_input(struct replay *replay)
     replay->fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
     if (replay->fd < 0)
         return fail(COMMAND_FAILED, path, strerror(errno));
-    if (options_has(&replay->options, "shift-time") && lseek(replay->fd, 0, SEEK_CUR) < 0) {
+    if ((replay->rewrite.shift || replay->is_sorted) && lseek(replay->fd, 0, SEEK_CUR) < 0) {
         int fd = spool(replay->fd);
 
         if (fd < 0)
-            return fail(COMMAND_CORRUPT, "cannot keep the input for --shift-time", strerror(-fd));
+            return fail(COMMAND_CORRUPT, "cannot keep the input", strerror(-fd));
         if (!is_stdin)
             close(replay->fd);
         replay->fd = fd;
@@ -247,6 +263,12 @@ static int read_plan(struct replay *replay)
                          options_duration_ms(&replay->options, "max-gap", GAP_MS_MAX_DEFAULT));
     replay->rewrite.new_ids = options_has(&replay->options, "new-ids");
     replay->rewrite.shift = options_has(&replay->options, "shift-time");
+    replay->is_sorted = options_has(&replay->options, "sort");
+    replay->by_arrival = strcmp(options_text(&replay->options, "gaps",
+                                             replay->rewrite.shift ? "occurred" : "arrival"),
+                                "arrival") == 0;
+    if (replay->rewrite.shift && replay->by_arrival)
+        return command_usage_error(&COMMAND, "--shift-time goes by --gaps occurred");
     if (!replay->rewrite.new_ids && options_has(&replay->options, "seed"))
         return command_usage_error(&COMMAND, "--seed goes with --new-ids");
     if (replay->rewrite.new_ids && !options_has(&replay->options, "seed") &&
@@ -277,7 +299,7 @@ static void show_progress(struct replay *replay)
         return;
     replay->progress_ns = now;
     fprintf(stderr, "\r\033[Kline %llu: %llu sent, %llu duplicates, %llu rejected",
-            (unsigned long long)replay->lines.line_number, (unsigned long long)tally->sent,
+            (unsigned long long)replay->line_number, (unsigned long long)tally->sent,
             (unsigned long long)tally->duplicates, (unsigned long long)tally->rejected);
 }
 
@@ -290,33 +312,64 @@ static void clear_progress(const struct replay *replay)
 static void note_bad_line(struct replay *replay, const char *reason)
 {
     replay->bad_line_count++;
-    replay_sender_complain(replay->sender, replay->lines.line_number, "no event: %s", reason);
+    replay_sender_complain(replay->sender, replay->line_number, "no event: %s", reason);
 }
 
-/* Goes over the whole recording to learn how far to shift. 0 or an exit code. */
-static int survey(struct replay *replay)
+/* The time that gaps are between. False when the event has none. */
+static bool find_time(const struct replay *replay, const struct replay_event *event,
+                      int64_t *ret_unix_ms)
+{
+    if (replay->by_arrival && event->has_arrival) {
+        *ret_unix_ms = event->arrival_ms;
+        return true;
+    }
+    *ret_unix_ms = event->occurred_ms;
+    return event->has_time;
+}
+
+/* One line of the survey. 0 or -errno. */
+static int survey_line(struct replay *replay, struct slice line, struct replay_schedule *whole)
 {
     static const struct replay_rewrite UNCHANGED = {0};
+    struct replay_line place = {.offset = replay->lines.line_offset,
+                                .line_number = replay->lines.line_number,
+                                .size = (uint32_t)line.size};
+    struct replay_event event;
+    bool has_time = replay_event_read(line, replay->lines.line_number, &UNCHANGED, replay->buffer,
+                                      &event) == REPLAY_EVENT_OK &&
+                    find_time(replay, &event, &place.unix_ms);
+
+    /* Where events are out of order, the schedule sees them in the order in which they go. */
+    if (has_time && !replay->is_sorted)
+        (void)replay_schedule_next(whole, place.unix_ms);
+    return replay->is_sorted ? replay_order_add(&replay->order, &place, has_time) : 0;
+}
+
+/* Goes over the whole recording to learn its order and how far to shift. 0 or an exit code. */
+static int survey(struct replay *replay)
+{
     struct replay_schedule whole = replay->schedule;
-    off_t begin = lseek(replay->fd, 0, SEEK_CUR);
+    struct slice line;
+    int r = 0, result = LINE_OK;
 
-    while (true) {
-        struct replay_event event;
-        struct slice line;
-        int r = line_reader_next(&replay->lines, &line);
-
-        if (r < 0)
-            return fail(COMMAND_CORRUPT, replay->options.operands[0], strerror(-r));
-        if (r == LINE_END)
-            break;
-        if (r == LINE_OK &&
-            replay_event_read(line, replay->lines.line_number, &UNCHANGED, replay->buffer,
-                              &event) == REPLAY_EVENT_OK &&
-            event.has_time)
-            (void)replay_schedule_next(&whole, event.occurred_ms);
+    replay->begin = lseek(replay->fd, 0, SEEK_CUR);
+    while (r == 0 && (result = line_reader_next(&replay->lines, &line)) >= 0 &&
+           result != LINE_END) {
+        replay->line_number = replay->lines.line_number;
+        if (result == LINE_OK)
+            r = survey_line(replay, line, &whole);
+        else if (replay->is_sorted) /* else it is read again, and complained about then */
+            note_bad_line(replay, "it is longer than an event may be");
     }
-    if (begin < 0 || lseek(replay->fd, begin, SEEK_SET) < 0)
+    if (r < 0 || result < 0)
+        return fail(COMMAND_CORRUPT, replay->options.operands[0], strerror(r < 0 ? -r : -result));
+    if (replay->begin < 0 || lseek(replay->fd, replay->begin, SEEK_SET) < 0)
         return fail(COMMAND_CORRUPT, replay->options.operands[0], strerror(errno));
+    replay_order_sort(&replay->order);
+    for (size_t i = 0; i < replay->order.count; i++)
+        if (replay->order.lines[i].unix_ms != INT64_MIN)
+            (void)replay_schedule_next(&whole, replay->order.lines[i].unix_ms);
+    replay->line_count = replay->lines.line_number;
     line_reader_restart(&replay->lines);
     clock_update(&replay->clock);
     replay->rewrite.shift_ms = replay_schedule_shift_ms(&whole, (int64_t)replay->clock.unix_ms);
@@ -326,12 +379,13 @@ static int survey(struct replay *replay)
 /* Waits until the event is due; what gathered before it goes out first. 0 or an exit code. */
 static int wait_for_turn(struct replay *replay, const struct replay_event *event)
 {
+    int64_t unix_ms;
     uint64_t due_ns;
     int r = 0;
 
-    if (!event->has_time)
+    if (!find_time(replay, event, &unix_ms))
         return 0;
-    due_ns = replay->start_ns + replay_schedule_next(&replay->schedule, event->occurred_ms);
+    due_ns = replay->start_ns + replay_schedule_next(&replay->schedule, unix_ms);
     if (now_ns(replay) < due_ns && !replay_sender_is_empty(replay->sender))
         r = replay_sender_flush(replay->sender);
     while (r == 0 && !interrupted && now_ns(replay) < due_ns) {
@@ -348,8 +402,8 @@ static int send_line(struct replay *replay, struct slice line)
     struct replay_event event;
     int r;
 
-    switch (replay_event_read(line, replay->lines.line_number, &replay->rewrite, replay->buffer,
-                              &event)) {
+    switch (
+        replay_event_read(line, replay->line_number, &replay->rewrite, replay->buffer, &event)) {
     case REPLAY_EVENT_OK:
         break;
     case REPLAY_EVENT_SKIP:
@@ -361,9 +415,29 @@ static int send_line(struct replay *replay, struct slice line)
     r = wait_for_turn(replay, &event);
     if (r != 0 || interrupted)
         return r;
-    r = replay_sender_add(replay->sender, replay->lines.line_number, &event);
+    r = replay_sender_add(replay->sender, replay->line_number, &event);
     show_progress(replay);
     return r;
+}
+
+/* All lines by their time. 0 or an exit code. */
+static int send_sorted(struct replay *replay)
+{
+    int r = 0;
+
+    replay->start_ns = now_ns(replay);
+    for (size_t i = 0; r == 0 && !interrupted && i < replay->order.count; i++) {
+        const struct replay_line *place = &replay->order.lines[i];
+        ssize_t n = pread(replay->fd, replay->lines.data, place->size,
+                          replay->begin + (off_t)place->offset);
+
+        if (n != (ssize_t)place->size)
+            return fail(COMMAND_CORRUPT, replay->options.operands[0],
+                        n < 0 ? strerror(errno) : "it has become shorter");
+        replay->line_number = place->line_number;
+        r = send_line(replay, (struct slice){replay->lines.data, place->size});
+    }
+    return r == 0 ? replay_sender_flush(replay->sender) : r;
 }
 
 /* All lines, to the end or until something ends the run. 0 or an exit code. */
@@ -371,6 +445,8 @@ static int send_all(struct replay *replay)
 {
     int r = 0;
 
+    if (replay->is_sorted)
+        return send_sorted(replay);
     replay->start_ns = now_ns(replay);
     while (r == 0 && !interrupted) {
         struct slice line;
@@ -380,6 +456,7 @@ static int send_all(struct replay *replay)
             return fail(COMMAND_CORRUPT, replay->options.operands[0], strerror(-result));
         if (result == LINE_END)
             break;
+        replay->line_number = replay->lines.line_number;
         if (result == LINE_OK)
             r = send_line(replay, line);
         else
@@ -405,7 +482,8 @@ static void print_json(const struct replay *replay, double duration_s, bool is_o
 
     json_writer_init(&writer, text, sizeof(text));
     json_writer_begin_object(&writer);
-    write_count(&writer, SLICE_LITERAL("lines"), replay->lines.line_number);
+    write_count(&writer, SLICE_LITERAL("lines"),
+                replay->is_sorted ? replay->line_count : replay->lines.line_number);
     write_count(&writer, SLICE_LITERAL("sent"), tally->sent);
     write_count(&writer, SLICE_LITERAL("accepted"), tally->accepted);
     write_count(&writer, SLICE_LITERAL("duplicates"), tally->duplicates);
@@ -475,6 +553,7 @@ static void close_all(struct replay *replay)
     http_call_free(&replay->call);
     if (replay->lines.data != NULL)
         line_reader_deinit(&replay->lines);
+    replay_order_deinit(&replay->order);
     free(replay->buffer);
     if (replay->fd > STDIN_FILENO)
         close(replay->fd);
@@ -496,7 +575,7 @@ int command_replay(int argc, char **argv)
     if (r == 0)
         r = open_sender(&replay);
     catch_interrupt();
-    if (r == 0 && replay.rewrite.shift)
+    if (r == 0 && (replay.rewrite.shift || replay.is_sorted))
         r = survey(&replay);
     if (r == 0)
         r = finish(&replay, send_all(&replay));

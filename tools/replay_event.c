@@ -92,14 +92,14 @@ static bool keep_id(struct slice object, struct replay_event *event)
     return true;
 }
 
-static bool read_time(struct slice object, int64_t *ret_unix_ms)
+static bool read_time(struct slice object, struct slice name, int64_t *ret_unix_ms)
 {
     struct json_value value;
     struct slice text;
     char buffer[TIME_SIZE_MAX];
 
-    return json_find_member(object, SLICE_LITERAL("occurred_at"), &value) &&
-           value.type == JSON_STRING && json_string_text(&value, buffer, sizeof(buffer), &text) &&
+    return json_find_member(object, name, &value) && value.type == JSON_STRING &&
+           json_string_text(&value, buffer, sizeof(buffer), &text) &&
            timestamp_parse(text, ret_unix_ms);
 }
 
@@ -165,7 +165,8 @@ enum replay_event_result replay_event_read(struct slice line, uint64_t line_numb
         ret_event->reason = event.reason != NULL ? event.reason : "its event is not an object";
         return result;
     }
-    event.has_time = read_time(object, &event.occurred_ms);
+    event.has_time = read_time(object, SLICE_LITERAL("occurred_at"), &event.occurred_ms);
+    event.has_arrival = read_time(object, SLICE_LITERAL("received_at"), &event.arrival_ms);
     event.text = object;
     with_id = rewrite->new_ids || !keep_id(object, &event);
     if (rewrite->new_ids)

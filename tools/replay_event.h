@@ -38,7 +38,9 @@ struct replay_event {
     char event_id[UUID_TEXT_SIZE]; /* as it stands in text */
     bool has_time;                 /* occurred_at can be read */
     int64_t occurred_ms;           /* as recorded, before any shift */
-    const char *reason;            /* static; for REPLAY_EVENT_BAD */
+    bool has_arrival;              /* received_at can be read: it was recorded by a server */
+    int64_t arrival_ms;
+    const char *reason; /* static; for REPLAY_EVENT_BAD */
 };
 
 /*

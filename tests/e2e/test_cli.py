@@ -86,6 +86,63 @@ class Replay(SharedCase):
         self.assertEqual((status, summary["sent"]), (1, 0))
         self.assertIn("--batch", err)
 
+    def dump(self, server):
+        """The events of a server's journal, without what says when and where they were stored."""
+        status, out, err = run_weir("journal", "dump", "--data", server.data, "--type", "event")
+        self.assertEqual(status, 0, err)
+        events = []
+        for line in out.split("\n"):
+            if line:
+                found = json.loads(line)["event"]
+                del found["received_at"]
+                events.append(json.dumps(found, sort_keys=True))
+        return out, sorted(events)
+
+    def test_two_replays_of_one_seed_give_the_same_accepted_set(self):
+        sets = []
+        for name, seed, batch in (("a", "5", "1"), ("b", "5", "40"), ("c", "6", "40")):
+            server = self.server("--shards", "2", data=self.data(name))
+            status, out, err = run_weir("replay", FIXTURE, "--json", "--speed", "max", "--new-ids",
+                                        "--seed", seed, "--batch", batch, "--key", DEMO_KEY,
+                                        "--url", "http://127.0.0.1:%d" % server.port)
+            self.assertEqual(status, 0, out + err)
+            sets.append(self.dump(server)[1])
+            self.assertEqual(server.stop(), 0)
+        self.assertEqual(len(sets[0]), 73)
+        self.assertEqual(sets[0], sets[1])
+        self.assertNotEqual(sets[0], sets[2])
+
+    def test_a_dump_of_two_logs_gives_the_same_set_on_another_server(self):
+        first = self.server("--shards", "2", data=self.data("first"))
+        for number in range(30):
+            self.post_ok(first, event(message="m%d" % number, environment="prod",
+                                      attributes={"route": "/r/%d" % number}))
+        text, events = self.dump(first)
+        self.assertEqual(len({json.loads(line)["log"] for line in text.split("\n") if line}), 2)
+        second = self.server("--shards", "2", data=self.data("second"))
+        for accepted in (30, 0):
+            status, out, err = run_weir("replay", "-", "--json", "--key", DEMO_KEY, "--verify",
+                                        "--sort", "--speed", "100", "--url",
+                                        "http://127.0.0.1:%d" % second.port, stdin=text.encode())
+            summary = json.loads(out)
+            self.assertEqual((status, summary["sent"], summary["accepted"], summary["verified"]),
+                             (0, 30, accepted, 30), err)
+        self.assertEqual(self.dump(second)[1], events)
+
+    def test_sorted_lines_are_sent_in_the_order_of_their_times(self):
+        times = [3, 1, 2, 1]
+        lines = [event(event_id=new_id(), message="m",
+                       occurred_at="2025-01-15T12:00:00.00%dZ" % time) for time in times]
+        text = lines_of(*lines) + b"\n[]\n"
+        status, summary, err = self.replay("-", "--sort", "--skip-bad", stdin=text)
+        self.assertEqual((status, summary["accepted"], summary["lines"], summary["bad_lines"]),
+                         (0, 4, 6, 1), err)
+        self.assertIn("line 6:", err)
+        out = self.dump(self.weir)[0]
+        ids = [line["event_id"] for line in lines]
+        sent = [json.loads(line)["event"]["event_id"] for line in out.split("\n") if line]
+        self.assertEqual([i for i in sent if i in ids], [ids[1], ids[3], ids[2], ids[0]])
+
     def test_a_dump_can_be_replayed(self):
         text = lines_of(*[event(event_id=new_id()) for _ in range(5)])
         self.assertEqual(self.replay("-", stdin=text)[0], 0)
@@ -100,6 +157,7 @@ class Replay(SharedCase):
         for arguments in (["replay", "-", "--speed", "0"], ["replay", "-", "--speed", "fast"],
                           ["replay", "-", "--url", "nonsense"], ["replay", "-", "--batch", "0"],
                           ["replay", "-", "--max-gap", "soon"], ["replay", "-", "--seed", "1"],
+                          ["replay", "-", "--shift-time", "--gaps", "arrival"],
                           ["replay", "-", "--url", "http://192.0.2.1"], ["replay", "-", "more"]):
             with self.subTest(arguments):
                 status, _, err = run_weir(*arguments)

@@ -103,3 +103,24 @@ Test(line_reader, forwards_the_error_of_a_descriptor_that_cannot_be_read)
     cr_assert(next_answers(-EBADF));
     line_reader_deinit(&reader);
 }
+
+Test(line_reader, says_where_each_line_begins)
+{
+    static const char TEXT[] =
+        "one\ntwo\r\n\nthis line is much too long for it\nfour five six\nlast";
+    static const uint64_t OFFSETS[] = {0, 4, 9, 10, 44, 58};
+    struct slice line;
+    int result;
+
+    cr_assert(eq(int, line_reader_init(&reader, pipe_of(TEXT), 14), 0));
+    for (size_t i = 0; i < ARRAY_COUNT(OFFSETS); i++) {
+        result = line_reader_next(&reader, &line);
+        cr_assert(eq(int, result, i == 3 ? LINE_TOO_LONG : LINE_OK));
+        if (result == LINE_OK)
+            cr_assert(eq(u64, reader.line_offset, OFFSETS[i]));
+        if (result == LINE_OK)
+            cr_assert(eq(int, strncmp(TEXT + OFFSETS[i], line.data, line.size), 0));
+    }
+    cr_assert(next_answers(LINE_END));
+    line_reader_deinit(&reader);
+}

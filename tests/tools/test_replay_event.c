@@ -124,6 +124,20 @@ Test(replay_event, takes_the_envelope_out_of_a_dumped_record)
     cr_assert(text_is(ENVELOPE));
 }
 
+Test(replay_event, knows_when_a_recorded_event_arrived)
+{
+    cr_assert(eq(
+        int,
+        read_line("{\"log\":0,\"lsn\":7,\"partition\":3,\"type\":\"event\",\"event\":" ENVELOPE "}",
+                  1, &UNCHANGED),
+        REPLAY_EVENT_OK));
+    cr_assert(event.has_arrival);
+    cr_assert(eq(i64, event.arrival_ms, 1736942401000));
+    cr_assert(eq(i64, event.occurred_ms, 1736942400000));
+    cr_assert(eq(int, read_line(EVENT_WITH_ID, 1, &UNCHANGED), REPLAY_EVENT_OK));
+    cr_assert(not(event.has_arrival));
+}
+
 Test(replay_event, skips_dumped_records_that_are_no_events_and_blank_lines)
 {
     cr_assert(eq(int,
