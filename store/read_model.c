@@ -67,7 +67,9 @@ struct read_model {
     /* The writer's, once there are threads. */
     struct read_writer writer;
     bool has_writer;
-    bool may_write; /* false: refused, or damaged */
+    bool may_write;          /* false: refused, or damaged */
+    uint64_t retry_ns;       /* after a failure: not before this */
+    uint64_t measured_count; /* of records, when file_bytes was looked up */
 
     /* Opened by the boot thread or the writer, then atomic; each thread calls its own functions. */
     struct read_backend *backend;
@@ -251,6 +253,16 @@ static bool check_places(struct read_model *self)
     return true;
 }
 
+/* Looks up how large the file is, when it may have changed. */
+static void measure(struct read_model *self)
+{
+    if (self->measured_count == self->writer.record_count && self->file_bytes != 0)
+        return;
+    self->measured_count = self->writer.record_count;
+    __atomic_store_n(&self->file_bytes, self->backend->vtable->size(self->backend),
+                     __ATOMIC_RELAXED);
+}
+
 /* One thing there is to do. *ret_due_ns: when to come again at the latest, if it is idle. */
 static bool write_step(struct read_model *self, uint64_t *ret_due_ns)
 {
@@ -260,11 +272,16 @@ static bool write_step(struct read_model *self, uint64_t *ret_due_ns)
     *ret_due_ns = UINT64_MAX;
     if (!self->may_write)
         return false;
+    *ret_due_ns = self->retry_ns;
+    if (now_ns(self) < self->retry_ns)
+        return false;
     if (!self->has_writer) {
-        *ret_due_ns = now_ns(self) + REOPEN_MS * NS_PER_MS;
+        self->retry_ns = now_ns(self) + REOPEN_MS * NS_PER_MS;
+        *ret_due_ns = self->retry_ns;
         open_backend(self);
         return self->has_writer && check_places(self);
     }
+    self->retry_ns = 0;
     exchange_progress(self);
     step = read_writer_step(writer);
     exchange_progress(self);
@@ -274,11 +291,11 @@ static bool write_step(struct read_model *self, uint64_t *ret_due_ns)
         break;
     case READ_STEP_IDLE:
         __atomic_store_n(&self->current_ns, writer->clock.mono_ns, __ATOMIC_RELAXED);
-        __atomic_store_n(&self->file_bytes, self->backend->vtable->size(self->backend),
-                         __ATOMIC_RELAXED);
+        measure(self);
         break;
     case READ_STEP_FAILED:
         set_state(self, READ_MODEL_FAILED, writer->text);
+        self->retry_ns = writer->due_ns;
         return false;
     case READ_STEP_ENDED:
         SOMETIMES("the read model turns out to be damaged");
