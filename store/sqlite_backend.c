@@ -45,6 +45,7 @@ struct minute_slot {
     uint32_t environment;
     uint32_t type;
     uint64_t count;
+    uint64_t received_ms; /* of the newest */
 };
 
 struct sqlite_backend {
@@ -139,8 +140,9 @@ MUST_USE static int write_minute(struct sqlite_backend *self, const struct minut
     sqlite3_stmt *statement;
     int r = sqlite_session_prepare(
         &self->writer,
-        "INSERT INTO metric_minutes (project_id, event_type, minute_ms, environment, value)"
-        " VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE SET value = value + excluded.value",
+        "INSERT INTO metric_minutes (project_id, event_type, minute_ms, environment, value,"
+        " received_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO UPDATE SET"
+        " value = value + excluded.value, received_ms = max(received_ms, excluded.received_ms)",
         &statement);
 
     if (r < 0)
@@ -150,6 +152,7 @@ MUST_USE static int write_minute(struct sqlite_backend *self, const struct minut
     sqlite_bind_number(statement, 3, slot->minute_ms);
     sqlite_bind_number(statement, 4, slot->environment);
     sqlite_bind_number(statement, 5, (int64_t)slot->count);
+    sqlite_bind_number(statement, 6, (int64_t)slot->received_ms);
     return sqlite_finish(statement);
 }
 
@@ -184,13 +187,19 @@ MUST_USE static int count_minute(struct sqlite_backend *self, const struct read_
         struct minute_slot *slot = &self->minutes[i % MINUTE_SLOT_COUNT];
 
         if (slot->project == 0) {
-            *slot = (struct minute_slot){project, minute_ms, row->environment, row->type, 1};
+            *slot = (struct minute_slot){.project = project,
+                                         .minute_ms = minute_ms,
+                                         .environment = row->environment,
+                                         .type = row->type,
+                                         .count = 1,
+                                         .received_ms = row->received_ms};
             self->minute_count++;
             return 0;
         }
         if (slot->project == project && slot->minute_ms == minute_ms &&
             slot->environment == row->environment && slot->type == row->type) {
             slot->count++;
+            slot->received_ms = max_u64(slot->received_ms, row->received_ms);
             return 0;
         }
     }
@@ -765,7 +774,7 @@ MUST_USE static int retain_events(struct sqlite_backend *self, uint64_t before_m
 }
 
 static const char *const RETAIN_OTHERS[] = {
-    "DELETE FROM metric_minutes WHERE minute_ms < ?1 - ?2",
+    "DELETE FROM metric_minutes WHERE received_ms < ?1 - ?2",
     ("DELETE FROM incident_changes WHERE incident_id IN"
      " (SELECT id FROM incidents WHERE resolved_ms < ?1 - ?2)"),
     "DELETE FROM incidents WHERE resolved_ms < ?1 - ?2",

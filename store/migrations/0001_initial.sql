@@ -52,13 +52,15 @@ CREATE VIRTUAL TABLE event_search USING fts5 (
     tokenize = 'porter unicode61 remove_diacritics 2'
 );
 
--- Events per minute of occurred_at, counted when their row is made.
+-- Events per minute of occurred_at, counted when their row is made; received_ms is the newest
+-- one's, so a minute goes when the last of its events goes.
 CREATE TABLE metric_minutes (
     project_id INTEGER NOT NULL,
     event_type INTEGER NOT NULL,
     minute_ms INTEGER NOT NULL,
     environment INTEGER NOT NULL,
     value INTEGER NOT NULL,
+    received_ms INTEGER NOT NULL,
     PRIMARY KEY (project_id, event_type, minute_ms, environment)
 ) WITHOUT ROWID;
 
