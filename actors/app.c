@@ -190,6 +190,18 @@ void app_limits(const struct settings *settings, uint32_t shard_count, struct li
                (uint64_t)http_requests_concurrency(settings->job_http_concurrency, shard_count) *
                    shard_count,
                sizeof(struct http_request_call));
+    limits_add(lines, "summaries of incidents",
+               (uint64_t)incident_summaries_concurrency(settings->ai_concurrency, shard_count) *
+                   shard_count,
+               sizeof(struct incident_summary));
+    limits_add(lines, "inputs of summaries",
+               2 * (uint64_t)incident_summaries_concurrency(settings->ai_concurrency, shard_count) *
+                   shard_count,
+               sizeof(struct summary_input));
+    limits_add(lines, "AI runs", (uint64_t)settings->ai_runs * shard_count,
+               sizeof(struct ai_run_entry) + sizeof(uint32_t));
+    limits_add(lines, "AI runs being carried", (uint64_t)AI_RUNS_CARRY_SLOT_COUNT * shard_count,
+               AI_RUNS_READ_SIZE);
     limits_add(lines, "breakers", (uint64_t)BREAKERS_COUNT_MAX * shard_count,
                sizeof(struct breakers_entry));
     limits_add(lines, "jobs that wait for a breaker", (uint64_t)BREAKERS_PARKED_MAX * shard_count,
@@ -349,7 +361,8 @@ int app_local_address(struct app *app, uint32_t index, struct sockaddr_storage *
 static void fill_client_config(const struct app *app, struct http_client_config *ret_config)
 {
     uint32_t calls =
-        http_requests_concurrency(app->settings->job_http_concurrency, app->shard_count);
+        http_requests_concurrency(app->settings->job_http_concurrency, app->shard_count) +
+        incident_summaries_concurrency(app->settings->ai_concurrency, app->shard_count);
 
     *ret_config = http_client_config_default();
     ret_config->call_count_max = calls;
@@ -376,6 +389,11 @@ static int init_client(struct app_shard *home)
         r = http_client_init(&home->client, home->shard, &config, home->buffers, backend);
     if (r == 0)
         r = breakers_init(&home->breakers, home);
+    if (r == 0)
+        r = ai_runs_init(&home->ai_runs, home);
+    /* The handler that comes first is offered jobs first: summaries are few. */
+    if (r == 0)
+        r = incident_summaries_init(&home->incident_summaries, home);
     if (r == 0)
         r = http_requests_init(&home->http_requests, home);
     return r;
@@ -452,6 +470,7 @@ static int init_shard(struct app *app, uint32_t index)
     durable_add(&home->keeper.durables, &home->jobs.durable);
     durable_add(&home->keeper.durables, &home->schedules.durable);
     durable_add(&home->keeper.durables, &home->dead_letters.durable);
+    durable_add(&home->keeper.durables, &home->ai_runs.durable);
     return 0;
 }
 
@@ -529,6 +548,7 @@ static void register_metrics(struct app *app, const struct app_config *config)
     job_metrics_add(app->registry, &app->metrics.jobs);
     schedule_metrics_add(app->registry, &app->metrics.schedules);
     read_model_metrics_add(app->registry, &app->metrics.read_model);
+    incident_summary_metrics_add(app->registry, &app->metrics.summaries);
     app->metrics.unindexed = metrics_add_series(
         app->registry, METRIC_COUNTER, METRIC_UNIT_NONE, "weir_events_unindexed_total", "",
         "Stored events that GET cannot find because the event index is full.");
@@ -683,6 +703,15 @@ int app_reload_identity(struct app *app, const char *certificate_path, const cha
     return r;
 }
 
+/* Who is asked about incidents, with the key that this needs. */
+static int open_model(struct app *app, char *text, int *ret_exit_code)
+{
+    char error[AI_MODEL_ERROR_SIZE_MAX] = "out of memory";
+    int r = ai_model_init(&app->ai_model, app->settings, error);
+
+    return r == 0 ? 0 : fail(text, ret_exit_code, EXIT_CONFIG, "%s", error);
+}
+
 /* Where it cannot be had nobody is ever blamed for a crash; see job_handler.h. */
 static void open_breadcrumbs(struct app *app)
 {
@@ -720,6 +749,8 @@ int app_new(const struct app_config *config, char *text, int *ret_exit_code)
         r = open_trust(app);
     if (r == 0)
         r = open_identity(app, text, ret_exit_code);
+    if (r == 0)
+        r = open_model(app, text, ret_exit_code);
     if (r == 0)
         open_breadcrumbs(app);
     if (r == 0)
@@ -767,6 +798,8 @@ void app_abandon(struct app *app)
         lookup_deinit(&home->lookup);
         job_desk_deinit(&home->jobs);
         http_requests_deinit(&home->http_requests);
+        incident_summaries_deinit(&home->incident_summaries);
+        ai_runs_deinit(&home->ai_runs);
         breakers_deinit(&home->breakers);
         http_client_abandon(&home->client);
         resolver_dns_free(&home->dns);
@@ -778,6 +811,7 @@ void app_abandon(struct app *app)
     runtime_free(&app->runtime);
     breadcrumbs_close(&app->breadcrumbs);
     trust_store_free(&app->trust);
+    ai_model_deinit(&app->ai_model);
     recovered_free(&app->recovered);
     metrics_registry_free(&app->registry);
     if (app->superblock.lock_fd >= 0)

@@ -30,9 +30,12 @@
  */
 #pragma once
 
+#include "actors/ai_model.h"
+#include "actors/ai_runs.h"
 #include "actors/breakers.h"
 #include "actors/dead_letters.h"
 #include "actors/http_request.h"
+#include "actors/incident_summary.h"
 #include "actors/inspector.h"
 #include "actors/intake.h"
 #include "actors/job_desk.h"
@@ -94,6 +97,8 @@ struct app_shard {
     struct http_client client;
     struct breakers breakers;
     struct job_desk jobs;
+    struct ai_runs ai_runs;
+    struct incident_summaries incident_summaries;
     struct http_requests http_requests;
     struct schedules schedules;
     struct dead_letters dead_letters;
@@ -110,6 +115,7 @@ struct app_metrics {
     struct journal_metrics journal;
     struct intake_metrics intake;
     struct job_metrics jobs;
+    struct incident_summary_metrics summaries;
     struct schedule_metrics schedules;
     struct read_model_metrics read_model;
     struct metric unindexed;
@@ -137,6 +143,7 @@ struct app {
     struct tls_identity *identity;  /* until the shards have their copies; NULL: no https */
     uint64_t identity_end_ms;       /* 0: no https */
     struct actor_id *tls_listeners; /* one of each shard */
+    struct ai_model ai_model;
     char user_agent[64];
     bool is_simulated;
     const char *version;

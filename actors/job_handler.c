@@ -97,12 +97,14 @@ static struct job_run *begin_run(struct job_desk *desk, struct job_handler *hand
                                  const struct job_view *view)
 {
     struct job_handlers *handlers = &desk->handlers;
-    struct job_run *run = FAILPOINT("no job run is free") ? NULL : handler->type->acquire(handler);
     uint64_t now_ms = job_desk_now(desk);
+    struct job_run *run;
 
+    if (handlers->run_count == JOB_RUN_COUNT_MAX || FAILPOINT("no job run is free"))
+        return NULL;
+    run = handler->type->acquire(handler);
     if (run == NULL)
         return NULL;
-    assert(handlers->run_count < JOB_RUN_COUNT_MAX);
     memset(run, 0, sizeof(*run));
     run->magic = JOB_RUN_MAGIC;
     run->desk = desk;

@@ -1,5 +1,6 @@
 #include "actors/settings.h"
 
+#include "actors/ai_model.h"
 #include "contracts/json_reader.h"
 #include "http/address_policy.h"
 #include "http/request_parser.h"
@@ -13,6 +14,8 @@
  * One row per key: where it goes, its bounds, its default, what it means. The help
  * texts are what `weir serve --print-config` shows beside each value.
  */
+
+enum { AI_CONCURRENCY_MAX = 64 };
 
 #define SECOND_MS 1000
 #define DAY_MS 86400000
@@ -382,6 +385,84 @@ const struct config_key SETTINGS_KEYS[] = {
      .max = DAY_MS,
      .default_text = "1h",
      .help = "How long after its handshake a session may be resumed."},
+    {.section = "ai",
+     .name = "base_url",
+     CONFIG_TEXT_AT(struct settings, ai_base_url),
+     .default_text = "",
+     .help = "OpenAI-compatible server, up to /v1; empty: local summaries without a model."},
+    {.section = "ai",
+     .name = "model",
+     CONFIG_TEXT_AT(struct settings, ai_model),
+     .default_text = "",
+     .help = "The model that is asked for."},
+    {.section = "ai",
+     .name = "api_key_file",
+     CONFIG_TEXT_AT(struct settings, ai_api_key_file),
+     .default_text = "",
+     .help = "File with the server's API key; read at the start."},
+    {.section = "ai",
+     .name = "max_tokens",
+     CONFIG_INTEGER_AT(struct settings, ai_max_tokens),
+     .min = 1,
+     .max = 1000000,
+     .default_text = "1024",
+     .help = "The longest answer of a model, in tokens."},
+    {.section = "ai",
+     .name = "temperature",
+     CONFIG_TEXT_AT(struct settings, ai_temperature),
+     .default_text = "0.7",
+     .help = "0 to 2."},
+    {.section = "ai",
+     .name = "call_timeout",
+     CONFIG_DURATION_AT(struct settings, ai_call_timeout_ms),
+     .min = 100,
+     .max = 600 * SECOND_MS,
+     .default_text = "60s",
+     .help = "For one answer of a model; then its connection is closed."},
+    {.section = "ai",
+     .name = "deadline",
+     CONFIG_DURATION_AT(struct settings, ai_deadline_ms),
+     .min = 100,
+     .max = 600 * SECOND_MS,
+     .default_text = "120s",
+     .help = "For an attempt, in which an answer may have to be corrected twice."},
+    {.section = "ai",
+     .name = "concurrency",
+     CONFIG_INTEGER_AT(struct settings, ai_concurrency),
+     .min = 1,
+     .max = AI_CONCURRENCY_MAX,
+     .default_text = "4",
+     .help = "Summaries that are made at a time."},
+    {.section = "ai",
+     .name = "price_table",
+     CONFIG_TEXT_AT(struct settings, ai_price_table),
+     .default_text = "",
+     .help = "Name of the prices below, kept with each run; empty: costs are unknown."},
+    {.section = "ai",
+     .name = "price_input_micro_usd_per_mtoken",
+     CONFIG_INTEGER_AT(struct settings, ai_price_input),
+     .max = TOKEN_PRICE_MAX,
+     .default_text = "0",
+     .help = "Price of a million input tokens, in millionths of a USD."},
+    {.section = "ai",
+     .name = "price_cached_micro_usd_per_mtoken",
+     CONFIG_INTEGER_AT(struct settings, ai_price_cached),
+     .max = TOKEN_PRICE_MAX,
+     .default_text = "0",
+     .help = "The same for input tokens that the server had in its cache."},
+    {.section = "ai",
+     .name = "price_output_micro_usd_per_mtoken",
+     CONFIG_INTEGER_AT(struct settings, ai_price_output),
+     .max = TOKEN_PRICE_MAX,
+     .default_text = "0",
+     .help = "The same for output tokens."},
+    {.section = "ai",
+     .name = "runs",
+     CONFIG_INTEGER_AT(struct settings, ai_runs),
+     .min = 1024,
+     .max = 16777216,
+     .default_text = "65536",
+     .help = "AI runs that a shard keeps in its log for retain_days; beyond it the oldest go."},
 };
 
 const uint32_t SETTINGS_KEY_COUNT = ARRAY_COUNT(SETTINGS_KEYS);
@@ -442,6 +523,8 @@ const char *settings_check(const struct settings *settings)
         return "[limits] event_bytes is above batch_decoded_bytes";
     if (!is_power_of_two((uint64_t)settings->dedup_entries))
         return "[dedup] entries is not a power of two";
+    if (ai_model_check(settings) != NULL)
+        return ai_model_check(settings);
     if (!networks_are_valid(&settings->job_http_allow))
         return "[jobs] http_allow is a list of at most 32 networks such as 10.1.0.0/16";
     if (settings->segment_bytes % SEGMENT_BLOCK_SIZE != 0)

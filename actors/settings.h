@@ -85,6 +85,20 @@ struct settings {
     int64_t tls_connections; /* per process */
     int64_t tls_sessions;    /* per process */
     uint64_t tls_session_lifetime_ms;
+    /* [ai] */
+    const char *ai_base_url; /* empty: summaries are made by the process itself */
+    const char *ai_model;
+    const char *ai_api_key_file; /* empty: no key is sent */
+    const char *ai_temperature;
+    int64_t ai_max_tokens;
+    uint64_t ai_call_timeout_ms;
+    uint64_t ai_deadline_ms;    /* of an attempt, with all its calls */
+    int64_t ai_concurrency;     /* per process */
+    const char *ai_price_table; /* empty: costs are unknown */
+    int64_t ai_price_input;     /* these three: micro-USD per million tokens */
+    int64_t ai_price_cached;
+    int64_t ai_price_output;
+    int64_t ai_runs; /* per shard */
 };
 
 /* The table of keys, in the order in which they are printed. */

@@ -1,5 +1,6 @@
 #include "contracts/incident_brief.h"
 
+#include "contracts/json_number.h"
 #include "contracts/json_string.h"
 #include "contracts/timestamp.h"
 #include "contracts/utf8.h"
@@ -35,6 +36,14 @@ static struct json_value plain_member(const struct json_value *parent, struct sl
     struct json_value value = member(parent, name);
 
     return value.type == JSON_OBJECT || value.type == JSON_ARRAY ? ABSENT : value;
+}
+
+static struct json_value attribute(const struct json_value *event,
+                                   const struct json_value *attributes, struct slice name)
+{
+    struct json_value value = plain_member(event, name);
+
+    return value.type != JSON_ABSENT ? value : plain_member(attributes, name);
 }
 
 static bool is_same(const struct json_value *a, const struct json_value *b)
@@ -107,21 +116,20 @@ static void read_event(const struct json_value *value, struct brief_event *event
     event->occurred_at = string_member(value, SLICE_LITERAL("occurred_at"));
     event->event_type = string_member(value, SLICE_LITERAL("event_type"));
     event->severity = string_member(value, SLICE_LITERAL("severity"));
-    event->error_code = plain_member(&attributes, SLICE_LITERAL("error_code"));
-    event->route = plain_member(&attributes, SLICE_LITERAL("route"));
-    event->status_code = plain_member(&attributes, SLICE_LITERAL("status_code"));
+    event->error_code = attribute(value, &attributes, SLICE_LITERAL("error_code"));
+    event->route = attribute(value, &attributes, SLICE_LITERAL("route"));
+    event->status_code = attribute(value, &attributes, SLICE_LITERAL("status_code"));
 }
 
-MUST_USE static bool read_events(struct slice text, struct incident_brief *brief)
+MUST_USE static bool read_events(const struct json_value *events, struct incident_brief *brief)
 {
     struct json_reader reader;
     struct json_value value;
     enum json_result r;
 
-    if (json_read_document(text, BRIEF_DEPTH_MAX, &reader, &value) != JSON_OK ||
-        value.type != JSON_ARRAY)
+    if (events->type != JSON_ARRAY)
         return false;
-    json_reader_init(&reader, value.raw, BRIEF_DEPTH_MAX);
+    json_reader_init(&reader, events->raw, BRIEF_DEPTH_MAX);
     r = json_reader_enter_array(&reader);
     while (r == JSON_OK && brief->event_count < BRIEF_EVENT_COUNT_MAX &&
            (r = json_reader_next_element(&reader)) == JSON_OK) {
@@ -134,32 +142,44 @@ MUST_USE static bool read_events(struct slice text, struct incident_brief *brief
     return true;
 }
 
-MUST_USE static bool read_incident(struct slice text, struct incident_brief *brief)
+static void read_incident(const struct json_value *incident, struct incident_brief *brief)
 {
-    struct json_reader reader;
-    struct json_value value;
-
-    if (json_read_document(text, BRIEF_DEPTH_MAX, &reader, &value) != JSON_OK ||
-        value.type != JSON_OBJECT)
-        return false;
-    brief->id = string_member(&value, SLICE_LITERAL("id"));
-    brief->title = string_member(&value, SLICE_LITERAL("title"));
-    brief->status = string_member(&value, SLICE_LITERAL("status"));
-    brief->severity = string_member(&value, SLICE_LITERAL("severity"));
-    brief->environment = string_member(&value, SLICE_LITERAL("environment"));
-    brief->rule = string_member(&value, SLICE_LITERAL("rule"));
-    brief->fingerprint = string_member(&value, SLICE_LITERAL("fingerprint"));
-    brief->opened_at = string_member(&value, SLICE_LITERAL("opened_at"));
-    brief->last_seen_at = string_member(&value, SLICE_LITERAL("last_seen_at"));
-    return true;
+    brief->id = string_member(incident, SLICE_LITERAL("id"));
+    brief->title = string_member(incident, SLICE_LITERAL("title"));
+    brief->status = string_member(incident, SLICE_LITERAL("status"));
+    brief->severity = string_member(incident, SLICE_LITERAL("severity"));
+    brief->environment = string_member(incident, SLICE_LITERAL("environment"));
+    brief->rule = string_member(incident, SLICE_LITERAL("rule"));
+    brief->fingerprint = string_member(incident, SLICE_LITERAL("fingerprint"));
+    brief->opened_at = string_member(incident, SLICE_LITERAL("opened_at"));
+    brief->last_seen_at = string_member(incident, SLICE_LITERAL("last_seen_at"));
 }
 
-bool incident_brief_read(struct slice incident, struct slice events,
-                         struct incident_brief *ret_brief)
+static void read_total(const struct json_value *whole, struct incident_brief *brief)
 {
+    struct json_value total = member(whole, SLICE_LITERAL("event_count"));
+    int64_t count;
+
+    brief->has_event_total =
+        total.type == JSON_NUMBER && json_number_to_i64(total.raw, &count) && count >= 0;
+    if (brief->has_event_total)
+        brief->event_total = (uint64_t)count;
+}
+
+bool incident_brief_read(struct slice text, struct incident_brief *ret_brief)
+{
+    struct json_value whole, incident, events;
+    struct json_reader reader;
+
     memset(ret_brief, 0, sizeof(*ret_brief));
-    if (!read_incident(incident, ret_brief) || !read_events(events, ret_brief))
+    if (json_read_document(text, BRIEF_DEPTH_MAX, &reader, &whole) != JSON_OK)
         return false;
+    incident = member(&whole, SLICE_LITERAL("incident"));
+    events = member(&whole, SLICE_LITERAL("events"));
+    if (incident.type != JSON_OBJECT || !read_events(&events, ret_brief))
+        return false;
+    read_incident(&incident, ret_brief);
+    read_total(&whole, ret_brief);
     for (uint32_t i = 0; i < ret_brief->event_count; i++) {
         count_value(ret_brief->codes, &ret_brief->code_count, &ret_brief->events[i].error_code);
         count_value(ret_brief->routes, &ret_brief->route_count, &ret_brief->events[i].route);

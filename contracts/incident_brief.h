@@ -1,11 +1,15 @@
 /*
  * Incident brief: what a summary of an incident is made from.
  *
- * Read from two JSON texts as the read model gives them: the incident, an object, and its
- * newest events, an array of objects, newest first. Of an incident: id, title, status,
- * severity, environment, rule, fingerprint, opened_at, last_seen_at. Of an event:
- * occurred_at, event_type, severity, and in its attributes error_code, route, status_code.
- * All are taken as they come; what is missing, or of a type that makes no sense, is unknown.
+ * Read from one JSON text as the read model gives it:
+ *
+ *     {"incident": {...}, "events": [{...}, ...], "event_count": 812}
+ *
+ * with the newest of its events, newest first, and how many there are. Of the incident: id,
+ * title, status, severity, environment, rule, fingerprint, opened_at, last_seen_at. Of an
+ * event: occurred_at, event_type, severity, and error_code, route, status_code, which may
+ * also stand in its attributes. All are taken as they come; what is missing, or of a type that
+ * makes no sense, is unknown.
  * Neither an event's message nor its payload is looked at, so none of it reaches a model.
  *
  * What clients wrote is written into texts only by incident_brief_text(): cut, and with
@@ -52,7 +56,9 @@ struct incident_brief {
     struct json_value fingerprint;
     struct json_value opened_at;
     struct json_value last_seen_at;
-    uint32_t event_count;
+    bool has_event_total;
+    uint64_t event_total;
+    uint32_t event_count; /* that were looked at */
     struct brief_event events[BRIEF_EVENT_COUNT_MAX];
     const struct brief_event *first; /* by time; NULL: no event with a time */
     const struct brief_event *last;
@@ -62,9 +68,8 @@ struct incident_brief {
     struct brief_group routes[BRIEF_EVENT_COUNT_MAX];
 };
 
-/* Reads both texts, which are borrowed. False when they are not such JSON. */
-MUST_USE bool incident_brief_read(struct slice incident, struct slice events,
-                                  struct incident_brief *ret_brief);
+/* Reads the text, which is borrowed. False when it is not such JSON. */
+MUST_USE bool incident_brief_read(struct slice text, struct incident_brief *ret_brief);
 
 /*
  * Writes the value as text, at most BRIEF_TEXT_SIZE_MAX bytes and "..." when it is longer;

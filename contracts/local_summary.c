@@ -1,5 +1,6 @@
 #include "contracts/local_summary.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "contracts/utf8.h"
@@ -68,11 +69,11 @@ static void add_value(struct sentence *sentence, const struct json_value *value)
     incident_brief_text(value, NONE, &sentence->writer);
 }
 
-static void add_number(struct sentence *sentence, uint32_t number)
+static void add_number(struct sentence *sentence, uint64_t number)
 {
-    char text[16];
+    char text[24];
 
-    snprintf(text, sizeof(text), "%u", number);
+    snprintf(text, sizeof(text), "%" PRIu64, number);
     add(sentence, text);
 }
 
@@ -139,6 +140,10 @@ static void write_impact(const struct incident_brief *brief, struct json_writer 
                         &sentence.writer);
     add(&sentence, ". The newest ");
     add_number(&sentence, brief->event_count);
+    if (brief->has_event_total) {
+        add(&sentence, " of ");
+        add_number(&sentence, brief->event_total);
+    }
     add(&sentence, " events of the incident were looked at");
     if (brief->first != NULL && brief->last != NULL) {
         add(&sentence, "; they occurred from ");

@@ -1,5 +1,6 @@
 #include "contracts/summary_prompt.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 /*
@@ -101,10 +102,10 @@ static void write_details(const struct incident_brief *brief, struct json_writer
     write_line(SLICE_LITERAL("- Last Seen: "), &brief->last_seen_at, writer);
 }
 
-static void write_number(uint32_t number, struct json_writer *writer)
+static void write_number(uint64_t number, struct json_writer *writer)
 {
-    char text[16];
-    int size = snprintf(text, sizeof(text), "%u", number);
+    char text[24];
+    int size = snprintf(text, sizeof(text), "%" PRIu64, number);
 
     assert(size > 0);
     json_writer_verbatim(writer, (struct slice){text, (size_t)size});
@@ -114,7 +115,12 @@ static void write_statistics(const struct incident_brief *brief, struct json_wri
 {
     static const struct json_value absent = {.type = JSON_ABSENT};
 
-    json_writer_verbatim(writer, SLICE_LITERAL("- Events Loaded: "));
+    json_writer_verbatim(writer, SLICE_LITERAL("- Events of the Incident: "));
+    if (brief->has_event_total)
+        write_number(brief->event_total, writer);
+    else
+        json_writer_verbatim(writer, UNKNOWN);
+    json_writer_verbatim(writer, SLICE_LITERAL("\n- Events Loaded: "));
     write_number(brief->event_count, writer);
     json_writer_verbatim(writer, SLICE_LITERAL(" (at most the newest 50)\n"));
     write_line(SLICE_LITERAL("- First of Them: "),

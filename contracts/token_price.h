@@ -12,7 +12,7 @@
 static const uint64_t TOKEN_COST_UNKNOWN = UINT64_MAX;
 
 /* The highest price: ten million USD per million tokens. */
-static const int64_t TOKEN_PRICE_MAX = 10000000000000;
+#define TOKEN_PRICE_MAX INT64_C(10000000000000)
 
 /* In micro-USD per million tokens. */
 struct token_price {

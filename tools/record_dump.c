@@ -9,6 +9,7 @@
 
 #include "actors/breakers.h"
 #include "contracts/json_reader.h"
+#include "store/ai_run_record.h"
 #include "store/incident_record.h"
 #include "store/job_id.h"
 #include "store/job_record.h"
@@ -545,6 +546,85 @@ static bool write_incident_rules(struct slice payload, struct json_writer *write
     return true;
 }
 
+/* A number of tokens, left out when nobody counted them. */
+static void write_tokens(struct json_writer *writer, struct slice name, uint32_t tokens)
+{
+    if (tokens != CHAT_TOKENS_UNKNOWN)
+        write_number(writer, name, tokens);
+}
+
+static void write_attempt(const struct ai_run_attempt *attempt, struct json_writer *writer)
+{
+    json_writer_begin_object(writer);
+    write_number(writer, SLICE_LITERAL("attempt"), attempt->number);
+    write_time_if_any(writer, SLICE_LITERAL("started_at"), attempt->started_ms);
+    write_time_if_any(writer, SLICE_LITERAL("first_byte_at"), attempt->first_byte_ms);
+    write_time_if_any(writer, SLICE_LITERAL("ended_at"), attempt->ended_ms);
+    write_number(writer, SLICE_LITERAL("calls"), attempt->call_count);
+    write_number(writer, SLICE_LITERAL("http_status"), attempt->http_status);
+    write_tokens(writer, SLICE_LITERAL("input_tokens"), attempt->input_tokens);
+    write_tokens(writer, SLICE_LITERAL("output_tokens"), attempt->output_tokens);
+    write_tokens(writer, SLICE_LITERAL("cached_tokens"), attempt->cached_tokens);
+    write_tokens(writer, SLICE_LITERAL("reasoning_tokens"), attempt->reasoning_tokens);
+    if (attempt->cost_micro_usd != TOKEN_COST_UNKNOWN)
+        write_number(writer, SLICE_LITERAL("cost_micro_usd"), attempt->cost_micro_usd);
+    write_text(writer, SLICE_LITERAL("finish_reason"), chat_finish_name(attempt->finish));
+    write_text(writer, SLICE_LITERAL("error"), ai_run_error_name(attempt->error));
+    write_text(writer, SLICE_LITERAL("validation"), ai_run_validation_name(attempt->validation));
+    json_writer_end_object(writer);
+}
+
+/* All but the output, which comes as the JSON that it is. */
+static const struct slice AI_RUN_NAMES[AI_RUN_SECTION_OUTPUT] = {
+    [AI_RUN_SECTION_ORG] = SLICE_INITIALIZER("org_id"),
+    [AI_RUN_SECTION_PROJECT] = SLICE_INITIALIZER("project_id"),
+    [AI_RUN_SECTION_KIND] = SLICE_INITIALIZER("kind"),
+    [AI_RUN_SECTION_INCIDENT] = SLICE_INITIALIZER("incident_id"),
+    [AI_RUN_SECTION_PROVIDER] = SLICE_INITIALIZER("provider"),
+    [AI_RUN_SECTION_MODEL] = SLICE_INITIALIZER("model"),
+    [AI_RUN_SECTION_ANSWERED] = SLICE_INITIALIZER("model_answered"),
+    [AI_RUN_SECTION_PROMPT] = SLICE_INITIALIZER("prompt"),
+    [AI_RUN_SECTION_SCHEMA] = SLICE_INITIALIZER("schema"),
+    [AI_RUN_SECTION_PRICES] = SLICE_INITIALIZER("price_table"),
+    [AI_RUN_SECTION_CORRELATION] = SLICE_INITIALIZER("correlation_id"),
+    [AI_RUN_SECTION_ERROR] = SLICE_INITIALIZER("error"),
+    [AI_RUN_SECTION_PROBLEMS] = SLICE_INITIALIZER("problems"),
+};
+
+/* False when the payload is none of this version. */
+static bool write_ai_run(const struct journal_record_view *record, struct json_writer *writer)
+{
+    const struct ai_run_header *header;
+    struct ai_run_image image;
+    char id[UUID_TEXT_SIZE];
+
+    if (record->partition >= JOB_PARTITION_COUNT_MAX || ai_run_decode(record->payload, &image) < 0)
+        return false;
+    header = &image.header;
+    job_id_format(ai_run_id(header, record->partition), id);
+    write_text(writer, SLICE_LITERAL("id"), (struct slice){id, sizeof(id)});
+    write_number(writer, SLICE_LITERAL("revision"), header->revision);
+    write_text(writer, SLICE_LITERAL("state"), ai_run_state_name(header->state));
+    for (uint32_t i = 0; i < ARRAY_COUNT(AI_RUN_NAMES); i++)
+        write_if_any(writer, AI_RUN_NAMES[i], image.sections[i]);
+    write_time(writer, SLICE_LITERAL("at"), header->written_ms);
+    write_number(writer, SLICE_LITERAL("input_tokens"), header->input_tokens);
+    write_number(writer, SLICE_LITERAL("output_tokens"), header->output_tokens);
+    if (header->cost_micro_usd != TOKEN_COST_UNKNOWN)
+        write_number(writer, SLICE_LITERAL("cost_micro_usd"), header->cost_micro_usd);
+    write_number(writer, SLICE_LITERAL("repairs"), header->repair_count);
+    json_writer_key(writer, SLICE_LITERAL("attempts"));
+    json_writer_begin_array(writer);
+    for (uint32_t i = 0; i < header->attempt_count; i++)
+        write_attempt(&image.attempts[i], writer);
+    json_writer_end_array(writer);
+    if (image.sections[AI_RUN_SECTION_OUTPUT].size > 0) {
+        json_writer_key(writer, SLICE_LITERAL("output"));
+        json_writer_raw(writer, image.sections[AI_RUN_SECTION_OUTPUT]);
+    }
+    return true;
+}
+
 /* False when type, version or payload are not known here. */
 static bool write_payload(const struct journal_record_view *record, struct json_writer *writer)
 {
@@ -572,6 +652,8 @@ static bool write_payload(const struct journal_record_view *record, struct json_
         return write_replay(record, writer);
     case RECORD_INCIDENT:
         return write_incident(record, writer);
+    case RECORD_AI_RUN:
+        return write_ai_run(record, writer);
     case RECORD_INCIDENT_RULES:
         return write_incident_rules(record->payload, writer);
     default:

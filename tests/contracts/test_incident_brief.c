@@ -41,7 +41,11 @@ static const char EVENTS[] =
 
 static bool read_texts(const char *incident, const char *events)
 {
-    return incident_brief_read(slice_of(incident), slice_of(events), &brief);
+    static char whole[1 << 18];
+
+    snprintf(whole, sizeof(whole), "{\"incident\":%s,\"events\":%s,\"event_count\":812}", incident,
+             events);
+    return incident_brief_read(slice_of(whole), &brief);
 }
 
 static const char *prompt(void)
@@ -126,6 +130,31 @@ Test(incident_brief, refuses_what_is_not_of_the_read_model)
         cr_assert(not(read_texts(bad[i][0], bad[i][1])), "%s %s", bad[i][0], bad[i][1]);
 }
 
+Test(incident_brief, takes_an_attribute_from_where_it_stands)
+{
+    cr_assert(read_texts("{}", "[{\"error_code\":\"a\",\"route\":null,\"attributes\":{"
+                               "\"error_code\":\"b\",\"route\":\"/r\"}}]"));
+    cr_assert(slice_equal(brief.codes[0].value.raw, SLICE_LITERAL("\"a\"")));
+    cr_assert(slice_equal(brief.routes[0].value.raw, SLICE_LITERAL("\"/r\"")));
+}
+
+Test(incident_brief, does_not_know_how_many_events_there_are_unless_it_is_told)
+{
+    static const char *const texts[] = {
+        "{\"incident\":{},\"events\":[]}",
+        "{\"incident\":{},\"events\":[],\"event_count\":null}",
+        "{\"incident\":{},\"events\":[],\"event_count\":-1}",
+        "{\"incident\":{},\"events\":[],\"event_count\":1.5}",
+    };
+
+    for (uint32_t i = 0; i < ARRAY_COUNT(texts); i++) {
+        cr_assert(incident_brief_read(slice_of(texts[i]), &brief));
+        cr_assert(not(brief.has_event_total));
+        prompt();
+        cr_assert(strstr(buffer, "- Events of the Incident: unknown\n") != NULL);
+    }
+}
+
 Test(summary_prompt, is_what_its_name_and_hash_say)
 {
     uint8_t digest[SHA256_SIZE];
@@ -156,6 +185,7 @@ Test(summary_prompt, lays_a_brief_out)
         "- Last Seen: 2026-11-21T10:05:00.000Z\n"
         "\n"
         "## Event Statistics\n"
+        "- Events of the Incident: 812\n"
         "- Events Loaded: 3 (at most the newest 50)\n"
         "- First of Them: 2026-11-21T10:00:00Z\n"
         "- Last of Them: 2026-11-21T10:02:00Z\n"
@@ -238,7 +268,8 @@ Test(local_summary, says_what_can_be_counted)
     cr_assert(eq(
         str, (char *)local(),
         "{\"title\":\"Error spike: PAYMENT_TIMEOUT on /api/checkout\",\"impact\":\"Severity "
-        "critical in prod. The newest 3 events of the incident were looked at; they occurred from "
+        "critical in prod. The newest 3 of 812 events of the incident were looked at; they "
+        "occurred from "
         "2026-11-21T10:00:00Z to 2026-11-21T10:02:00Z.\",\"likely_causes\":[\"Errors of one kind "
         "come several times as often as in the hour before.\",\"What raises the error code "
         "PAYMENT_TIMEOUT on the route /api/checkout, which most of the events have.\"],"

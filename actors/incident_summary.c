@@ -1,0 +1,940 @@
+#include "actors/incident_summary.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "actors/app.h"
+#include "contracts/json_string.h"
+#include "contracts/local_summary.h"
+#include "contracts/utf8.h"
+#include "runtime/sim_point.h"
+
+/*
+ *     start --> input --> on_input --+--> make_local ------------------> complete
+ *                                    \--> call_model --> on_answer --+-> complete
+ *                                            ^--- repair ------------+-> fail
+ *
+ * What an attempt came to is noted in `attempt` as it goes; attach() makes the record of it
+ * when the fact about the job is about to be written, for only then is it known whether a
+ * failure is the last one. The breaker is told before the job is: see http_request.c.
+ */
+
+#define ORG "weir"
+#define PROJECT "ai"
+
+static const struct breaker_policy MODEL_BREAKER = {
+    .consecutive_failures = 5,
+    .open_ms = 30000,
+    .probe_count = 1,
+    .probe_successes = 1,
+};
+
+static const char *const TOKEN_TYPES[] = {"input", "output", "cached", "reasoning"};
+
+/* Upper bounds as the conventions for clients of models have them. */
+static const uint64_t TOKEN_BOUNDS[] = {1,     4,     16,     64,      256,     1024,     4096,
+                                        16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864};
+static const uint64_t DURATION_BOUNDS[] = {
+    10000000,   20000000,   40000000,   80000000,    160000000,   320000000,   640000000,
+    1280000000, 2560000000, 5120000000, 10240000000, 20480000000, 40960000000, 81920000000};
+
+static struct incident_summaries *summaries_of(struct job_handler *handler)
+{
+    return container_of(handler, struct incident_summaries, handler);
+}
+
+static struct incident_summary *summary_of(struct job_run *run)
+{
+    return container_of(run, struct incident_summary, run);
+}
+
+static uint64_t unix_ms(const struct incident_summary *it)
+{
+    return it->owner->home->shard->clock.unix_ms;
+}
+
+static const struct incident_summary_metrics *series_of(const struct incident_summary *it)
+{
+    return &it->owner->home->app->metrics.summaries;
+}
+
+static void count(struct incident_summary *it, struct metric metric, uint64_t value)
+{
+    metrics_add(&it->owner->home->shard->metrics, metric, value);
+}
+
+/* --- the end of an attempt ----------------------------------------------------------------- */
+
+static void leave_breaker(struct incident_summary *it, enum breakers_result result)
+{
+    struct breakers_entry *destination = it->destination;
+
+    if (destination == NULL)
+        return;
+    it->destination = NULL;
+    breakers_end(&it->owner->home->breakers, destination, &MODEL_BREAKER,
+                 job_desk_now(it->run.desk), it->generation, result);
+}
+
+static void end_attempt(struct incident_summary *it, enum ai_run_error error)
+{
+    leave_breaker(it, BREAKERS_NOTHING); /* unless it was told before */
+    it->attempt.ended_ms = unix_ms(it);
+    it->attempt.error = (uint8_t)error;
+}
+
+/* text is static, or of this process's making: never what a server said. */
+static void fail(struct incident_summary *it, enum ai_run_error error, struct slice text,
+                 bool is_retryable, uint64_t retry_after_ms)
+{
+    end_attempt(it, error);
+    job_run_fail(&it->run, text, is_retryable, retry_after_ms);
+}
+
+static void park(struct incident_summary *it, uint64_t delay_ms)
+{
+    leave_breaker(it, BREAKERS_NOTHING);
+    job_run_park(&it->run, job_desk_now(it->run.desk) + delay_ms);
+}
+
+static void write_result(struct incident_summary *it, struct json_writer *writer)
+{
+    struct job_id id = {it->run.created_ms, it->run.id_low, it->run.partition};
+    char text[UUID_TEXT_SIZE];
+
+    job_id_format(id, text);
+    json_writer_begin_object(writer);
+    json_writer_key(writer, SLICE_LITERAL("run_id"));
+    json_writer_string(writer, (struct slice){text, sizeof(text)});
+    json_writer_key(writer, SLICE_LITERAL("incident_id"));
+    json_writer_string(writer, (struct slice){it->incident_id, it->incident_id_size});
+    json_writer_key(writer, SLICE_LITERAL("model"));
+    json_writer_string(writer, it->owner->model->name);
+    json_writer_key(writer, SLICE_LITERAL("prompt"));
+    json_writer_string(writer, summary_prompt_name());
+    json_writer_key(writer, SLICE_LITERAL("confidence"));
+    if (it->has_confidence)
+        json_writer_double(writer, it->confidence);
+    else
+        json_writer_null(writer);
+    json_writer_end_object(writer);
+}
+
+/* The summary is in the scratch of the owner, and valid. */
+static void complete(struct incident_summary *it)
+{
+    const struct summary_output *output = &it->owner->output;
+    struct json_writer writer;
+    struct slice text = {NULL, 0};
+    size_t capacity;
+    char *result = job_run_text(&it->run, &capacity);
+    bool fits;
+
+    json_writer_init(&writer, it->output->data, it->output->capacity);
+    summary_output_write(output, &writer);
+    fits = json_writer_finish(&writer, &text);
+    assert(fits);
+    it->output->size = (uint32_t)text.size;
+    it->has_confidence = output->has_confidence;
+    it->confidence = output->confidence;
+    it->attempt.validation = AI_RUN_VALID;
+    it->problems_size = 0;
+    end_attempt(it, AI_RUN_ERROR_NONE);
+    json_writer_init(&writer, result, capacity);
+    write_result(it, &writer);
+    fits = json_writer_finish(&writer, &text);
+    assert(fits);
+    job_run_complete(&it->run, text.size);
+}
+
+/* --- the record --------------------------------------------------------------------------------
+ */
+
+static enum ai_run_state state_after(enum job_fact_kind kind)
+{
+    if (kind == JOB_FACT_COMPLETED)
+        return AI_RUN_SUCCEEDED;
+    return kind == JOB_FACT_RETRY ? AI_RUN_QUEUED : AI_RUN_FAILED;
+}
+
+static uint32_t confidence_ppm(const struct incident_summary *it)
+{
+    if (!it->has_confidence)
+        return AI_RUN_CONFIDENCE_UNKNOWN;
+    return (uint32_t)(it->confidence * 1000000 + 0.5);
+}
+
+static void fill_header(struct incident_summary *it, const struct job_fact_header *fact)
+{
+    const struct ai_model *model = it->owner->model;
+    struct ai_run_header *header = &it->image.header;
+    bool is_done = fact->kind == JOB_FACT_COMPLETED;
+
+    header->id_low = it->run.id_low;
+    header->created_ms = it->run.created_ms;
+    header->written_ms = fact->at_ms;
+    /* What there was before may not have been read, when the attempt ended early. */
+    header->revision =
+        1 + (uint32_t)max_u64(header->revision,
+                              ai_runs_revision(&it->owner->home->ai_runs, it->run.id_low));
+    header->max_tokens = model->max_tokens;
+    header->temperature_milli = model->temperature_milli;
+    header->confidence_ppm = is_done ? confidence_ppm(it) : AI_RUN_CONFIDENCE_UNKNOWN;
+    header->state = (uint8_t)state_after((enum job_fact_kind)fact->kind);
+    memcpy(header->prompt_sha256, it->owner->prompt_sha256, SHA256_SIZE);
+    ai_run_add_attempt(&it->image, &it->attempt);
+}
+
+static void fill_sections(struct incident_summary *it, struct slice error)
+{
+    const struct ai_model *model = it->owner->model;
+    const struct job_queue *queue = it->run.queue;
+    struct slice *sections = it->image.sections;
+    bool is_done = it->image.header.state == AI_RUN_SUCCEEDED;
+
+    sections[AI_RUN_SECTION_ORG] = (struct slice){queue->org, queue->org_size};
+    sections[AI_RUN_SECTION_PROJECT] = (struct slice){queue->project, queue->project_size};
+    sections[AI_RUN_SECTION_KIND] = (struct slice){queue->kind, queue->kind_size};
+    sections[AI_RUN_SECTION_INCIDENT] = (struct slice){it->incident_id, it->incident_id_size};
+    sections[AI_RUN_SECTION_PROVIDER] = model->origin;
+    sections[AI_RUN_SECTION_MODEL] = model->name;
+    sections[AI_RUN_SECTION_ANSWERED] = (struct slice){it->answered, it->answered_size};
+    sections[AI_RUN_SECTION_PROMPT] = summary_prompt_name();
+    sections[AI_RUN_SECTION_SCHEMA] = SLICE_LITERAL(SUMMARY_SCHEMA_NAME);
+    sections[AI_RUN_SECTION_PRICES] = model->price_table;
+    sections[AI_RUN_SECTION_CORRELATION] = it->run.image.sections[JOB_SECTION_CORRELATION];
+    sections[AI_RUN_SECTION_ERROR] = is_done ? (struct slice){NULL, 0} : error;
+    sections[AI_RUN_SECTION_PROBLEMS] = (struct slice){it->problems, it->problems_size};
+    sections[AI_RUN_SECTION_OUTPUT] =
+        is_done ? (struct slice){it->output->data, it->output->size} : (struct slice){NULL, 0};
+}
+
+static void count_attempt(struct incident_summary *it)
+{
+    const struct incident_summary_metrics *series = series_of(it);
+    const struct ai_run_attempt *attempt = &it->attempt;
+    uint64_t took_ms = attempt->ended_ms - min_u64(attempt->started_ms, attempt->ended_ms);
+
+    count(it, series->runs[it->image.header.state - AI_RUN_QUEUED], 1);
+    if (attempt->error != AI_RUN_ERROR_NONE)
+        count(it, series->errors[attempt->error], 1);
+    metrics_observe(&it->owner->home->shard->metrics, series->run_duration, took_ms * 1000000);
+}
+
+static bool attach(struct job_handler *handler, struct job_run *run,
+                   const struct job_fact_header *header, struct slice text,
+                   struct journal_record *ret_record)
+{
+    struct incident_summary *it = summary_of(run);
+
+    (void)handler;
+    if (it->record == NULL || it->incident_id_size == 0)
+        return false; /* there was no telling what it was about */
+    fill_header(it, header);
+    fill_sections(it, text);
+    assert(ai_run_size(&it->image) <= it->record->capacity);
+    it->part = (struct slice){it->record->data, ai_run_encode(&it->image, it->record->data)};
+    *ret_record = (struct journal_record){
+        .partition = run->partition,
+        .type = RECORD_AI_RUN,
+        .version = AI_RUN_RECORD_VERSION,
+        .parts = &it->part,
+        .part_count = 1,
+    };
+    count_attempt(it);
+    return true;
+}
+
+/* --- calling the model -----------------------------------------------------------------------
+ */
+
+static void on_answer(struct http_client_call *call);
+
+/* The conversation so far, as one request body. False: no buffer. */
+MUST_USE static bool write_request(struct incident_summary *it)
+{
+    const struct ai_model *model = it->owner->model;
+    struct chat_message messages[4] = {
+        {CHAT_SYSTEM, summary_prompt_system()},
+        {CHAT_USER, {it->prompt->data, it->prompt->size}},
+    };
+    struct chat_request request = {
+        .model = model->name,
+        .messages = messages,
+        .message_count = 2,
+        .max_tokens = model->max_tokens,
+        .temperature_milli = model->temperature_milli,
+    };
+    size_t size = model->name.size + messages[0].text.size + messages[1].text.size;
+    struct json_writer writer;
+    struct slice body;
+    bool fits;
+
+    if (it->repair_count > 0) {
+        messages[2] = (struct chat_message){CHAT_ASSISTANT, {it->answer->data, it->answer->size}};
+        messages[3] = (struct chat_message){CHAT_USER, {it->repair->data, it->repair->size}};
+        request.message_count = 4;
+        size += messages[2].text.size + messages[3].text.size;
+    }
+    buffer_unref(&it->request);
+    if (buffer_acquire(it->owner->home->buffers, chat_request_size_max(size), &it->request) < 0)
+        return false;
+    json_writer_init(&writer, it->request->data, it->request->capacity);
+    chat_request_write(&request, &writer);
+    fits = json_writer_finish(&writer, &body);
+    assert(fits);
+    it->request->size = (uint32_t)body.size;
+    return true;
+}
+
+/* A key of its own for each call, so that a server that knows of such tells a repetition. */
+static uint32_t fill_headers(struct incident_summary *it)
+{
+    const struct ai_model *model = it->owner->model;
+    struct job_id id = {it->run.created_ms, it->run.id_low, it->run.partition};
+    char text[UUID_TEXT_SIZE];
+    int size;
+
+    job_id_format(id, text);
+    size = snprintf(it->idempotency_key, sizeof(it->idempotency_key), "%.*s-%u-%u", UUID_TEXT_SIZE,
+                    text, it->run.attempt, it->attempt.call_count + 1u);
+    assert(size > 0);
+    assert((size_t)size < sizeof(it->idempotency_key));
+    memcpy(it->headers, model->headers, model->header_count * sizeof(it->headers[0]));
+    it->headers[model->header_count] =
+        (struct header){SLICE_LITERAL("Idempotency-Key"), {it->idempotency_key, (size_t)size}};
+    return model->header_count + 1;
+}
+
+static void fill_call(struct incident_summary *it)
+{
+    const struct settings *settings = it->owner->home->app->settings;
+    uint64_t now_ms = job_desk_now(it->run.desk);
+
+    it->call.method = HTTP_METHOD_POST;
+    it->call.url = it->owner->model->url;
+    it->call.headers = it->headers;
+    it->call.header_count = fill_headers(it);
+    it->call.body = (struct slice){it->request->data, it->request->size};
+    it->call.timeout_ms =
+        min_u64(settings->ai_call_timeout_ms, it->ends_ms > now_ms ? it->ends_ms - now_ms : 1);
+    it->call.body_size_max = CHAT_RESPONSE_SIZE_MAX;
+    it->call.is_repeatable = true;
+    it->call.policy = &it->owner->policy;
+    it->call.on_done = on_answer;
+}
+
+static void call_model(struct incident_summary *it)
+{
+    int r;
+
+    if (!write_request(it)) {
+        park(it, INCIDENT_SUMMARY_BUSY_MS);
+        return;
+    }
+    fill_call(it);
+    r = http_client_start(&it->owner->home->client, &it->call);
+    if (r == 0) {
+        it->attempt.call_count++;
+        return;
+    }
+    if (r == -EINVAL || r == -EMSGSIZE) {
+        fail(it, AI_RUN_ERROR_REFUSED, SLICE_LITERAL("the request cannot be sent"), false, 0);
+        return;
+    }
+    SOMETIMES("the client takes no call to a model");
+    park(it, INCIDENT_SUMMARY_BUSY_MS);
+}
+
+static uint32_t add_tokens(uint32_t sum, uint32_t tokens)
+{
+    if (sum == CHAT_TOKENS_UNKNOWN || tokens == CHAT_TOKENS_UNKNOWN)
+        return CHAT_TOKENS_UNKNOWN;
+    return (uint32_t)min_u64((uint64_t)sum + tokens, CHAT_TOKENS_UNKNOWN - 1);
+}
+
+static void count_tokens(struct incident_summary *it, uint32_t type, uint32_t tokens)
+{
+    if (tokens == CHAT_TOKENS_UNKNOWN)
+        return;
+    count(it, series_of(it)->tokens[type], tokens);
+    if (type < ARRAY_COUNT(series_of(it)->token_usage))
+        metrics_observe(&it->owner->home->shard->metrics, series_of(it)->token_usage[type], tokens);
+}
+
+static void note_answered(struct incident_summary *it, const struct json_value *model)
+{
+    size_t written = 0;
+
+    it->answered_size = 0;
+    if (model->type != JSON_STRING)
+        return;
+    (void)!json_string_decode(model, it->answered, sizeof(it->answered), &written);
+    if (!ai_model_is_told(it->owner->model, (struct slice){it->answered, written}))
+        it->answered_size = (uint32_t)written;
+}
+
+/* What the call has used, whether its answer is any good or not. */
+static void note_usage(struct incident_summary *it, const struct chat_response *response)
+{
+    struct ai_run_attempt *attempt = &it->attempt;
+    uint64_t cost = token_price_cost(&it->owner->model->price, response->input_tokens,
+                                     response->cached_tokens, response->output_tokens);
+
+    attempt->input_tokens = add_tokens(attempt->input_tokens, response->input_tokens);
+    attempt->output_tokens = add_tokens(attempt->output_tokens, response->output_tokens);
+    attempt->cached_tokens = add_tokens(attempt->cached_tokens, response->cached_tokens);
+    attempt->reasoning_tokens = add_tokens(attempt->reasoning_tokens, response->reasoning_tokens);
+    if (cost == TOKEN_COST_UNKNOWN || attempt->cost_micro_usd == TOKEN_COST_UNKNOWN)
+        attempt->cost_micro_usd = TOKEN_COST_UNKNOWN;
+    else
+        attempt->cost_micro_usd += cost;
+    count(it, series_of(it)->cost, cost == TOKEN_COST_UNKNOWN ? 0 : cost);
+    count_tokens(it, 0, response->input_tokens);
+    count_tokens(it, 1, response->output_tokens);
+    count_tokens(it, 2, response->cached_tokens);
+    count_tokens(it, 3, response->reasoning_tokens);
+    attempt->finish = (uint8_t)response->finish;
+    note_answered(it, &response->model);
+}
+
+static uint32_t milliseconds_since(uint64_t end_ns, uint64_t begin_ns)
+{
+    return (uint32_t)(end_ns > begin_ns ? (end_ns - begin_ns) / 1000000 : 0);
+}
+
+static void note_result(struct incident_summary *it, const struct http_client_result *result)
+{
+    metrics_observe(&it->owner->home->shard->metrics, series_of(it)->call_duration,
+                    result->done_ns - result->started_ns);
+    it->attempt.http_status = (uint16_t)result->status;
+    if (it->attempt.first_byte_ms == 0 && result->first_byte_ns != 0)
+        it->attempt.first_byte_ms =
+            unix_ms(it) - milliseconds_since(result->done_ns, result->first_byte_ns);
+}
+
+/* --- judging the answer ---------------------------------------------------------------------- */
+
+/* The text is not of the shape: tells the model so, unless it has been told often enough. */
+static void repair(struct incident_summary *it, struct slice content)
+{
+    struct slice shown = {content.data, utf8_cut(content, INCIDENT_SUMMARY_SHOWN_SIZE_MAX)};
+    struct buffer_pool *buffers = it->owner->home->buffers;
+    struct json_writer writer;
+    struct slice text;
+    bool fits;
+
+    if (it->repair_count == INCIDENT_SUMMARY_REPAIR_COUNT_MAX) {
+        SOMETIMES("an answer is not of the shape after all repairs");
+        leave_breaker(it, BREAKERS_SUCCESS);
+        fail(it, AI_RUN_ERROR_INVALID,
+             SLICE_LITERAL("the model's answer is not of the shape that was asked for"), true, 0);
+        return;
+    }
+    it->repair_count++;
+    count(it, series_of(it)->repairs, 1);
+    buffer_unref(&it->answer);
+    if ((it->repair == NULL && buffer_acquire(buffers, SUMMARY_REPAIR_SIZE_MAX, &it->repair) < 0) ||
+        buffer_acquire(buffers, INCIDENT_SUMMARY_SHOWN_SIZE_MAX, &it->answer) < 0) {
+        park(it, INCIDENT_SUMMARY_BUSY_MS);
+        return;
+    }
+    memcpy(it->answer->data, shown.data, shown.size);
+    it->answer->size = (uint32_t)shown.size;
+    json_writer_init(&writer, it->repair->data, it->repair->capacity);
+    summary_prompt_write_repair(&it->owner->output, &writer);
+    fits = json_writer_finish(&writer, &text);
+    assert(fits);
+    it->repair->size = (uint32_t)text.size;
+    call_model(it);
+}
+
+/* The text of the model as it is, in a buffer that the caller gives back. False: none is free. */
+MUST_USE static bool decode_content(struct incident_summary *it, const struct json_value *content,
+                                    struct buffer **ret_buffer, struct slice *ret_text)
+{
+    struct slice body = {"", 0};
+
+    *ret_buffer = NULL;
+    *ret_text = body;
+    if (content->type == JSON_ABSENT)
+        return true;
+    body = json_string_body(content);
+    if (!content->has_escapes) {
+        *ret_text = body;
+        return true;
+    }
+    return buffer_acquire(it->owner->home->buffers, body.size, ret_buffer) == 0 &&
+           json_string_text(content, (*ret_buffer)->data, (*ret_buffer)->capacity, ret_text);
+}
+
+static void judge_content(struct incident_summary *it, const struct chat_response *response)
+{
+    struct buffer *buffer;
+    struct slice text;
+
+    if (response->has_refusal || response->finish == CHAT_FINISH_FILTER) {
+        leave_breaker(it, BREAKERS_SUCCESS);
+        fail(it, AI_RUN_ERROR_FILTERED, SLICE_LITERAL("the model refused to answer"), false, 0);
+        return;
+    }
+    if (!decode_content(it, &response->content, &buffer, &text)) {
+        park(it, INCIDENT_SUMMARY_BUSY_MS);
+        return;
+    }
+    if (ai_model_is_told(it->owner->model, text))
+        text = (struct slice){"", 0};
+    if (summary_output_read(text, &it->owner->output)) {
+        leave_breaker(it, BREAKERS_SUCCESS);
+        complete(it);
+        buffer_unref(&buffer);
+        return;
+    }
+    it->attempt.validation = AI_RUN_INVALID;
+    it->problems_size = (uint32_t)summary_output_explain(&it->owner->output, it->problems);
+    if (response->finish == CHAT_FINISH_LENGTH) {
+        SOMETIMES("an answer is cut off");
+        leave_breaker(it, BREAKERS_SUCCESS);
+        fail(it, AI_RUN_ERROR_CUT_OFF,
+             SLICE_LITERAL("the model's answer was cut off: [ai] max_tokens is too low for it"),
+             false, 0);
+    } else {
+        repair(it, text);
+    }
+    buffer_unref(&buffer);
+}
+
+/* An answer of status 200. */
+static void judge_answer(struct incident_summary *it, const struct http_client_result *result)
+{
+    struct chat_response response;
+
+    if (ai_model_is_told(it->owner->model, result->body) ||
+        !chat_response_read(result->body, &response)) {
+        leave_breaker(it, BREAKERS_FAILURE);
+        fail(it, AI_RUN_ERROR_BAD_ANSWER,
+             SLICE_LITERAL("the model's server answered 200, but with no chat completion"), true,
+             0);
+        return;
+    }
+    note_usage(it, &response);
+    judge_content(it, &response);
+}
+
+static void judge_status(struct incident_summary *it, const struct http_client_result *result)
+{
+    unsigned status = result->status;
+    bool is_limited = status == 429;
+    bool is_ill = status >= 500 || status == 408 || status == 425;
+    char text[64];
+    int size = snprintf(text, sizeof(text), "the model's server answered %u", status);
+
+    assert(size > 0);
+    leave_breaker(it, status >= 500 ? BREAKERS_FAILURE : BREAKERS_SUCCESS);
+    fail(it,
+         is_limited ? AI_RUN_ERROR_RATE_LIMITED
+         : is_ill   ? AI_RUN_ERROR_SERVER
+                    : AI_RUN_ERROR_REFUSED,
+         (struct slice){text, (size_t)size}, is_limited || is_ill,
+         result->has_retry_after ? result->retry_after_ms : 0);
+}
+
+static void judge_silence(struct incident_summary *it, const struct http_client_result *result)
+{
+    struct breakers_entry *destination = it->destination;
+    struct slice outcome = http_client_outcome_name(result->outcome);
+    struct slice stage = http_client_stage_name(result->stage);
+    char text[AI_RUN_ERROR_SIZE_MAX];
+    int size = snprintf(text, sizeof(text), "no answer of the model's server: %.*s while %.*s",
+                        (int)outcome.size, outcome.data, (int)stage.size, stage.data);
+    bool is_probe = it->is_probe;
+
+    assert(size > 0);
+    leave_breaker(it, BREAKERS_FAILURE);
+    if (is_probe) {
+        SOMETIMES("a probe of a model without an answer uses no attempt");
+        job_run_park(&it->run,
+                     breakers_park(&it->owner->home->breakers, destination, &MODEL_BREAKER,
+                                   it->run.id_low, job_desk_now(it->run.desk)));
+        return;
+    }
+    fail(it,
+         result->outcome == HTTP_CLIENT_TIMED_OUT ? AI_RUN_ERROR_TIMEOUT : AI_RUN_ERROR_NO_ANSWER,
+         (struct slice){text, min_u64((uint64_t)size, sizeof(text) - 1)}, true, 0);
+}
+
+static void on_answer(struct http_client_call *call)
+{
+    struct incident_summary *it = container_of(call, struct incident_summary, call);
+    const struct http_client_result *result = &call->result;
+    struct job_desk *desk = it->run.desk;
+
+    note_result(it, result);
+    switch (result->outcome) {
+    case HTTP_CLIENT_RESPONSE:
+        if (result->status == 200)
+            judge_answer(it, result);
+        else
+            judge_status(it, result);
+        break;
+    case HTTP_CLIENT_TOO_LARGE:
+        leave_breaker(it, BREAKERS_SUCCESS);
+        fail(it, AI_RUN_ERROR_BAD_ANSWER,
+             SLICE_LITERAL("the answer of the model's server is larger than 1 MiB"), true, 0);
+        break;
+    case HTTP_CLIENT_NO_CAPACITY:
+    case HTTP_CLIENT_CANCELLED:
+        park(it, INCIDENT_SUMMARY_BUSY_MS);
+        break;
+    case HTTP_CLIENT_ADDRESS_REFUSED:
+    case HTTP_CLIENT_TIMED_OUT:
+    case HTTP_CLIENT_CONNECT_FAILED:
+    case HTTP_CLIENT_RESOLVE_FAILED:
+    case HTTP_CLIENT_TLS_FAILED:
+    case HTTP_CLIENT_BAD_RESPONSE:
+    case HTTP_CLIENT_CLOSED_EARLY:
+        judge_silence(it, result);
+        break;
+    case HTTP_CLIENT_OUTCOME_COUNT:
+        assert(false);
+        break;
+    }
+    job_desk_wake(desk);
+}
+
+/* --- input -------------------------------------------------------------------------------------
+ */
+
+/* What was recorded of this run before: its sums and attempts go on. */
+static void take_previous(struct incident_summary *it, struct slice payload)
+{
+    memset(&it->image, 0, sizeof(it->image));
+    if (payload.size > 0 && ai_run_decode(payload, &it->image) < 0)
+        memset(&it->image, 0, sizeof(it->image));
+    memset(it->image.sections, 0, sizeof(it->image.sections));
+}
+
+/* The brief borrows from the input, which nobody needs behind this. */
+static void make_prompt(struct incident_summary *it)
+{
+    struct json_writer writer;
+    struct slice text = {NULL, 0};
+    bool fits;
+
+    json_writer_init(&writer, it->prompt->data, it->prompt->capacity);
+    summary_prompt_write(&it->owner->brief, &writer);
+    fits = json_writer_finish(&writer, &text);
+    assert(fits);
+    it->prompt->size = (uint32_t)text.size;
+    sha256(text, it->image.header.input_sha256);
+}
+
+static void make_local(struct incident_summary *it)
+{
+    struct slice name = it->owner->model->name, text = {NULL, 0};
+    struct json_writer writer;
+    bool is_valid;
+
+    json_writer_init(&writer, it->prompt->data, it->prompt->capacity);
+    local_summary_write(&it->owner->brief, &writer);
+    is_valid = json_writer_finish(&writer, &text) && summary_output_read(text, &it->owner->output);
+    assert(is_valid);
+    assert(name.size <= sizeof(it->answered));
+    memcpy(it->answered, name.data, name.size);
+    it->answered_size = (uint32_t)name.size;
+    it->attempt.finish = CHAT_FINISH_STOP;
+    summary_input_leave(&it->input);
+    complete(it);
+}
+
+static void use_input(struct incident_summary *it)
+{
+    take_previous(it, it->input->previous);
+    if (!incident_brief_read(it->input->answer, &it->owner->brief)) {
+        fail(it, AI_RUN_ERROR_INPUT, SLICE_LITERAL("the incident cannot be read"), true, 0);
+        return;
+    }
+    make_prompt(it);
+    if (it->owner->model->is_local) {
+        make_local(it);
+        return;
+    }
+    summary_input_leave(&it->input);
+    call_model(it);
+}
+
+static void on_input(struct summary_input *input)
+{
+    struct incident_summaries *summaries =
+        container_of(input->inputs, struct incident_summaries, inputs);
+    struct incident_summary *it = input->owner;
+
+    assert(it->owner == summaries);
+    assert(it->input == input);
+    switch (input->result) {
+    case READ_OK:
+        use_input(it);
+        break;
+    case READ_NOT_FOUND:
+        take_previous(it, input->previous);
+        fail(it, AI_RUN_ERROR_INPUT, SLICE_LITERAL("there is no such incident"), false, 0);
+        break;
+    case READ_BAD_CURSOR:
+    case READ_TOO_BIG:
+        take_previous(it, input->previous);
+        fail(it, AI_RUN_ERROR_INPUT, SLICE_LITERAL("the incident is too large to be read"), false,
+             0);
+        break;
+    case READ_UNAVAILABLE:
+        if (it->owner->home->app->settings->read_model == SETTINGS_READ_MODEL_OFF) {
+            take_previous(it, input->previous);
+            fail(it, AI_RUN_ERROR_INPUT,
+                 SLICE_LITERAL("there are no incidents to be read: [store] read_model is off"),
+                 false, 0);
+            break;
+        }
+        park(it, SUMMARY_INPUT_WAIT_MS);
+        break;
+    case READ_TIMEOUT:
+    case READ_BUSY:
+        SOMETIMES("a summary waits for the read model");
+        park(it, SUMMARY_INPUT_WAIT_MS);
+        break;
+    }
+}
+
+/* --- the handler ---------------------------------------------------------------------------------
+ */
+
+static struct job_run *acquire(struct job_handler *handler)
+{
+    struct incident_summaries *summaries = summaries_of(handler);
+    struct incident_summary *it = pool_acquire(&summaries->pool);
+
+    if (it == NULL)
+        return NULL;
+    memset(it, 0, sizeof(*it));
+    it->owner = summaries;
+    return &it->run;
+}
+
+static void release(struct job_handler *handler, struct job_run *run)
+{
+    struct incident_summary *it = summary_of(run);
+    void *slot = it;
+
+    assert(!http_client_is_open(&it->call));
+    assert(it->destination == NULL);
+    summary_input_leave(&it->input);
+    buffer_unref(&it->prompt);
+    buffer_unref(&it->answer);
+    buffer_unref(&it->repair);
+    buffer_unref(&it->request);
+    buffer_unref(&it->output);
+    buffer_unref(&it->record);
+    pool_release(&summaries_of(handler)->pool, &slot);
+}
+
+/* False: the payload names no incident. */
+MUST_USE static bool read_payload(struct incident_summary *it)
+{
+    struct slice payload = it->run.image.sections[JOB_SECTION_PAYLOAD], text;
+    struct json_reader reader;
+    struct json_value value;
+
+    if (json_read_document(payload, JSON_DEPTH_MAX, &reader, &value) != JSON_OK ||
+        value.type != JSON_OBJECT ||
+        !json_find_member(payload, SLICE_LITERAL("incident_id"), &value) ||
+        value.type != JSON_STRING ||
+        !json_string_text(&value, it->incident_id, sizeof(it->incident_id), &text) ||
+        text.size == 0 || text.size > sizeof(it->incident_id))
+        return false;
+    memmove(it->incident_id, text.data, text.size);
+    it->incident_id_size = (uint32_t)text.size;
+    return true;
+}
+
+MUST_USE static bool acquire_buffers(struct incident_summary *it)
+{
+    struct buffer_pool *buffers = it->owner->home->buffers;
+
+    return buffer_acquire(buffers, SUMMARY_PROMPT_SIZE_MAX, &it->prompt) == 0 &&
+           buffer_acquire(buffers, SUMMARY_WRITTEN_SIZE_MAX, &it->output) == 0 &&
+           buffer_acquire(buffers, AI_RUN_RECORD_SIZE_MAX, &it->record) == 0;
+}
+
+/* False: parked, or the server need not be asked. */
+MUST_USE static bool admit(struct incident_summary *it)
+{
+    struct breakers *breakers = &it->owner->home->breakers;
+    uint64_t now_ms = job_desk_now(it->run.desk);
+    struct breakers_entry *destination = breakers_get(
+        breakers, SLICE_LITERAL(ORG), SLICE_LITERAL(PROJECT), it->owner->model->origin, now_ms);
+
+    if (!breakers_admit(breakers, destination, &MODEL_BREAKER, now_ms, &it->generation)) {
+        job_run_park(&it->run,
+                     breakers_park(breakers, destination, &MODEL_BREAKER, it->run.id_low, now_ms));
+        return false;
+    }
+    it->destination = destination;
+    it->is_probe = breaker_state(&destination->breaker) == BREAKER_HALF_OPEN;
+    return true;
+}
+
+static void begin_attempt(struct incident_summary *it)
+{
+    const struct settings *settings = it->owner->home->app->settings;
+
+    it->ends_ms = job_desk_now(it->run.desk) + settings->ai_deadline_ms;
+    job_run_allow(&it->run, settings->ai_deadline_ms);
+    it->attempt.started_ms = unix_ms(it);
+    it->attempt.number = it->run.attempt;
+}
+
+static void start(struct job_handler *handler, struct job_run *run)
+{
+    struct incident_summaries *summaries = summaries_of(handler);
+    struct incident_summary *it = summary_of(run);
+    struct summary_wish wish = {
+        .org = {run->queue->org, run->queue->org_size},
+        .project = {run->queue->project, run->queue->project_size},
+        .after = run->location,
+        .previous = ai_runs_find(&summaries->home->ai_runs, run->id_low),
+    };
+
+    begin_attempt(it);
+    if (!read_payload(it)) {
+        fail(it, AI_RUN_ERROR_INPUT, SLICE_LITERAL("the payload names no incident"), false, 0);
+        return;
+    }
+    wish.incident_id = (struct slice){it->incident_id, it->incident_id_size};
+    if (!acquire_buffers(it)) {
+        park(it, INCIDENT_SUMMARY_BUSY_MS);
+        return;
+    }
+    if (!summaries->model->is_local && !admit(it))
+        return;
+    it->input = summary_input_start(&summaries->inputs, &wish);
+    if (it->input == NULL) {
+        park(it, INCIDENT_SUMMARY_BUSY_MS);
+        return;
+    }
+    it->input->owner = it;
+}
+
+static void cancel(struct job_handler *handler, struct job_run *run)
+{
+    struct incident_summary *it = summary_of(run);
+
+    (void)handler;
+    if (http_client_is_open(&it->call)) {
+        SOMETIMES("a call to a model is called off");
+        http_client_cancel(&it->call);
+    }
+    summary_input_leave(&it->input);
+    leave_breaker(it, BREAKERS_NOTHING);
+    /* If an outcome follows, it is that the deadline is over. */
+    end_attempt(it, AI_RUN_ERROR_TIMEOUT);
+}
+
+/* Its own deadlines are what watches it. */
+static bool is_alive(const struct job_run *run)
+{
+    (void)run;
+    return true;
+}
+
+static void on_wake(struct job_handler *handler)
+{
+    summary_inputs_on_wake(&summaries_of(handler)->inputs);
+}
+
+static const struct job_handler_type incident_summary_type = {
+    .kind = SLICE_INITIALIZER("incident.summarize"),
+    .lease_ms = INCIDENT_SUMMARY_LEASE_MS,
+    .deadline_ms = INCIDENT_SUMMARY_LEASE_MS,
+    .result_size_max = INCIDENT_SUMMARY_RESULT_SIZE_MAX,
+    .acquire = acquire,
+    .release = release,
+    .start = start,
+    .cancel = cancel,
+    .is_alive = is_alive,
+    .attach = attach,
+    .on_wake = on_wake,
+};
+
+/* --- start-up ------------------------------------------------------------------------------------
+ */
+
+uint32_t incident_summaries_concurrency(int64_t total, uint32_t shard_count)
+{
+    return ((uint32_t)total + shard_count - 1) / shard_count;
+}
+
+int incident_summaries_init(struct incident_summaries *summaries, struct app_shard *home)
+{
+    uint32_t concurrency =
+        incident_summaries_concurrency(home->app->settings->ai_concurrency, home->app->shard_count);
+    int r;
+
+    memset(summaries, 0, sizeof(*summaries));
+    summaries->home = home;
+    summaries->model = &home->app->ai_model;
+    summaries->policy.allow_private = true;
+    summary_prompt_sha256(summaries->prompt_sha256);
+    summaries->handler.type = &incident_summary_type;
+    summaries->handler.concurrency = concurrency;
+    summaries->inputs.on_done = on_input;
+    r = pool_init(&summaries->pool, "summaries", sizeof(struct incident_summary), concurrency);
+    if (r == 0)
+        r = summary_inputs_init(&summaries->inputs, home, &summaries->handler, concurrency);
+    if (r == 0)
+        job_handlers_add(&home->jobs.handlers, &summaries->handler);
+    return r;
+}
+
+void incident_summaries_deinit(struct incident_summaries *summaries)
+{
+    pool_abandon(&summaries->pool);
+    summary_inputs_deinit(&summaries->inputs);
+}
+
+void incident_summary_metrics_add(struct metrics_registry *registry,
+                                  struct incident_summary_metrics *ret_metrics)
+{
+    static const enum ai_run_state states[] = {AI_RUN_QUEUED, AI_RUN_SUCCEEDED, AI_RUN_FAILED};
+
+    for (uint32_t i = 0; i < ARRAY_COUNT(states); i++)
+        ret_metrics->runs[states[i] - AI_RUN_QUEUED] = metrics_add_series(
+            registry, METRIC_COUNTER, METRIC_UNIT_NONE, "weir_ai_runs_total",
+            metrics_text(registry, "state=\"%s\"", ai_run_state_name(states[i]).data),
+            "Attempts of AI runs by what the run is after them.");
+    for (uint32_t i = AI_RUN_ERROR_INPUT; i < AI_RUN_ERROR_COUNT; i++)
+        ret_metrics->errors[i] =
+            metrics_add_series(registry, METRIC_COUNTER, METRIC_UNIT_NONE, "weir_ai_errors_total",
+                               metrics_text(registry, "error=\"%s\"", ai_run_error_name(i).data),
+                               "Attempts of AI runs that failed, by why.");
+    for (uint32_t i = 0; i < ARRAY_COUNT(TOKEN_TYPES); i++)
+        ret_metrics->tokens[i] = metrics_add_series(
+            registry, METRIC_COUNTER, METRIC_UNIT_NONE, "weir_ai_tokens_total",
+            metrics_text(registry, "type=\"%s\"", TOKEN_TYPES[i]),
+            "Tokens that models have used; cached ones are input, reasoning ones output, too.");
+    for (uint32_t i = 0; i < ARRAY_COUNT(ret_metrics->token_usage); i++)
+        ret_metrics->token_usage[i] = metrics_add_histogram(
+            registry, METRIC_UNIT_NONE, "weir_ai_call_tokens",
+            metrics_text(registry, "type=\"%s\"", TOKEN_TYPES[i]), "Tokens of one call to a model.",
+            TOKEN_BOUNDS, ARRAY_COUNT(TOKEN_BOUNDS));
+    ret_metrics->cost = metrics_add_series(
+        registry, METRIC_COUNTER, METRIC_UNIT_NONE, "weir_ai_cost_micro_usd_total", "",
+        "What models have cost by the prices set, in millionths of a USD.");
+    ret_metrics->repairs =
+        metrics_add_series(registry, METRIC_COUNTER, METRIC_UNIT_NONE, "weir_ai_repairs_total", "",
+                           "Answers of models that had to be corrected.");
+    ret_metrics->call_duration = metrics_add_histogram(
+        registry, METRIC_UNIT_SECONDS, "weir_ai_call_duration_seconds", "", "One call to a model.",
+        DURATION_BOUNDS, ARRAY_COUNT(DURATION_BOUNDS));
+    ret_metrics->run_duration =
+        metrics_add_histogram(registry, METRIC_UNIT_SECONDS, "weir_ai_attempt_duration_seconds", "",
+                              "One attempt at a summary, with its input and all its calls.",
+                              DURATION_BOUNDS, ARRAY_COUNT(DURATION_BOUNDS));
+}
