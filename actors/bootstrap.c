@@ -306,11 +306,25 @@ MUST_USE static int recover_record(struct app_recovery *recovery,
     }
 }
 
+/* A table of millions is far from the processor: many records wait for it once. */
+static void expect_records(const struct app *app, const struct recovery_group *group, bool is_near)
+{
+    for (uint32_t i = 0; i < group->record_count; i++) {
+        uint32_t shard = group->records[i].partition % app->shard_count;
+
+        durable_expect(&app->shards[shard].keeper.durables, &group->records[i], is_near);
+    }
+}
+
 static int on_group(struct recovery_visitor *visitor, const struct recovery_group *group)
 {
     struct app_recovery *recovery = container_of(visitor, struct app_recovery, visitor);
     int r = 0;
 
+    if (group->record_count > 1) {
+        expect_records(recovery->app, group, false);
+        expect_records(recovery->app, group, true);
+    }
     for (uint32_t i = 0; i < group->record_count && r == 0; i++)
         r = recover_record(recovery, &group->records[i]);
     return r;

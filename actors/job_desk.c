@@ -154,6 +154,20 @@ static int apply(struct durable *self, const struct durable_fact *fact)
     }
 }
 
+/* Both kinds of record begin with the id. */
+static void expect(struct durable *self, const struct journal_record_view *record, bool is_near)
+{
+    struct job_desk *desk = container_of(self, struct job_desk, durable);
+    uint64_t id_low;
+
+    static_assert(offsetof(struct job_image_header, id_low) == 0, "its first word");
+    static_assert(offsetof(struct job_fact_header, id_low) == 0, "its first word");
+    if (record->type == RECORD_JOB_QUEUE || record->payload.size < sizeof(id_low))
+        return;
+    memcpy(&id_low, record->payload.data, sizeof(id_low));
+    job_table_expect(desk->table, id_low, is_near);
+}
+
 /*
  * A million jobs take their places: too long for a turn of the shard. Its clock is not this
  * thread's to read; what became due since the process began is found by the first look.
@@ -200,6 +214,7 @@ static const struct durable_type durable_job_type = {
     .record_last = RECORD_JOB_QUEUE,
     .version_max = JOB_RECORD_VERSION,
     .apply = apply,
+    .expect = expect,
     .settle = settle,
     .resume = resume,
     .carry_up_to = carry,

@@ -223,6 +223,14 @@ int durable_recover(struct durable_set *set, const struct journal_record_view *r
     return r < 0 ? r : 1;
 }
 
+void durable_expect(struct durable_set *set, const struct journal_record_view *record, bool is_near)
+{
+    struct durable *owner = owner_of(set, record->type);
+
+    if (owner != NULL && owner->type->expect != NULL)
+        owner->type->expect(owner, record, is_near);
+}
+
 void durable_settle(struct durable_set *set)
 {
     check(set);

@@ -56,6 +56,11 @@ struct durable_type {
      */
     int (*apply)(struct durable *self, const struct durable_fact *fact);
     /*
+     * Recovery: these records come next, as far as they are its own. A hint, so that what they
+     * need is brought near in memory while others are applied. May be NULL.
+     */
+    void (*expect)(struct durable *self, const struct journal_record_view *record, bool is_near);
+    /*
      * Everything has been read back, and recovery's thread still has it all: puts in order what
      * takes a shard too long. May be NULL.
      */
@@ -154,6 +159,10 @@ MUST_USE bool durable_commit_later(struct durable_set *set, struct durable_step 
  * version of later, or the owner's -errno.
  */
 MUST_USE int durable_recover(struct durable_set *set, const struct journal_record_view *record);
+
+/* Recovery: this record comes soon, or (is_near) very soon. */
+void durable_expect(struct durable_set *set, const struct journal_record_view *record,
+                    bool is_near);
 
 /* Recovery: all has been read. settle() of each owner, in the order they were added. */
 void durable_settle(struct durable_set *set);

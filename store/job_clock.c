@@ -172,8 +172,8 @@ static void place(struct job_table *table, uint32_t index)
             job_keys_hold(table, index);
         if (when_ms > table->now_ms && MUTANT("job_due_dropped_on_recovery"))
             return;
-        /* One that has just been let go is there already. */
-        if (job->heap_index == 0)
+        /* One that has just been let go may be there already; ready_all() finds what is due. */
+        if (job->heap_index == 0 && when_ms > table->now_ms)
             job_heap_add(table, job_heap_entry(index, JOB_HEAP_STATE));
         return;
     case JOB_WAITING:
@@ -191,9 +191,43 @@ static void place(struct job_table *table, uint32_t index)
     }
 }
 
+static bool is_ready_before(const struct job_table *table, uint32_t a, uint32_t b)
+{
+    return job_heap_is_before(table, job_heap_entry(a, JOB_HEAP_STATE),
+                              job_heap_entry(b, JOB_HEAP_STATE));
+}
+
+/* Links all that are due already and in no heap, through next: all but in order as they stand. */
+static uint32_t link_due(struct job_table *table)
+{
+    uint32_t first = 0, last = 0;
+
+    for (uint32_t i = 1; i <= table->jobs.used; i++) {
+        struct job *job = job_at(table, i);
+
+        if (job->state != JOB_SCHEDULED || job->heap_index != 0 || job->when_ms > table->now_ms)
+            continue;
+        if (last == 0)
+            first = i;
+        else
+            job_at(table, last)->next = i;
+        last = i;
+    }
+    return first;
+}
+
 /* Everything that is due enters its queue, in the order in which it became ready. */
 static void ready_all(struct job_table *table)
 {
+    uint32_t index = job_list_sort(table, link_due(table), is_ready_before);
+
+    while (index != 0) {
+        uint32_t next = job_at(table, index)->next;
+
+        job_at(table, index)->next = 0;
+        (void)end_of_state(table, index);
+        index = next;
+    }
     for (;;) {
         uint32_t entry = job_heap_first(table);
 
@@ -211,6 +245,7 @@ uint32_t job_table_resume(struct job_table *table, uint64_t now_ms)
     job_table_enter(table, now_ms);
     assert(table->is_recovering);
     table->is_recovering = false;
+    job_ids_settle(table);
     /* The log may have been written under a clock that ran ahead. */
     table->now_ms = now_ms;
     job_remember_read(table);

@@ -1,11 +1,8 @@
 /*
  * A death is nearly always the latest, so its place is looked for from the end of the
- * list. Reading the log back brings carried letters in any order; they are sorted once,
- * by merging runs: run n holds up to 2^n letters, or none.
+ * list. Reading the log back brings carried letters in any order; they are sorted once.
  */
 #include "store/job_dead.h"
-
-enum { RUN_COUNT = 32 };
 
 static void place_of(const struct job_table *table, uint32_t index,
                      struct job_dead_place *ret_place)
@@ -45,49 +42,11 @@ void job_dead_add(struct job_table *table, uint32_t index)
     job_set(job_at(table, index), JOB_BIT_LINKED);
 }
 
-/* Both runs in one, through next alone. */
-static uint32_t merge(struct job_table *table, uint32_t a, uint32_t b)
-{
-    uint32_t first = 0;
-    uint32_t last = 0;
-
-    while (a != 0 && b != 0) {
-        uint32_t *least = is_before(table, b, a) ? &b : &a;
-        uint32_t taken = *least;
-
-        *least = job_at(table, taken)->next;
-        if (last == 0)
-            first = taken;
-        else
-            job_at(table, last)->next = taken;
-        last = taken;
-    }
-    if (last == 0)
-        return a != 0 ? a : b;
-    job_at(table, last)->next = a != 0 ? a : b;
-    return first;
-}
-
 void job_dead_sort(struct job_table *table)
 {
-    uint32_t runs[RUN_COUNT] = {0};
     uint32_t count = table->dead.count;
-    uint32_t at = table->dead.first;
-    uint32_t n;
+    uint32_t at = job_list_sort(table, table->dead.first, is_before);
 
-    while (at != 0) {
-        uint32_t run = at;
-
-        at = job_at(table, run)->next;
-        job_at(table, run)->next = 0;
-        for (n = 0; runs[n] != 0; n++) {
-            run = merge(table, runs[n], run);
-            runs[n] = 0;
-        }
-        runs[n] = run;
-    }
-    for (n = 0; n < RUN_COUNT; n++)
-        at = merge(table, runs[n], at);
     table->dead = (struct job_list){.first = 0};
     while (at != 0) {
         uint32_t next = job_at(table, at)->next;

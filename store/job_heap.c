@@ -46,7 +46,7 @@ static bool is_older(const struct job_table *table, uint32_t a, uint32_t b)
     return a < b;
 }
 
-static bool is_before(const struct job_table *table, uint32_t a, uint32_t b)
+bool job_heap_is_before(const struct job_table *table, uint32_t a, uint32_t b)
 {
     uint64_t time_a = job_heap_time(table, a), time_b = job_heap_time(table, b);
 
@@ -64,7 +64,7 @@ static void sift_up(struct job_table *table, uint32_t place, uint32_t entry)
     while (place > 0) {
         uint32_t parent = (place - 1) / ARITY;
 
-        if (!is_before(table, entry, table->heap[parent]))
+        if (!job_heap_is_before(table, entry, table->heap[parent]))
             break;
         put(table, place, table->heap[parent]);
         place = parent;
@@ -79,7 +79,7 @@ static uint32_t first_child(const struct job_table *table, uint32_t place)
     uint64_t best = from;
 
     for (uint64_t child = from + 1; child < to; child++)
-        if (is_before(table, table->heap[child], table->heap[best]))
+        if (job_heap_is_before(table, table->heap[child], table->heap[best]))
             best = child;
     return best < to ? (uint32_t)best : 0;
 }
@@ -89,7 +89,7 @@ static void sift_down(struct job_table *table, uint32_t place, uint32_t entry)
     for (;;) {
         uint32_t child = first_child(table, place);
 
-        if (child == 0 || !is_before(table, table->heap[child], entry))
+        if (child == 0 || !job_heap_is_before(table, table->heap[child], entry))
             break;
         put(table, place, table->heap[child]);
         place = child;
@@ -126,7 +126,7 @@ void job_heap_update(struct job_table *table, uint32_t entry)
     uint32_t place = *place_of(table, entry) - 1;
 
     assert(job_heap_has(table, entry));
-    if (place > 0 && is_before(table, entry, table->heap[(place - 1) / ARITY]))
+    if (place > 0 && job_heap_is_before(table, entry, table->heap[(place - 1) / ARITY]))
         sift_up(table, place, entry);
     else
         sift_down(table, place, entry);

@@ -32,6 +32,9 @@ void job_heap_update(struct job_table *table, uint32_t entry);
 /* The first entry; 0: the heap is empty. */
 uint32_t job_heap_first(const struct job_table *table);
 
+/* True when entry a is due before entry b; neither need be in the heap. */
+bool job_heap_is_before(const struct job_table *table, uint32_t a, uint32_t b);
+
 /* When the entry is due. */
 uint64_t job_heap_time(const struct job_table *table, uint32_t entry);
 

@@ -136,6 +136,20 @@ uint32_t *job_buckets_grow(struct job_buckets *buckets)
     return &buckets->heads[bucket - level_before(buckets)];
 }
 
+bool job_buckets_crowd(struct job_buckets *buckets)
+{
+    buckets->item_count++;
+    return buckets->item_count > buckets->bucket_count &&
+           buckets->bucket_count < buckets->bucket_count_max;
+}
+
+void job_buckets_remake(struct job_buckets *buckets, uint64_t bucket_count)
+{
+    memset(buckets->heads, 0, buckets->bucket_count * sizeof(buckets->heads[0]));
+    buckets->bucket_count =
+        (uint32_t)min_u64(max_u64(bucket_count, BUCKET_COUNT_MIN), buckets->bucket_count_max);
+}
+
 void job_buckets_shrink(struct job_buckets *buckets)
 {
     assert(buckets->item_count > 0);

@@ -7,8 +7,8 @@
  *
  * struct job_buckets beside it says in which bucket a hash belongs. It is a linear
  * hash table: one bucket is split with each addition, so the table grows with its
- * content, no call ever rehashes, and what is not used is not touched. The chains are
- * the caller's, who knows how its items are linked.
+ * content, no call but job_buckets_remake() rehashes, and what is not used is not touched. The
+ * chains are the caller's, who knows how its items are linked.
  */
 #pragma once
 
@@ -68,6 +68,15 @@ uint32_t *job_buckets_head(const struct job_buckets *buckets, uint64_t hash);
  * must be taken out and put in again by the caller; else NULL.
  */
 MUST_USE uint32_t *job_buckets_grow(struct job_buckets *buckets);
+
+/* Counts one more item and splits nothing: true when it is time for job_buckets_remake(). */
+MUST_USE bool job_buckets_crowd(struct job_buckets *buckets);
+
+/*
+ * About bucket_count buckets, all empty: the caller puts every item in again. For when nobody
+ * waits, it costs less than as many splits.
+ */
+void job_buckets_remake(struct job_buckets *buckets, uint64_t bucket_count);
 
 /* Counts one item less. */
 void job_buckets_shrink(struct job_buckets *buckets);

@@ -82,6 +82,64 @@ void job_list_remove(struct job_table *table, struct job_list *list, uint32_t in
     list->count--;
 }
 
+/* Both runs in one, through next alone. */
+static uint32_t merge_runs(struct job_table *table, uint32_t a, uint32_t b,
+                           bool (*is_before)(const struct job_table *, uint32_t, uint32_t))
+{
+    uint32_t first = 0, last = 0;
+
+    while (a != 0 && b != 0) {
+        uint32_t *least = is_before(table, b, a) ? &b : &a;
+        uint32_t taken = *least;
+
+        *least = job_at(table, taken)->next;
+        if (last == 0)
+            first = taken;
+        else
+            job_at(table, last)->next = taken;
+        last = taken;
+    }
+    if (last == 0)
+        return a != 0 ? a : b;
+    job_at(table, last)->next = a != 0 ? a : b;
+    return first;
+}
+
+/* Takes the jobs off the list that are in order already; gives what is left of it. */
+static uint32_t cut_run(struct job_table *table, uint32_t first,
+                        bool (*is_before)(const struct job_table *, uint32_t, uint32_t))
+{
+    uint32_t last = first, next = job_at(table, first)->next;
+
+    while (next != 0 && !is_before(table, next, last)) {
+        last = next;
+        next = job_at(table, last)->next;
+    }
+    job_at(table, last)->next = 0;
+    return next;
+}
+
+uint32_t job_list_sort(struct job_table *table, uint32_t first,
+                       bool (*is_before)(const struct job_table *, uint32_t, uint32_t))
+{
+    uint32_t runs[32] = {0}; /* number n is of 2^n of the runs that were found, or of none */
+    uint32_t n;
+
+    while (first != 0) {
+        uint32_t run = first;
+
+        first = cut_run(table, run, is_before);
+        for (n = 0; runs[n] != 0; n++) {
+            run = merge_runs(table, runs[n], run, is_before);
+            runs[n] = 0;
+        }
+        runs[n] = run;
+    }
+    for (n = 0; n < ARRAY_COUNT(runs); n++)
+        first = merge_runs(table, runs[n], first, is_before);
+    return first;
+}
+
 /* --- the FIFOs ---------------------------------------------------------------- */
 
 void job_link_ready(struct job_table *table, uint32_t index, bool in_front)
@@ -250,7 +308,8 @@ void job_enter_scheduled(struct job_table *table, uint32_t index, uint64_t when_
 
     job_set_state(table, index, JOB_SCHEDULED);
     job_set_when(job, when_ms);
-    if (!table->is_recovering)
+    /* What is due already gets its place from resume, with all the others. */
+    if (!table->is_recovering && !(table->is_resuming && when_ms <= table->now_ms))
         job_heap_add(table, job_heap_entry(index, JOB_HEAP_STATE));
 }
 

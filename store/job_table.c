@@ -147,11 +147,39 @@ static void push_id(struct job_table *table, uint32_t index)
     *head = index;
 }
 
+static void remake_ids(struct job_table *table, uint64_t bucket_count)
+{
+    job_buckets_remake(&table->by_id, bucket_count);
+    for (uint32_t i = 1; i <= table->jobs.used; i++)
+        if (job_at(table, i)->state != JOB_FREE)
+            push_id(table, i);
+}
+
+void job_ids_settle(struct job_table *table)
+{
+    remake_ids(table, table->by_id.item_count);
+}
+
+void job_table_expect(const struct job_table *table, uint64_t id_low, bool is_near)
+{
+    const uint32_t *head = job_buckets_head(&table->by_id, hash_id(id_low));
+
+    if (!is_near)
+        __builtin_prefetch(head);
+    else if (*head != 0)
+        __builtin_prefetch(job_at(table, *head));
+}
+
 static void add_id(struct job_table *table, uint32_t index)
 {
     uint32_t *old, at;
 
     push_id(table, index);
+    if (table->is_recovering) {
+        if (job_buckets_crowd(&table->by_id))
+            remake_ids(table, 2 * (uint64_t)table->by_id.bucket_count);
+        return;
+    }
     old = job_buckets_grow(&table->by_id);
     if (old == NULL)
         return;

@@ -277,6 +277,12 @@ MUST_USE struct job_ref job_table_next_failed(struct job_table *table);
 /* A queue that got something to run since it was last named; NULL: no more. */
 MUST_USE struct job_queue *job_table_next_ready(struct job_table *table);
 
+/*
+ * A record about this job comes soon: has its place in memory brought near, in two steps with
+ * some time between them. A hint, for reading many at a time.
+ */
+void job_table_expect(const struct job_table *table, uint64_t id_low, bool is_near);
+
 /* After recovery: resolves who waits for whom, readies what is due. Returns live jobs. */
 uint32_t job_table_resume(struct job_table *table, uint64_t now_ms);
 

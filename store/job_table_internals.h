@@ -286,6 +286,10 @@ void job_extra_trim(struct job_table *table, uint32_t index);
 /* Looks the id up, 0 when it is not there. job_table.c */
 uint32_t job_lookup(const struct job_table *table, uint64_t id_low);
 
+/* Everything has been read: the table of ids gets the size that it would have grown to. job_table.c
+ */
+void job_ids_settle(struct job_table *table);
+
 /* A new entry under this id, in state PENDING; 0 when there is no room. job_table.c */
 MUST_USE uint32_t job_make(struct job_table *table, uint64_t id_low, uint32_t queue);
 
@@ -316,6 +320,14 @@ void job_list_insert_after(struct job_table *table, struct job_list *list, uint3
 
 /* Takes out. job_states.c */
 void job_list_remove(struct job_table *table, struct job_list *list, uint32_t index);
+
+/*
+ * Sorts the jobs that are linked through next, from first on; previous is left alone. Of two of
+ * which neither is before the other, the first stays first. Gives the new first. A list in order
+ * costs one look at each. job_states.c
+ */
+uint32_t job_list_sort(struct job_table *table, uint32_t first,
+                       bool (*is_before)(const struct job_table *, uint32_t, uint32_t));
 
 /* --- states ------------------------------------------------------------------ */
 
