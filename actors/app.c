@@ -208,6 +208,8 @@ void app_limits(const struct settings *settings, uint32_t shard_count, struct li
                64);
     limits_add(lines, "lookup requests", (uint64_t)LOOKUP_REQUEST_COUNT_MAX * shard_count,
                sizeof(struct lookup_request));
+    limits_add(lines, "reader requests", (uint64_t)READER_REQUEST_COUNT_MAX * shard_count,
+               sizeof(struct reader_request));
     limits_add(lines, "key requests", (uint64_t)TENANT_REQUEST_COUNT_MAX * shard_count,
                sizeof(struct tenant_request));
     limits_add(lines, "blocks of numbers for scrapes",
@@ -453,6 +455,8 @@ static int init_shard(struct app *app, uint32_t index)
     if (r == 0)
         r = lookup_init(&home->lookup, home);
     if (r == 0)
+        r = reader_init(&home->reader, home);
+    if (r == 0)
         r = job_desk_init(&home->jobs, home);
     if (r == 0)
         r = init_client(home);
@@ -520,6 +524,8 @@ static int start_tree(struct app_shard *home)
     add_child(home, "scrape", &home->scrape.actor, &scrape_type, SCRAPE_MAGIC, 0);
     add_child(home, "inspector", &home->inspector.actor, &inspector_type, INSPECTOR_MAGIC, 0);
     add_child(home, "lookup", &home->lookup.actor, &lookup_type, LOOKUP_MAGIC, 0);
+    add_child(home, "reader", &home->reader.actor, &reader_type, READER_MAGIC,
+              READ_SLOW_MS + STOP_GRACE_MS);
     add_child(home, "client", &home->client.actor, &http_client_type, HTTP_CLIENT_MAGIC, 0);
     add_child(home, "jobs", &home->jobs.actor, &job_desk_type, JOB_DESK_MAGIC,
               drain_ms + STOP_GRACE_MS);
@@ -775,6 +781,7 @@ static void check_shard_is_idle(const struct app_shard *home)
     assert(buffer_pool_used(home->buffers) == 0);
     assert(pool_used_count(&home->intake.requests) == 0);
     assert(pool_used_count(&home->lookup.requests) == 0);
+    assert(reader_is_idle(&home->reader));
     assert(pool_used_count(&home->tenant.requests) == 0);
     assert(job_desk_is_idle(&home->jobs));
     assert(home->jobs.handlers.run_count == 0);
@@ -796,6 +803,7 @@ void app_abandon(struct app *app)
         scrape_deinit(&home->scrape);
         inspector_deinit(&home->inspector);
         lookup_deinit(&home->lookup);
+        reader_deinit(&home->reader);
         job_desk_deinit(&home->jobs);
         http_requests_deinit(&home->http_requests);
         incident_summaries_deinit(&home->incident_summaries);

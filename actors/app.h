@@ -20,6 +20,7 @@
  *      |- scrape       numbers of all shards for /metrics
  *      |- inspector    how all shards are, for operators
  *      |- lookup       GET /v1/events/{id}
+ *      |- reader       what is asked of the read model
  *      |- client       HTTP requests of ours
  *      |- jobs         the jobs of the projects that this shard owns, and their handlers
  *      |- schedules    their cron schedules
@@ -42,6 +43,7 @@
 #include "actors/keeper.h"
 #include "actors/lookup.h"
 #include "actors/read_watch.h"
+#include "actors/reader.h"
 #include "actors/schedules.h"
 #include "actors/scrape.h"
 #include "actors/settings.h"
@@ -60,7 +62,7 @@
 
 enum {
     APP_TEXT_SIZE = 1024,
-    APP_CHILD_COUNT_MAX = 11 + SETTINGS_LISTEN_COUNT_MAX,
+    APP_CHILD_COUNT_MAX = 12 + SETTINGS_LISTEN_COUNT_MAX,
     APP_TOKEN_BYTES = 32,
     START_TRY_COUNT_MAX = 20, /* for what a process that was just killed still holds */
     START_TRY_MS = 100,
@@ -93,6 +95,7 @@ struct app_shard {
     struct scrape scrape;
     struct inspector inspector;
     struct lookup lookup;
+    struct reader reader;
     struct resolver_dns *dns; /* NULL when simulated: only addresses can be reached */
     struct http_client client;
     struct breakers breakers;

@@ -3,6 +3,7 @@
 #include "actors/app.h"
 #include "actors/auth.h"
 #include "actors/message_types.h"
+#include "contracts/json_string.h"
 #include "contracts/uuid.h"
 #include "runtime/sim_point.h"
 
@@ -91,6 +92,15 @@ static void move_on(struct lookup_request *request)
                 MSG_LOOKUP_FIND, 0, request);
 }
 
+/* The key covers the project only, and another organisation may have one of that name. */
+static bool is_of_org(const struct lookup_request *request, struct slice envelope)
+{
+    struct json_value org;
+
+    return json_find_member(envelope, SLICE_LITERAL("org_id"), &org) &&
+           json_string_equal(&org, (struct slice){request->org, request->org_size});
+}
+
 static bool is_wanted(const struct lookup_request *request, const struct journal_record_view *view,
                       struct slice *ret_envelope)
 {
@@ -98,7 +108,8 @@ static bool is_wanted(const struct lookup_request *request, const struct journal
 
     return view->type == RECORD_EVENT &&
            event_record_decode(view->version, view->payload, &header, ret_envelope) &&
-           memcmp(header.key, request->key.words, sizeof(header.key)) == 0;
+           memcmp(header.key, request->key.words, sizeof(header.key)) == 0 &&
+           is_of_org(request, *ret_envelope);
 }
 
 static void on_read(struct journal_read *read, enum journal_read_result result,
@@ -274,6 +285,8 @@ int lookup_on_request(struct exchange *x)
     request->at = lookup;
     request->connection = x->actor->id;
     request->token = x->token;
+    request->org_size = (uint8_t)key_org(note->auth.key).size;
+    memcpy(request->org, key_org(note->auth.key).data, request->org_size);
     request->shard_index = home->shard->index;
     request->shards_left = home->app->shard_count - 1;
     intake_key(home->app->hash_key, key_project(note->auth.key),

@@ -13,6 +13,7 @@
 #include "runtime/pool.h"
 #include "store/dedup.h"
 #include "store/journal_reader.h"
+#include "store/record.h"
 
 enum {
     LOOKUP_MAGIC = 0x4c4f4f4b,
@@ -47,6 +48,8 @@ struct lookup_request {
     enum lookup_result result;
     bool is_decided;
     bool abandoned;
+    uint8_t org_size;
+    char org[TENANT_NAME_SIZE_MAX];
     struct journal_location candidates[LOOKUP_CANDIDATE_COUNT_MAX];
     struct journal_read read;
     struct buffer *buffer;

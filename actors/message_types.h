@@ -47,4 +47,6 @@ enum {
     MSG_SCHEDULE_DO,               /* struct schedule_request *: to the project's shard */
     MSG_SCHEDULE_DONE,             /* the answer */
     MSG_SCHEDULE_ANSWER,           /* to a connection */
+    MSG_READ_ANSWER,               /* struct reader_request *, to a connection */
+    MSG_READ_STOPPED,              /* to itself: no question is under way any more */
 };

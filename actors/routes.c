@@ -3,16 +3,20 @@
  * 404, 405, Allow and the metrics need to know of it. What an endpoint means is said in the
  * header of the file its calls are in.
  */
+#include "actors/ai_routes.h"
 #include "actors/app.h"
 #include "actors/dlq_routes.h"
 #include "actors/event_routes.h"
 #include "actors/health_routes.h"
+#include "actors/incident_routes.h"
 #include "actors/inspection_routes.h"
 #include "actors/job_routes.h"
 #include "actors/key_routes.h"
+#include "actors/metrics_routes.h"
 #include "actors/openapi_routes.h"
 #include "actors/queue_routes.h"
 #include "actors/schedule_routes.h"
+#include "actors/search_routes.h"
 
 /* The busiest first: the router looks in this order. */
 const struct route APP_ROUTES[] = {
@@ -62,6 +66,28 @@ const struct route APP_ROUTES[] = {
      schedule_delete_on_request, schedule_on_reply, schedule_on_abandon},
     {HTTP_METHOD_GET, "/v1/schedules", schedule_look_on_head, schedule_list_on_request,
      schedule_on_reply, schedule_on_abandon},
+    {HTTP_METHOD_GET, "/v1/incidents", reader_on_head, incident_list_on_request, reader_on_reply,
+     reader_on_abandon},
+    {HTTP_METHOD_GET, "/v1/incidents/{id}", reader_on_head, incident_get_on_request,
+     reader_on_reply, reader_on_abandon},
+    {HTTP_METHOD_GET, "/v1/incidents/{id}/events", reader_on_head, incident_events_on_request,
+     reader_on_reply, reader_on_abandon},
+    {HTTP_METHOD_GET, "/v1/search/events", reader_on_head, search_events_on_request,
+     reader_on_reply, reader_on_abandon},
+    {HTTP_METHOD_GET, "/v1/metrics/overview", reader_on_head, metrics_overview_on_request,
+     reader_on_reply, reader_on_abandon},
+    {HTTP_METHOD_GET, "/v1/metrics/trends", reader_on_head, metrics_trends_on_request,
+     reader_on_reply, reader_on_abandon},
+    {HTTP_METHOD_GET, "/v1/ai/runs", reader_on_head, ai_runs_on_request, reader_on_reply,
+     reader_on_abandon},
+    {HTTP_METHOD_GET, "/v1/ai/runs/{id}", reader_on_head, ai_run_on_request, reader_on_reply,
+     reader_on_abandon},
+    {HTTP_METHOD_GET, "/v1/ai/stats", reader_on_head, ai_stats_on_request, reader_on_reply,
+     reader_on_abandon},
+    {HTTP_METHOD_GET, "/v1/ai/activity", reader_on_head, ai_activity_on_request, reader_on_reply,
+     reader_on_abandon},
+    {HTTP_METHOD_GET, "/v1/ai/jobs", reader_on_head, ai_jobs_on_request, reader_on_reply,
+     reader_on_abandon},
     {HTTP_METHOD_GET, "/livez", health_on_head, health_live_on_request, NULL, NULL},
     {HTTP_METHOD_GET, "/healthz", health_on_head, health_on_request, NULL, NULL},
     {HTTP_METHOD_GET, "/readyz", health_on_head, health_ready_on_request, NULL, NULL},

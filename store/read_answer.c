@@ -1,13 +1,22 @@
 #include "store/read_answer.h"
 
 /*
- * A cursor's text is the number of its query's type and its words, hexadecimal, with points
- * between them. It names a place and not a row, and gives no right to anything: the scope
- * is the query's, whatever the cursor says.
+ * A cursor is sealed with what was asked for, and with the type of the query, so none can be
+ * used where it does not belong. It names a place and not a row, and gives no right to
+ * anything: the scope is the query's, whatever the cursor says.
  */
-enum { CURSOR_NUMBER_COUNT = READ_CURSOR_WORD_COUNT + 1 };
+static_assert((int)READ_CURSOR_WORD_COUNT <= (int)CURSOR_WORD_COUNT, "the place fits");
+static_assert((int)CURSOR_TEXT_SIZE <= (int)READ_CURSOR_SIZE_MAX, "its text fits");
 
-static_assert(CURSOR_NUMBER_COUNT * 17 < READ_CURSOR_SIZE_MAX, "16 digits and a point each");
+static struct cursor_seal seal_of(const struct read_query *query)
+{
+    struct cursor_seal seal = query->seal;
+    uint64_t type = query->type;
+
+    seal.filter =
+        cursor_filter_add(&query->seal, seal.filter, (struct slice){(const char *)&type, 8});
+    return seal;
+}
 
 void read_answer_begin(struct read_answer *answer, struct read_query *query)
 {
@@ -49,19 +58,18 @@ void read_answer_use_reserve(struct read_answer *answer)
 void read_answer_cursor(struct read_answer *answer, struct slice name,
                         const struct read_cursor *next)
 {
-    char text[READ_CURSOR_SIZE_MAX];
-    int size;
+    struct cursor_seal seal = seal_of(answer->query);
+    struct cursor cursor = {{0}};
+    char text[CURSOR_TEXT_SIZE];
 
     json_writer_key(&answer->writer, name);
     if (next == NULL) {
         json_writer_null(&answer->writer);
         return;
     }
-    size = snprintf(text, sizeof(text), "%x.%llx.%llx.%llx", (uint32_t)answer->query->type,
-                    (unsigned long long)next->words[0], (unsigned long long)next->words[1],
-                    (unsigned long long)next->words[2]);
-    assert(size > 0 && size < READ_CURSOR_SIZE_MAX);
-    json_writer_string(&answer->writer, (struct slice){text, (size_t)size});
+    memcpy(cursor.words, next->words, sizeof(next->words));
+    cursor_write(&seal, &cursor, text);
+    json_writer_string(&answer->writer, (struct slice){text, sizeof(text)});
 }
 
 void read_answer_end_rows(struct read_answer *answer, const struct read_cursor *next)
@@ -83,45 +91,16 @@ enum read_result read_answer_finish(struct read_answer *answer)
     return READ_OK;
 }
 
-/* Takes one number off text, and the point behind it. */
-static bool take_number(struct slice *text, uint64_t *ret_number)
-{
-    uint64_t number = 0;
-    size_t i;
-
-    for (i = 0; i < text->size && text->data[i] != '.'; i++) {
-        char c = text->data[i];
-
-        if (i == 16)
-            return false;
-        if (c >= '0' && c <= '9')
-            number = number << 4 | (uint64_t)(c - '0');
-        else if (c >= 'a' && c <= 'f')
-            number = number << 4 | (uint64_t)(c - 'a' + 10);
-        else
-            return false;
-    }
-    if (i == 0)
-        return false;
-    *ret_number = number;
-    i += i < text->size;
-    *text = (struct slice){text->data + i, text->size - i};
-    return true;
-}
-
 enum read_cursor_result read_cursor_read(const struct read_query *query,
                                          struct read_cursor *ret_cursor)
 {
-    struct slice text = query->cursor;
-    uint64_t numbers[CURSOR_NUMBER_COUNT];
+    struct cursor_seal seal = seal_of(query);
+    struct cursor cursor;
 
-    if (text.size == 0)
+    if (query->cursor.size == 0)
         return READ_CURSOR_NONE;
-    for (uint32_t i = 0; i < CURSOR_NUMBER_COUNT; i++)
-        if (!take_number(&text, &numbers[i]))
-            return READ_CURSOR_BAD;
-    if (text.size != 0 || numbers[0] != (uint64_t)query->type)
+    if (!cursor_read(&seal, query->cursor, &cursor))
         return READ_CURSOR_BAD;
-    memcpy(ret_cursor->words, numbers + 1, sizeof(ret_cursor->words));
+    memcpy(ret_cursor->words, cursor.words, sizeof(ret_cursor->words));
     return READ_CURSOR_GIVEN;
 }

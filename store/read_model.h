@@ -19,6 +19,7 @@
  */
 #pragma once
 
+#include "contracts/cursor.h"
 #include "contracts/raw_event.h"
 #include "runtime/clock.h"
 #include "runtime/disk.h"
@@ -144,6 +145,8 @@ struct read_trends {
     uint64_t to_ms;
     uint64_t step_ms; /* a multiple of 60,000 */
     uint32_t environments;
+    struct slice metric; /* these two: as they were asked for, written into the answer */
+    struct slice period;
 };
 
 /* Parameters of the AI queries. */
@@ -174,7 +177,8 @@ struct read_query {
         struct read_trends trends;
         struct read_ai ai;
     };
-    struct slice cursor; /* from the page before; empty: the first page */
+    struct slice cursor;     /* from the page before; empty: the first page */
+    struct cursor_seal seal; /* filter: a hash of the scope and all parameters but limit */
     uint32_t limit;      /* 1..READ_LIMIT_MAX, where there are rows */
     uint64_t now_ms;     /* the asker's clock */
     /* This record must be in the read model first: "read your writes". NONE: whatever is there. */

@@ -14,7 +14,7 @@ import os
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-PARTS = ["base.json", "events.json", "jobs.json", "admin.json"]
+PARTS = ["base.json", "events.json", "jobs.json", "admin.json", "signals.json"]
 SCOPED = {"401": "Unauthorized", "403": "Forbidden", "503": "Unavailable"}
 
 
