@@ -469,6 +469,8 @@ static void *run_queries(void *argument)
 /* There is something to do for who writes. */
 static void wake_writer(struct read_model *self)
 {
+    if (get_state(self) == READ_MODEL_REFUSED)
+        return;
     if (self->config.has_threads)
         bell_ring(&self->writer_bell);
     else if (self->port_count > 0)

@@ -984,7 +984,7 @@ MUST_USE static int migrate(struct sqlite_backend *self, const struct sqlite_bac
 
 /* Settings of the connection that writes. */
 static const char *const WRITER_SETTINGS[] = {
-    "PRAGMA page_size = 4096",
+    "PRAGMA page_size = 8192",
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = NORMAL",
     "PRAGMA wal_autocheckpoint = 0",
