@@ -37,6 +37,9 @@ class Following(Case):
     def readiness(self, server):
         return server.request("GET", "/readyz", key=None).json()
 
+    def state(self, server):
+        return self.readiness(server)["read_model"]["state"]
+
     def followed(self, server, timeout=60):
         """Waits until the read model is up to date."""
         def current():
@@ -154,7 +157,7 @@ class Following(Case):
         with open(path_of(data), "r+b") as file:
             file.write(b"\xff" * 64)
         server = self.server(data=data)
-        wait_until(lambda: self.readiness(server)["read_model"]["state"] == "refused", 10, "it says")
+        wait_until(lambda: self.state(server) == "refused", 10, "it says")
         readiness = self.readiness(server)
         self.assertTrue(readiness["ready"])
         self.assertIn("read_model_refused", readiness["warnings"])
@@ -199,7 +202,7 @@ class Following(Case):
         self.assertEqual(len(ids), 1000)
         self.assertGreater(self.readiness(server)["read_model"]["lag_records"], 0)
         wait_until(lambda: server.metric("weir_projection_lag_seconds") > 0.5, 30, "the lag shows")
-        wait_until(lambda: self.readiness(server)["read_model"]["state"] == "failing", 30, "it says")
+        wait_until(lambda: self.state(server) == "failing", 30, "it says")
         locker.execute("ROLLBACK")
         locker.close()
         self.followed(server)

@@ -9,6 +9,10 @@
 #include "store/sqlite_backend.h"
 #include "store/sqlite_session.h"
 
+/*
+ * The read model's disk is the log's, so one crash takes from both what was not synced. To look
+ * at rows the read model is closed and opened again: there is one connection at a time.
+ */
 static const uint64_t FIRST_MS = 1735689600000; /* 2025-01-01T00:00:00Z */
 
 static void open_log(struct read_fixture *fixture)
