@@ -792,12 +792,15 @@ static void check_shard_is_idle(const struct app_shard *home)
 void app_abandon(struct app *app)
 {
     read_model_free(&app->read_model); /* first: it knows the shards */
+    /* Journals take their timers out of the wheels, in which timers of lent requests stand. */
+    for (uint32_t i = 0; app->shards != NULL && i < app->shard_count; i++)
+        if (app->shards[i].shard != NULL)
+            keeper_deinit(&app->shards[i].keeper);
     for (uint32_t i = 0; app->shards != NULL && i < app->shard_count; i++) {
         struct app_shard *home = &app->shards[i];
 
         if (home->shard == NULL)
             continue;
-        keeper_deinit(&home->keeper);
         intake_deinit(&home->intake);
         tenant_deinit(&home->tenant);
         scrape_deinit(&home->scrape);

@@ -10,7 +10,7 @@
 
 #include "http/client.h"
 #include "runtime/supervisor.h"
-#include "tests/http/peer.h"
+#include "tools/sim/peer.h"
 #include "tools/sim/sim_driver.h"
 
 enum {

@@ -301,6 +301,16 @@ Test(sim_job_model, counts_attempts)
     cr_expect(may_lease(job, 2, 2));
 }
 
+Test(sim_job_model, counts_attempts_of_those_whose_answer_is_still_to_come)
+{
+    uint32_t job = enqueue(&PLAIN);
+
+    cr_expect(not(may_lease(job, 1, 2)), "nobody can have been given it");
+    sim_job_lease_ask(&model, 0);
+    cr_expect(may_lease(job, 1, 2), "somebody may have been");
+    sim_job_lease_answered(&model, 0);
+}
+
 Test(sim_job_model, never_runs_again_what_has_completed)
 {
     uint32_t job = enqueue(&PLAIN);

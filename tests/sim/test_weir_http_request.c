@@ -3,8 +3,8 @@
 #include <stdlib.h>
 
 #include "runtime/io_sim.h"
-#include "tests/http/peer.h"
 #include "tests/sim/weir_fixture.h"
+#include "tools/sim/peer.h"
 
 /*
  * Jobs of the kind http.request, from the POST that makes them to what the peer sees and what

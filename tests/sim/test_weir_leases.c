@@ -149,3 +149,35 @@ Test(weir_leases, that_wait_leave_requests_for_others)
     weir_stop(&weir);
     weir_end(&weir);
 }
+
+/*
+ * A lease that waits stands in the timers of the project's shard, and its request belongs to
+ * the shard of its connection: seeds 1210, 3621, 5986, 7079 of a build that is gone.
+ */
+Test(weir_leases, that_wait_are_gone_with_their_process)
+{
+    enum { WAITING_COUNT = 24 };
+    static struct weir_client waiting[WAITING_COUNT];
+    struct weir_call enqueue = {.path = "/v1/jobs"};
+
+    for (uint64_t seed = 1; seed <= 12; seed++) {
+        struct weir_call take = {.path = "/v1/jobs/a/lease"};
+
+        weir_begin(&weir, seed, 2 + (uint32_t)seed % 4);
+        weir_start(&weir);
+        weir_run_until_ready(&weir);
+        for (uint32_t i = 0; i < WAITING_COUNT; i++) {
+            weir_client_init(&waiting[i], &weir, i, NULL);
+            weir_client_call(&waiting[i], &take, "{\"wait_seconds\":1}");
+            cr_assert(eq(int, weir_run_for(&weir, 1), SIM_REACHED));
+        }
+        weir_client_init(&other, &weir, WAITING_COUNT, NULL);
+        cr_assert(eq(int, weir_run_for(&weir, 975 + seed), SIM_REACHED));
+        cr_assert(eq(u32, weir_ask(&other, &enqueue, "{\"kind\":\"b\"}"), 202));
+        weir_kill(&weir);
+        weir_start(&weir);
+        weir_run_until_ready(&weir);
+        weir_stop(&weir);
+        weir_end(&weir);
+    }
+}

@@ -36,6 +36,8 @@ enum {
     X(acknowledged_count)                                                                          \
     X(job_count)                                                                                   \
     X(lease_count)                                                                                 \
+    X(call_count)                                                                                  \
+    X(replay_count)                                                                                \
     X(unknown_count)                                                                               \
     X(stored_count)                                                                                \
     X(check_count)                                                                                 \

@@ -6,6 +6,8 @@
  * stands there as it was sent.
  */
 
+enum { LIVE_TOLD_MAX = 10 };
+
 /* The view of the job in the running server, or false. */
 static bool find_view(const struct sim_job_crew *crew, struct slice id, struct job_view *ret_view)
 {
@@ -40,6 +42,39 @@ void sim_job_check_tell(const struct sim_job_crew *crew, uint32_t job)
                        (unsigned long long)view.created_ms, (unsigned long long)view.when_ms,
                        journal_location_log(view.location),
                        (unsigned long long)journal_location_seq(view.location));
+}
+
+static void tell_live(const struct sim_job_crew *crew, uint32_t shard, const struct job_view *view)
+{
+    sim_story_tell(crew->story, SIM_NO_NUMBER, 0,
+                   "shard %u: %.*s %012llx of %.*s is %s, attempt %u, crashes %u, when %llu", shard,
+                   view->queue->kind_size, view->queue->kind, (unsigned long long)view->id_low,
+                   view->queue->project_size, view->queue->project, job_state_name(view->state),
+                   view->attempt, view->crash_count, (unsigned long long)view->when_ms);
+}
+
+void sim_job_check_tell_live(const struct sim_job_crew *crew)
+{
+    const struct app *app = &crew->check->server->app;
+    uint32_t told_count = 0;
+
+    for (uint32_t i = 0; i < app->shard_count && sim_host_is_up(crew->check->server->host); i++) {
+        const struct job_table *table = app->shards[i].jobs.table;
+        struct job_ref ref = JOB_REF_NONE;
+        struct job_view view;
+        bool is_job;
+
+        while (told_count < LIVE_TOLD_MAX) {
+            ref = job_table_next(table, ref, UINT32_MAX, &is_job);
+            if (ref.index == JOB_REF_NONE.index)
+                break;
+            job_table_view(table, ref, &view);
+            if (!is_job || view.state >= JOB_COMPLETED)
+                continue;
+            told_count++;
+            tell_live(crew, i, &view);
+        }
+    }
 }
 
 static void check_text(const struct sim_job_crew *crew, uint32_t job,

@@ -19,6 +19,9 @@ void sim_job_check_outcome_is_durable(const struct sim_job_crew *crew,
 /* Tells what the running server knows of a job. */
 void sim_job_check_tell(const struct sim_job_crew *crew, uint32_t job);
 
+/* Tells of some jobs that are alive in the running server. */
+void sim_job_check_tell_live(const struct sim_job_crew *crew);
+
 /* Every job of every shard has its place: one timer, one list, one permit; counts add up. */
 void sim_job_check_tables(const struct sim_job_crew *crew);
 

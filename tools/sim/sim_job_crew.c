@@ -787,7 +787,7 @@ static void open_queues(struct sim_job_client *client)
         return;
     }
     crew->stage = SIM_JOB_CREW_WORKING;
-    crew->cursor = 0;
+    crew->cursor = 1;
     ask_queue(client, 0);
 }
 

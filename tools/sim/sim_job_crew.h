@@ -82,7 +82,6 @@ struct sim_job_crew {
     const struct sim_keys *keys; /* the second tenant's is keys[0] */
     bool is_paused;              /* nobody begins anything new */
     bool gives_up_never;
-    bool looks_may_fail; /* for want of descriptors, without end */
     enum sim_job_crew_stage stage;
     uint32_t cursor;      /* OPENING, WORKING: the operator's queue; LOOKING: the next job */
     uint32_t empty_count; /* WORKING: queues in a row that were empty */

@@ -8,8 +8,6 @@
  * {"id":" stands, and what its payload holds is known.
  */
 
-enum { LOOK_COUNT_MAX = 20 };
-
 NORETURN static void fail(const struct sim_job_client *client, uint32_t job, const char *why)
 {
     char text[80];
@@ -126,6 +124,7 @@ static void judge_accepted(struct sim_job_client *client)
             sim_job_check_is_durable(crew, job, id);
     }
     crew->accepted_count += client->count;
+    crew->empty_count = 0; /* no queue is known to be empty */
 }
 
 /* Whether one of the jobs explains the refusal. */
@@ -449,8 +448,7 @@ static bool judge_get(struct sim_job_client *client, enum sim_reply reply)
     struct sim_job_look look;
 
     if (is_passing(reply))
-        return crew->stage == SIM_JOB_CREW_LOOKING &&
-               !(crew->looks_may_fail && client->attempt_count > LOOK_COUNT_MAX);
+        return crew->stage == SIM_JOB_CREW_LOOKING;
     if (reply == SIM_REPLY_NOT_FOUND) {
         check(client, client->job, sim_job_called_unknown(crew->model, client->job));
         return false;

@@ -140,7 +140,8 @@ bool sim_job_may_be_late(const struct sim_job_model *model, const struct sim_job
 
 uint32_t sim_job_attempts_max(const struct sim_job_model *model, const struct sim_job *job)
 {
-    uint32_t count = model->queues[job->spec.queue].lost_count;
+    const struct sim_job_queue *queue = &model->queues[job->spec.queue];
+    uint32_t count = queue->lost_count + queue->open_count; /* may have been given to them */
 
     for (uint32_t i = job->latest_lease; i != SIM_JOB_NONE; i = model->leases[i].previous) {
         const struct sim_job_lease *lease = &model->leases[i];

@@ -129,8 +129,10 @@ static void print_sums(const struct sim_run_result *sum, FILE *stream)
             "requests %" PRIu64 ": unknown outcome %" PRIu64 "; events acknowledged %" PRIu64
             ", in the logs at the end %" PRIu64 "\n",
             sum->request_count, sum->unknown_count, sum->acknowledged_count, sum->stored_count);
-    fprintf(stream, "jobs accepted %" PRIu64 ", leased %" PRIu64 "\n", sum->job_count,
-            sum->lease_count);
+    fprintf(stream,
+            "jobs accepted %" PRIu64 ", leased %" PRIu64 "; calls sent %" PRIu64
+            ", letters replayed %" PRIu64 "\n",
+            sum->job_count, sum->lease_count, sum->call_count, sum->replay_count);
     fprintf(stream,
             "checks of the whole log %" PRIu64 ", damage refused %" PRIu64 ", steps %" PRIu64 "\n",
             sum->check_count, sum->damage_count, sum->step_count);

@@ -2,6 +2,7 @@
 
 #include "runtime/sim_disk.h"
 #include "runtime/sim_point.h"
+#include "tools/sim/sim_callers.h"
 #include "tools/sim/sim_damage.h"
 #include "tools/sim/sim_exit.h"
 #include "tools/sim/sim_job_check.h"
@@ -35,6 +36,10 @@ enum {
     SETTLE_SLACK_MS = 1800000,
     CLAIM_WINDOW_MS_MIN = 6 * 3600000,
     JOB_SIZE_MAX = SIM_JOB_TEXT_SIZE_MAX, /* in a body, without its filler */
+    CALL_LIFE_MS_MAX = 900000,            /* of a life in which there is nothing but calls */
+    CALL_GOAL_MAX = 3000,
+    CALL_SLACK_MS = 2000, /* of a call under way, when nothing is delayed */
+    CALL_DELAY_MS_MAX = 120000,
 };
 
 struct run {
@@ -48,9 +53,12 @@ struct run {
     struct sim_workload workload;
     struct sim_job_model jobs;
     struct sim_job_crew crew;
+    struct sim_call_model calls;
+    struct sim_callers callers;
     struct sim_weather weather;
     struct sim_story *story;
     struct sim_run_result result;
+    bool has_calls_only;
     uint32_t listener_failure_count; /* of this life, by a failpoint */
     struct sim_goal goal;
     uint64_t goal_count; /* of progress() */
@@ -243,6 +251,46 @@ static void draw_crew(struct sim_job_crew_spec *spec, struct sim_workload_spec *
                           SIM_JOB_CLIENT_BODY_SIZE_MAX / (spec->filler_size + JOB_SIZE_MAX) - 1);
 }
 
+/*
+ * Some runs have the server itself do jobs. Then most of them have little else, so that there
+ * is time for breakers to open and to close; and half of these no delays, so that breakers can
+ * be judged from outside.
+ */
+static void draw_callers(struct sim_callers_spec *spec, struct sim_workload_spec *events,
+                         struct sim_job_crew_spec *crew)
+{
+    const uint32_t delays = 1U << SIM_FAULT_PAUSE | 1U << SIM_FAULT_NET | 1U << SIM_FAULT_MEMORY;
+
+    memset(spec, 0, sizeof(*spec));
+    if (run.options.no_jobs || draw(4) != 0)
+        return;
+    *spec = (struct sim_callers_spec){
+        .caller_count = 1 + draw(SIM_CALLER_COUNT_MAX),
+        .order_count_max = 20 + draw(SIM_CALL_ORDER_COUNT_MAX - 20 - SIM_CALLER_COUNT_MAX),
+        .schedule_count_max = sim_world_coin(run.world) ? 0 : 1 + draw(3),
+        .timeout_ms_max = 1 + (uint32_t)draw_small(20000),
+        .cancel_percent = sim_world_coin(run.world) ? 0 : draw(30),
+        .replay_percent = sim_world_coin(run.world) ? 3 : draw(25),
+        .drop_odds = events->drop_odds,
+        .rest_ns = {1000000, 10000000 + draw_small(3000000000)},
+    };
+    if (draw(3) == 0)
+        return;
+    run.has_calls_only = true;
+    events->client_count = 1;
+    events->keys_only = true;
+    events->shared_count = 0;
+    memset(crew, 0, sizeof(*crew));
+    if (sim_world_coin(run.world))
+        return;
+    run.options.faults &= ~delays;
+    run.calls.is_exact = true;
+    /* Calls that hang, and others that come meanwhile, all the time. */
+    spec->timeout_ms_max = 5000 + draw(30000);
+    spec->order_count_max = SIM_CALL_ORDER_COUNT_MAX - SIM_CALLER_COUNT_MAX;
+    spec->rest_ns.max = 2000000000 + rng_below(&run.world->rng, 5000000000);
+}
+
 static void draw_spec(struct sim_workload_spec *spec)
 {
     const uint32_t delays = 1U << SIM_FAULT_PAUSE | 1U << SIM_FAULT_NET | 1U << SIM_FAULT_MEMORY;
@@ -271,11 +319,25 @@ static void draw_spec(struct sim_workload_spec *spec)
     }
 }
 
+/* What the calls' model has to know of the world; all has been drawn. */
+static void begin_calls(void)
+{
+    uint64_t slack_ms = run.calls.is_exact ? CALL_SLACK_MS : CALL_DELAY_MS_MAX;
+
+    run.weather.others[0] = run.callers.host;
+    run.weather.others[1] = run.callers.peer.host;
+    run.calls.slack_ns = slack_ms * 1000000;
+    run.calls.forgets = run.jobs.forgets;
+    run.calls.dead_limit = run.jobs.dead_limit;
+    run.calls.clock_jumps = run.jobs.clock_jumps;
+}
+
 static void begin(const struct sim_run_options *options, struct sim_story *story,
                   struct sim_story_judge *judge)
 {
     struct sim_workload_spec spec;
     struct sim_job_crew_spec crew_spec;
+    struct sim_callers_spec callers_spec;
 
     memset(&run, 0, sizeof(run));
     clear_points();
@@ -294,10 +356,14 @@ static void begin(const struct sim_run_options *options, struct sim_story *story
     draw_spec(&spec);
     draw_crew(&crew_spec, &spec);
     sim_job_model_init(&run.jobs);
+    sim_call_model_init(&run.calls);
+    draw_callers(&callers_spec, &spec, &crew_spec);
     draw_job_settings();
     sim_workload_init(&run.workload, &spec, &run.driver, story, &run.model, &run.check);
     sim_job_crew_init(&run.crew, &crew_spec, &run.driver, story, &run.jobs, &run.check,
                       &run.workload.keys);
+    sim_callers_init(&run.callers, &callers_spec, &run.driver, story, &run.calls,
+                     &run.workload.keys);
     /* With the clock set back, a strict table stays full for as long. */
     if (run.server.settings.dedup_strict)
         run.options.faults &= ~(1U << SIM_FAULT_CLOCK);
@@ -306,9 +372,10 @@ static void begin(const struct sim_run_options *options, struct sim_story *story
     run.workload.reads_may_fail =
         (options->faults &
          (1U << SIM_FAULT_DISK | 1U << SIM_FAULT_MEMORY | 1U << SIM_FAULT_DAMAGE)) != 0;
-    run.crew.looks_may_fail = run.server.host->fd_count_max < FD_COUNT_MANY;
     run.jobs.clock_jumps = sim_weather_has(&run.weather, SIM_FAULT_CLOCK);
     run.jobs.reads_fail = sim_weather_fails_reads(&run.weather);
+    if (callers_spec.caller_count > 0)
+        begin_calls();
     run.hook.on_hit = on_point;
     sim_point_install(&run.hook);
 }
@@ -318,15 +385,20 @@ static void end(struct sim_run_result *ret_result)
     run.result.hash = run.world->trace.hash ^ sim_disk_hash(run.server.host->disk);
     run.result.simulated_ns = run.world->mono_ns - SIM_START_MONO_NS;
     run.result.step_count = run.driver.step_count;
-    run.result.request_count = run.workload.request_count + run.crew.request_count;
+    run.result.request_count =
+        run.workload.request_count + run.crew.request_count + run.callers.request_count;
     run.result.acknowledged_count = run.workload.acknowledged_count;
-    run.result.unknown_count = run.workload.unknown_count + run.crew.unknown_count;
-    run.result.job_count = run.crew.accepted_count;
+    run.result.unknown_count =
+        run.workload.unknown_count + run.crew.unknown_count + run.callers.unknown_count;
+    run.result.job_count = run.crew.accepted_count + run.callers.accepted_count;
+    run.result.call_count = run.callers.peer.call_count;
+    run.result.replay_count = run.callers.replay_total;
     run.result.lease_count = run.crew.leased_count;
     run.result.stored_count = run.check.census.found_count;
     run.result.check_count = run.check.check_count;
     sim_point_install(NULL);
     sim_server_deinit(&run.server);
+    sim_callers_deinit(&run.callers);
     sim_job_crew_deinit(&run.crew);
     sim_workload_deinit(&run.workload);
     sim_world_free(&run.world);
@@ -347,23 +419,26 @@ static uint64_t steps_left(void)
 /* Grows with what was brought to a good end. */
 static uint64_t progress(void)
 {
-    return run.workload.acknowledged_unit_count + run.crew.accepted_count + run.crew.ended_count;
+    return run.workload.acknowledged_unit_count + run.crew.accepted_count + run.crew.ended_count +
+           run.callers.accepted_count + run.callers.peer.call_count;
 }
 
 static bool is_quiet(void)
 {
-    return sim_workload_is_quiet(&run.workload) && sim_job_crew_is_quiet(&run.crew);
+    return sim_workload_is_quiet(&run.workload) && sim_job_crew_is_quiet(&run.crew) &&
+           sim_callers_are_quiet(&run.callers);
 }
 
 static bool is_reached(struct sim_goal *goal)
 {
     assert(goal == &run.goal);
     run.jobs.now_ns = run.world->mono_ns;
+    run.calls.now_ns = run.world->mono_ns;
     if (run.world->mono_ns >= run.end_ns || is_quiet())
         return true; /* as was waited for, or because there is nothing new to send */
     if (run.waits_for_quiet)
         return false;
-    if (run.workload.spec.keys_only && sim_job_crew_is_full(&run.crew))
+    if (run.workload.spec.keys_only && !run.has_calls_only && sim_job_crew_is_full(&run.crew))
         return true; /* there will be no more progress */
     return progress() >= run.goal_count;
 }
@@ -482,6 +557,7 @@ static void start(void)
             run.result.life_count++;
             run.workload.life++;
             run.jobs.life++;
+            run.calls.life++;
             return;
         }
         sim_host_crash_after(run.server.host, 0);
@@ -508,6 +584,7 @@ static enum sim_outcome heal(void)
     sim_host_crash_after(run.server.host, 0);
     run.workload.is_paused = true;
     run.crew.is_paused = true;
+    run.callers.is_paused = true;
     run.workload.gives_up_never = true;
     run.crew.gives_up_never = true;
     run.waits_for_quiet = true;
@@ -521,11 +598,27 @@ static enum sim_outcome heal(void)
         sim_story_fail(run.story, SIM_NO_NUMBER,
                        "without faults what was begun does not come to its end: %s", server_text());
     outcome = sim_driver_run_for(&run.driver, (uint64_t)LEAK_MS * 1000000);
-    if (outcome == SIM_REACHED) {
+    /* Calls go on, whether somebody asks or not. */
+    if (outcome == SIM_REACHED && run.callers.spec.caller_count == 0) {
         sim_check_leaks(&run.check);
         sim_job_check_leaks(&run.crew);
     }
     return outcome;
+}
+
+static void start_clients(void)
+{
+    sim_workload_start(&run.workload);
+    sim_job_crew_start(&run.crew);
+    sim_callers_start(&run.callers);
+}
+
+/* How much progress is enough for a life, at most. */
+static uint32_t goal_max(void)
+{
+    if (run.has_calls_only)
+        return CALL_GOAL_MAX;
+    return run.crew.spec.client_count > 0 ? 800 : 400;
 }
 
 /* One life of the process under faults; it does not run any more afterwards. */
@@ -538,10 +631,9 @@ static void live(void)
 
     sim_weather_rise(&run.weather);
     start();
-    sim_workload_start(&run.workload);
-    sim_job_crew_start(&run.crew);
-    run.goal_count = progress() + 1 + draw_small(run.crew.spec.client_count > 0 ? 800 : 400);
-    outcome = drive(draw_small(LIFE_MS_MAX));
+    start_clients();
+    run.goal_count = progress() + 1 + draw_small(goal_max());
+    outcome = drive(draw_small(run.has_calls_only ? CALL_LIFE_MS_MAX : LIFE_MS_MAX));
     if (outcome == SIM_REACHED && draw(HEAL_ODDS) == 0)
         outcome = heal();
     switch (outcome) {
@@ -576,23 +668,28 @@ static void finish(void)
 
     sim_story_tell(run.story, SIM_NO_NUMBER, 0, "the faults cease");
     run.is_finishing = true;
+    run.server.host->fd_count_max = FD_COUNT_MANY;
     start();
     run.workload.gives_up_never = true;
     run.crew.gives_up_never = true;
-    sim_workload_start(&run.workload);
-    sim_job_crew_start(&run.crew);
+    start_clients();
     run.goal_count = progress() + 1 + draw(run.crew.spec.client_count > 0 ? 300 : 50);
     outcome = drive(FINISH_MS_MAX);
     run.workload.is_paused = true;
     run.waits_for_quiet = true;
     sim_job_crew_settle(&run.crew);
     sim_job_crew_start(&run.crew);
+    sim_callers_settle(&run.callers);
+    sim_callers_start(&run.callers);
     if (outcome == SIM_REACHED)
         outcome = drive(run.jobs.clock_jumps ? SETTLE_MS_MAX : SETTLE_SLACK_MS);
-    if (outcome != SIM_REACHED || !is_quiet() || run.crew.stage != SIM_JOB_CREW_SETTLED)
+    if (outcome != SIM_REACHED || !is_quiet() || run.crew.stage != SIM_JOB_CREW_SETTLED ||
+        run.callers.stage != SIM_CALLERS_SETTLED) {
+        sim_job_check_tell_live(&run.crew);
         sim_story_fail(run.story, SIM_NO_NUMBER,
                        "the faults are over, and what was begun does not come to its end: %s",
                        server_text());
+    }
     sim_job_check_requests(&run.crew);
     outcome = sim_driver_run_for(&run.driver, (uint64_t)LEAK_MS * 1000000);
     if (outcome != SIM_REACHED)
@@ -615,6 +712,7 @@ static void live_with_damage(void)
 
     run.check.may_lack_last = true;
     run.workload.sees_damage = true;
+    run.callers.peer.sees_damage = true;
     run.workload.is_paused = false;
     run.waits_for_quiet = false;
     start();

@@ -42,6 +42,8 @@ struct sim_run_result {
     uint64_t acknowledged_count; /* events */
     uint64_t job_count;          /* jobs that were accepted */
     uint64_t lease_count;        /* jobs that workers were given */
+    uint64_t call_count;         /* that the peer of http.request was sent */
+    uint64_t replay_count;       /* of dead letters, that came to their end */
     uint64_t unknown_count;      /* requests whose answer never came or was 503 unknown */
     uint64_t stored_count;       /* events in the log at the end */
     uint64_t check_count;        /* of the whole log */

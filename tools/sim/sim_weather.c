@@ -142,6 +142,8 @@ void sim_weather_rise(struct sim_weather *weather)
         draw_faults(weather, weather->workload->hosts[i].host);
     for (uint32_t i = 0; i < SIM_JOB_HOST_COUNT; i++)
         draw_faults(weather, weather->crew->hosts[i].host);
+    for (uint32_t i = 0; i < SIM_WEATHER_OTHER_COUNT && weather->others[i] != NULL; i++)
+        draw_faults(weather, weather->others[i]);
     weather->failpoint_ppm = 0;
     if (sim_weather_has(weather, SIM_FAULT_MEMORY))
         weather->failpoint_ppm = (uint32_t)draw_small(weather, FAILPOINT_PPM_MAX);
@@ -166,6 +168,8 @@ void sim_weather_calm(struct sim_weather *weather)
         sim_faults_init(&weather->workload->hosts[i].host->faults);
     for (uint32_t i = 0; i < SIM_JOB_HOST_COUNT; i++)
         sim_faults_init(&weather->crew->hosts[i].host->faults);
+    for (uint32_t i = 0; i < SIM_WEATHER_OTHER_COUNT && weather->others[i] != NULL; i++)
+        sim_faults_init(&weather->others[i]->faults);
     weather->failpoint_ppm = 0;
     weather->edge_ppm = 0;
     set_capacity(weather, weather->capacity);

@@ -32,13 +32,17 @@ enum sim_fault_group {
         SIM_FAULT_GROUP_COUNT,
 };
 
-enum { SIM_FAULTS_ALL = (1 << SIM_FAULT_GROUP_COUNT) - 1 };
+enum {
+    SIM_FAULTS_ALL = (1 << SIM_FAULT_GROUP_COUNT) - 1,
+    SIM_WEATHER_OTHER_COUNT = 2, /* machines of neither workload nor crew */
+};
 
 /* One run's weather. Private to sim_weather.c. */
 struct sim_weather {
     struct sim_server *server;
     struct sim_workload *workload;
     struct sim_job_crew *crew;
+    struct sim_host *others[SIM_WEATHER_OTHER_COUNT]; /* set by the caller, or NULL */
     struct sim_story *story;
     uint32_t groups;        /* bit set of those that this run has */
     uint64_t kinds;         /* bit set of the kinds of fault that this run has */

@@ -1,17 +1,15 @@
 /*
- * Peer: a scripted HTTP server of a simulated machine, for tests of the client.
+ * Peer: a scripted HTTP server of a simulated machine, for those who test our client.
  *
- * It listens on one address, keeps what comes, and calls the test for each whole request
- * (head and Content-Length); the test says what is sent, byte by byte if it likes, and
- * when the connection ends. Allocates: it lives in test processes only.
+ * It listens on one address, keeps what comes, and calls its owner for each whole request
+ * (head and Content-Length); the owner says what is sent, byte by byte if it likes, and
+ * when the connection ends. Allocates: it lives in simulations only.
  */
 #pragma once
 
 #include "http/address.h"
 #include "runtime/io.h"
 #include "runtime/sim_host.h"
-
-enum { PEER_CONNECTION_COUNT_MAX = 4096 };
 
 struct peer;
 
@@ -49,18 +47,26 @@ struct peer {
     void (*on_bytes)(struct peer_connection *connection);
     uint32_t request_count;
     uint32_t connection_count; /* accepted so far */
-    struct peer_connection *connections[PEER_CONNECTION_COUNT_MAX];
+    struct peer_connection **connections;
 
-    struct sim_world *world; /* private to peer.c from here on */
+    uint32_t connection_capacity; /* private to peer.c from here on */
+    struct sim_world *world;
     struct io *io;
     int fd;
     struct io_op accept_op;
 };
 
 /* A server on host and port of io's machine. Borrows world and io, which must be reaped. */
+void peer_init(struct peer *peer, struct sim_world *world, struct io *io, const char *host,
+               uint16_t port);
+
+/* Frees what it has; its io must have been freed. */
+void peer_deinit(struct peer *peer);
+
+/* The same on the heap. */
 struct peer *peer_new(struct sim_world *world, struct io *io, const char *host, uint16_t port);
 
-/* Frees it and nulls the pointer; its io must have been freed. NULL is accepted. */
+/* Ends and frees it and nulls the pointer. NULL is accepted. */
 void peer_free(struct peer **peer);
 
 /* Listens, but never accepts: the second connection gets no answer at all. */

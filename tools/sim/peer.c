@@ -1,4 +1,4 @@
-#include "tests/http/peer.h"
+#include "tools/sim/peer.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -128,14 +128,27 @@ static void on_pause_over(struct sim_event *event)
     go_on(container_of(event, struct peer_connection, pause_over));
 }
 
+/* For one more connection. */
+static void make_room(struct peer *peer)
+{
+    if (peer->connection_count < peer->connection_capacity)
+        return;
+    peer->connection_capacity = peer->connection_capacity * 2 + 64;
+    peer->connections =
+        realloc(peer->connections, peer->connection_capacity * sizeof(struct peer_connection *));
+    assert(peer->connections != NULL);
+}
+
 static void on_accept(struct io_op *op, const struct io_result *result)
 {
     struct peer *peer = container_of(op, struct peer, accept_op);
     struct peer_connection *c;
 
+    if (!io_op_is_armed(op) && result->value != -ECANCELED)
+        io_accept(peer->io, op, peer->fd);
     if (result->value < 0)
         return;
-    assert(peer->connection_count < PEER_CONNECTION_COUNT_MAX);
+    make_room(peer);
     c = calloc(1, sizeof(*c));
     assert(c != NULL);
     c->peer = peer;
@@ -159,18 +172,26 @@ static struct address address_of(const char *host, uint16_t port)
     return address;
 }
 
-struct peer *peer_new(struct sim_world *world, struct io *io, const char *host, uint16_t port)
+void peer_init(struct peer *peer, struct sim_world *world, struct io *io, const char *host,
+               uint16_t port)
 {
     struct address address = address_of(host, port);
-    struct peer *peer = calloc(1, sizeof(*peer));
 
-    assert(peer != NULL);
+    memset(peer, 0, sizeof(*peer));
     peer->world = world;
     peer->io = io;
     peer->fd = io_listen(io, &address.as.any, address_size(&address), BACKLOG);
     assert(peer->fd >= 0);
     io_op_init(&peer->accept_op, on_accept);
     io_accept(io, &peer->accept_op, peer->fd);
+}
+
+struct peer *peer_new(struct sim_world *world, struct io *io, const char *host, uint16_t port)
+{
+    struct peer *peer = calloc(1, sizeof(*peer));
+
+    assert(peer != NULL);
+    peer_init(peer, world, io, host, port);
     return peer;
 }
 
@@ -183,19 +204,27 @@ int peer_listen_deaf(struct io *io, const char *host, uint16_t port)
     return fd;
 }
 
-void peer_free(struct peer **peer)
+void peer_deinit(struct peer *peer)
 {
-    if (*peer == NULL)
-        return;
-    for (uint32_t i = 0; i < (*peer)->connection_count; i++) {
-        struct peer_connection *c = (*peer)->connections[i];
+    for (uint32_t i = 0; i < peer->connection_count; i++) {
+        struct peer_connection *c = peer->connections[i];
 
-        sim_world_unschedule((*peer)->world, &c->pause_over);
+        sim_world_unschedule(peer->world, &c->pause_over);
         free(c->in);
         free(c->out);
         free(c->piece);
         free(c);
     }
+    free(peer->connections);
+    peer->connections = NULL;
+    peer->connection_count = 0;
+}
+
+void peer_free(struct peer **peer)
+{
+    if (*peer == NULL)
+        return;
+    peer_deinit(*peer);
     free(*peer);
     *peer = NULL;
 }
