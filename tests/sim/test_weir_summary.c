@@ -631,3 +631,115 @@ Test(weir_summary, says_that_there_is_nothing_to_read_when_the_read_model_is_off
     weir_stop(&weir);
     end();
 }
+
+/* Jobs of a worker's, large enough that few of them fill a segment; completed at once. */
+static void fill_log(uint32_t job_count)
+{
+    static char body[60000];
+    struct weir_call call = {.path = "/v1/jobs"};
+    int size = snprintf(body, sizeof(body), "{\"kind\":\"filler\",\"payload\":\"");
+
+    memset(body + size, 'x', sizeof(body) - 100 - (size_t)size);
+    snprintf(body + sizeof(body) - 100, 100, "\"}");
+    for (uint32_t i = 0; i < job_count; i++) {
+        struct weir_call cancel = {0};
+        char id[ID_SIZE + 1], path[80];
+        uint32_t offset = 0;
+
+        cr_assert(eq(u32, weir_ask(&client, &call, body), 202));
+        cr_assert(weir_answer_string(&client.request, "id", &offset, id, sizeof(id)));
+        snprintf(path, sizeof(path), "/v1/jobs/%s/cancel", id);
+        cancel.path = path;
+        cr_assert(eq(u32, weir_ask(&client, &cancel, ""), 200));
+    }
+}
+
+Test(weir_summary, is_still_on_record_when_the_segment_it_was_written_to_has_gone)
+{
+    struct journal_location before;
+    char id[ID_SIZE + 1];
+
+    begin(18, false);
+    enqueue("i1", id);
+    run_until_requests(1);
+    run_for(100);
+    before = ai_runs_find(runs(), low_of(id));
+    for (uint32_t i = 0; i < 20 && ai_runs_find(runs(), low_of(id)).bits == before.bits; i++) {
+        fill_log(20);
+        run_for(5000);
+    }
+    cr_assert(ne(u64, ai_runs_find(runs(), low_of(id)).bits, before.bits));
+    read_run(id);
+    cr_assert(eq(u32, image.header.revision, 1));
+    cr_assert(eq(int, image.header.state, AI_RUN_SUCCEEDED));
+    weir_stop(&weir);
+    start();
+    cr_assert(eq(u32, ai_run_table_count(&runs()->table), 1));
+    read_run(id);
+    cr_assert(section_is(AI_RUN_SECTION_INCIDENT, "i1"));
+    end();
+}
+
+Test(weir_summary, goes_from_the_log_when_it_is_older_than_what_is_kept)
+{
+    char id[ID_SIZE + 1];
+
+    begin(19, false);
+    weir.process.settings.read_model_days = 1;
+    enqueue("i1", id);
+    run_until_requests(1);
+    run_for(100);
+    run_for(25 * 3600000);
+    for (uint32_t i = 0; i < 20 && ai_run_table_count(&runs()->table) > 0; i++) {
+        fill_log(20);
+        run_for(5000);
+    }
+    cr_assert(zero(u32, ai_run_table_count(&runs()->table)));
+    cr_assert(zero(u64, runs()->table.live_bytes));
+    end();
+}
+
+/* The attempts of one job are not used up by others that are leased with it (one at a time). */
+Test(weir_summary, uses_one_attempt_of_one_job_at_a_time)
+{
+    char ids[6][ID_SIZE + 1];
+
+    begin(20, false);
+    weir_stop(&weir);
+    weir.process.settings.ai_concurrency = 1;
+    start();
+    script[0] = (struct turn){.hangs = true};
+    for (uint32_t i = 0; i < ARRAY_COUNT(ids); i++)
+        enqueue("i1", ids[i]);
+    run_until_requests(1);
+    run_for(30000);
+    cr_assert(eq(u32, peer->request_count, 1));
+    cr_assert(eq(u32, weir.process.app.shards[0].jobs.handlers.run_count, 1));
+    script[0] = (struct turn){.status = 200, .content = GOOD};
+    say(peer->connections[0], &script[0]);
+    run_for(5000);
+    for (uint32_t i = 0; i < ARRAY_COUNT(ids); i++)
+        expect_job(ids[i], "\"state\":\"completed\",\"attempt\":1");
+    end();
+}
+
+/* A job whose process dies in each attempt ends, instead of running for ever. */
+Test(weir_summary, of_a_job_that_brings_the_process_down_again_and_again_comes_to_an_end)
+{
+    char id[ID_SIZE + 1];
+
+    begin(21, false);
+    script[0] = (struct turn){.hangs = true};
+    enqueue("i1", id);
+    for (uint32_t i = 0; i < 3; i++) {
+        run_until_requests(i + 1);
+        run_for(50);
+        weir_kill(&weir);
+        start();
+    }
+    run_for(600000);
+    expect_job(id, "\"state\":\"dead\"");
+    expect_job(id, "poison");
+    cr_assert(eq(u32, peer->request_count, 3));
+    end();
+}
