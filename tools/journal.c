@@ -45,7 +45,8 @@ static const struct option_spec DUMP_OPTIONS[] = {
     DATA_OPTION,
     {.name = "type",
      .kind = OPTION_CHOICE,
-     .argument = "event|claim|key",
+     .argument = "event|claim|key|job|job_fact|job_queue|schedule|breaker|replay|incident|ai_run|"
+                 "incident_rules",
      .help = "only records of this type"},
     {.name = "partition",
      .kind = OPTION_NUMBER,

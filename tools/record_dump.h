@@ -15,7 +15,7 @@
 /* Enough for what record_dump_write() writes of a record with such a payload. */
 MUST_USE size_t record_dump_size_max(size_t payload_size);
 
-/* "event", "claim", "key", or "unknown". Static. */
+/* "event", "claim" ...; "unknown" for a type of a later version. Static. */
 struct slice record_dump_type(const struct journal_record_view *record);
 
 /*
