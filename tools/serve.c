@@ -479,13 +479,14 @@ static int run_app(const struct options *options, uint32_t shard_count)
     int exit_code = COMMAND_FAILED;
     int r = app_new(&config, text, &exit_code);
 
-    if (r < 0) {
+    if (r < 0)
         complain("%s", text);
-        return exit_code;
-    }
-    exit_code = run_threads(options);
+    else
+        exit_code = run_threads(options);
     if (exit_code == 0)
         app_free(&app);
+    else
+        read_model_free(&app.read_model); /* a database is closed whatever the end */
     return exit_code;
 }
 
