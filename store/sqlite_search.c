@@ -26,7 +26,7 @@ enum {
     COUNTED_MAX = 2000000, /* beyond that the total is a lower bound */
     FILTERED_MAX = 500000, /* the same, when columns have to be looked at */
     FACETED_MAX = 200000,
-    MATCH_SIZE_MAX = 64 + SEARCH_TEXT_SIZE_MAX + 8 * SEARCH_TERM_COUNT_MAX,
+    MATCH_SIZE_MAX = 64 + 2 * SEARCH_TEXT_SIZE_MAX + 16 * SEARCH_TERM_COUNT_MAX,
 };
 
 /* Private use characters, which become marks when the text is written. */
@@ -113,7 +113,23 @@ static void add_text(struct search *search, const char *text)
     add_bytes(search, text, strlen(text));
 }
 
-/* scope : "p7" AND message : ("first" AND "second" *) */
+/* "word", or of a beginning ("word" * OR "word"): it may be a whole word, whose stem is shorter. */
+static void add_term(struct search *search, const struct search_term *term)
+{
+    if (term->is_prefix)
+        add_text(search, "(\"");
+    else
+        add_text(search, "\"");
+    add_bytes(search, term->text.data, term->text.size);
+    add_text(search, "\"");
+    if (!term->is_prefix)
+        return;
+    add_text(search, " * OR \"");
+    add_bytes(search, term->text.data, term->text.size);
+    add_text(search, "\")");
+}
+
+/* scope : "p7" AND message : ("first" AND ("second" * OR "second")) */
 static void build_match(struct search *search, const struct search_term *terms, uint32_t count)
 {
     int size = snprintf(search->match, sizeof(search->match), "scope : \"p%lld\" AND message : (",
@@ -122,9 +138,9 @@ static void build_match(struct search *search, const struct search_term *terms, 
     assert(size > 0 && (size_t)size < sizeof(search->match));
     search->match_size = (size_t)size;
     for (uint32_t i = 0; i < count; i++) {
-        add_text(search, i > 0 ? " AND \"" : "\"");
-        add_bytes(search, terms[i].text.data, terms[i].text.size);
-        add_text(search, terms[i].is_prefix ? "\" *" : "\"");
+        if (i > 0)
+            add_text(search, " AND ");
+        add_term(search, &terms[i]);
     }
     add_text(search, ")");
 }

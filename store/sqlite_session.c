@@ -66,6 +66,8 @@ int sqlite_session_open(struct sqlite_session *session, const struct sqlite_sess
     r = sqlite_error(sqlite3_open_v2(config->path, &session->db, flags, config->vfs));
     if (r == 0)
         r = sqlite_error(sqlite3_busy_timeout(session->db, config->exclusive ? 0 : READ_SLOW_MS));
+    if (r == 0)
+        r = sqlite_error(sqlite_stemmer_install(&session->stemmer, session->db));
     if (r == 0 && config->exclusive)
         r = sqlite_session_run(session, "PRAGMA locking_mode = EXCLUSIVE");
     if (r == 0)

@@ -16,6 +16,7 @@
 
 #include "runtime/clock.h"
 #include "store/read_model.h"
+#include "store/sqlite_stemmer.h"
 
 enum {
     SQLITE_STATEMENTS_MAX = 128,
@@ -36,6 +37,7 @@ struct sqlite_session {
     uint32_t statement_count;
     uint64_t use_count;
     const struct clock_source *clock_source;
+    struct sqlite_stemmer stemmer;
     uint64_t deadline_ns; /* of what runs now; UINT64_MAX: none */
 };
 

@@ -57,6 +57,11 @@ Test(sqlite_search, finds_words_in_any_form_and_order)
     cr_expect(eq(u32, search("\"timed out\""), 1));
     cr_expect(eq(u32, search("\"out timed\""), 0));
     cr_expect(eq(u32, search("timeou*"), 1));
+    cr_expect(eq(u32, search("pay*"), 2));
+    cr_expect(eq(u32, search("payments*"), 2));
+    cr_expect(eq(u32, search("\"timed ou\"*"), 1));
+    cr_expect(eq(u32, search("\"payment time\"*"), 1));
+    cr_expect(eq(u32, search("CAF*"), 1));
     cr_expect(eq(u32, search("cafe"), 1));
     cr_expect(eq(u32, search("payment closed"), 0));
     cr_expect(eq(u32, search(""), 3));
