@@ -73,3 +73,23 @@ Test(load_limit, ends_with_a_server_that_cannot_make_up_its_mind)
         load_limit_note(&limit, count++ % 2 == 0 ? LOAD_LIMIT_HELD : LOAD_LIMIT_MISSED);
     cr_assert(le(u32, count, LOAD_LIMIT_TRY_COUNT_MAX));
 }
+
+Test(load_limit, repeats_a_try_that_said_nothing_before_it_believes_it)
+{
+    double rate, before = 0;
+    uint32_t count = 0;
+
+    /* Every third try is disturbed; the server holds 1,234. */
+    load_limit_init(&limit, 100, 0.05);
+    while (load_limit_next(&limit, &rate)) {
+        if (count % 3 == 2)
+            cr_assert(ieee_ulp_eq(dbl, rate, before, 0));
+        before = rate;
+        load_limit_note(&limit, count++ % 3 == 1 ? LOAD_LIMIT_UNKNOWN
+                                : rate <= 1234   ? LOAD_LIMIT_HELD
+                                                 : LOAD_LIMIT_MISSED);
+    }
+    cr_assert(not(limit.is_generator_limit));
+    cr_assert(ge(dbl, limit.held, 1234 * 0.95));
+    cr_assert(le(dbl, limit.held, 1234));
+}

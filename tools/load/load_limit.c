@@ -2,7 +2,8 @@
  * Between the highest rate that was held and the lowest that was not there is always the
  * limit, if the target is steady. It need not be: so the number of tries is bounded, and
  * a rate that was held is never doubted later. A try that says nothing about the target is
- * taken as a miss, and remembered as such.
+ * repeated, since the machine may have been busy for a moment; then it is taken as a miss,
+ * and remembered as such.
  */
 #include "tools/load/load_limit.h"
 
@@ -25,6 +26,8 @@ void load_limit_init(struct load_limit *limit, double rate_first, double precisi
 
 static double choose(const struct load_limit *limit)
 {
+    if (limit->repeat_count > 0)
+        return limit->rate;
     if (limit->missed > 0)
         /* Nothing held so far: the limit may be far below. */
         return limit->held > 0 ? (limit->held + limit->missed) / 2 : limit->missed / 4;
@@ -33,7 +36,7 @@ static double choose(const struct load_limit *limit)
 
 bool load_limit_next(struct load_limit *limit, double *ret_rate)
 {
-    bool is_found = limit->held > 0 && limit->missed > 0 &&
+    bool is_found = limit->repeat_count == 0 && limit->held > 0 && limit->missed > 0 &&
                     limit->missed - limit->held <= limit->precision * limit->missed;
     double rate = choose(limit);
 
@@ -52,6 +55,11 @@ bool load_limit_next(struct load_limit *limit, double *ret_rate)
 
 void load_limit_note(struct load_limit *limit, enum load_limit_outcome outcome)
 {
+    if (outcome == LOAD_LIMIT_UNKNOWN && limit->repeat_count < LOAD_LIMIT_REPEAT_COUNT_MAX) {
+        limit->repeat_count++;
+        return;
+    }
+    limit->repeat_count = 0;
     switch (outcome) {
     case LOAD_LIMIT_HELD:
         limit->held = limit->rate;

@@ -11,13 +11,16 @@
 
 #include "runtime/base.h"
 
-enum { LOAD_LIMIT_TRY_COUNT_MAX = 40 };
+enum {
+    LOAD_LIMIT_TRY_COUNT_MAX = 60,
+    LOAD_LIMIT_REPEAT_COUNT_MAX = 2, /* of a try that said nothing */
+};
 
 /* What came of one try. */
 enum load_limit_outcome {
     LOAD_LIMIT_HELD,
     LOAD_LIMIT_MISSED,  /* the target was too slow, or answered with errors */
-    LOAD_LIMIT_UNKNOWN, /* the run was void: it says nothing about the target */
+    LOAD_LIMIT_UNKNOWN, /* the run was void: it says nothing about the target; tried again */
 };
 
 /* Public and read-only. */
@@ -28,6 +31,7 @@ struct load_limit {
     double missed;    /* the lowest rate that was not; 0: none */
     double rate;      /* being tried */
     uint32_t try_count;
+    uint32_t repeat_count;   /* of the present rate */
     bool is_generator_limit; /* `missed` is a rate that could not be tried */
 };
 
