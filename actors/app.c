@@ -221,6 +221,10 @@ void app_limits(const struct settings *settings, uint32_t shard_count, struct li
     limits_add(lines, "event index entries", (uint64_t)settings->event_index_entries, 8);
     limits_add(lines, "journal staging", (uint64_t)JOURNAL_BATCH_COUNT * shard_count,
                JOURNAL_BATCH_SIZE_DEFAULT);
+    if (settings->read_model != SETTINGS_READ_MODEL_OFF) {
+        limits_add(lines, "read model: pages in memory", 1, READ_MODEL_CACHE_BYTES);
+        limits_add(lines, "read model: window on the logs", 1, SEGMENT_SCAN_BYTES_MAX);
+    }
     limits_add(lines, "decoder workspaces", shard_count,
                content_decoder_workspace_size(CONTENT_DECODER_WINDOW_LOG_MAX));
     limits_add(lines, "API keys", (uint64_t)KEYRING_KEY_COUNT_MAX * shard_count,

@@ -58,6 +58,7 @@
 #include "runtime/shard.h"
 #include "store/read_model.h"
 #include "store/recovery.h"
+#include "store/segment_scan.h"
 #include "store/superblock.h"
 
 enum {

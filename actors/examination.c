@@ -18,7 +18,8 @@ enum {
     LATE_MS_MAX = 10000,
     CARRY_MS = 60000, /* without an answer about a segment that is to go */
     CARRY_MS_MAX = 600000,
-    MAILBOX_NEAR = 1024, /* messages that wait in one mailbox */
+    READ_MODEL_LAG_MS = 60000, /* then somebody waits for it */
+    MAILBOX_NEAR = 1024,       /* messages that wait in one mailbox */
 };
 
 static const uint64_t NS_PER_MS = 1000000;
@@ -140,6 +141,12 @@ static const struct examination_text TEXTS[EXAMINATION_CHECK_COUNT] = {
                           .rule = "no actor has been restarted",
                           .warning = "actors have been restarted",
                           .numbers = {"restarts"}},
+    [EXAMINE_READ_MODEL] = {.name = "read_model",
+                            .rule = "the read model follows the logs, or is off",
+                            .warning = "the read model is behind, or fails and is tried again: "
+                                       "GET /readyz says more",
+                            .failure = "the read model is refused: GET /readyz says what to do",
+                            .numbers = {"lag_records", "lag_ms", "skipped"}},
 };
 
 static void set(struct examination *examination, enum examination_check check,
@@ -268,6 +275,21 @@ static void visit(struct supervisor_visitor *visitor, const struct supervisor_en
     actors->restart_count += entry->restart_count;
 }
 
+/* There is one for all shards: the first speaks for it. */
+static void look_at_read_model(struct examination *examination, struct app_shard *home)
+{
+    struct read_model_info info = {.state = READ_MODEL_OFF};
+    enum examination_status status;
+
+    if (home->shard->index == 0)
+        read_model_info(home->app->read_model, &info);
+    status = warn_unless(info.state != READ_MODEL_FAILED && info.lag_ms < READ_MODEL_LAG_MS);
+    if (info.state == READ_MODEL_REFUSED)
+        status = EXAMINATION_FAIL;
+    set(examination, EXAMINE_READ_MODEL, status, info.lag_records, info.lag_ms,
+        info.skipped_records);
+}
+
 static void look_at_actors(struct examination *examination, struct app_shard *home)
 {
     struct actor_visitor actors = {.visitor = {.visit = visit}};
@@ -317,6 +339,7 @@ void examination_begin(struct examination *examination, struct app_shard *home)
     look_at_journal(examination, home);
     look_at_rooms(examination, home);
     look_at_actors(examination, home);
+    look_at_read_model(examination, home);
     if (!home->jobs.is_resumed)
         return;
     examination->unserved_before = count_unserved(&home->jobs);

@@ -39,6 +39,7 @@ enum {
     READ_CURSOR_SIZE_MAX = 128, /* the text of a cursor */
     READ_INCIDENT_EVENTS_MAX = 100,
     READ_MODEL_TEXT_SIZE = 512,
+    READ_MODEL_CACHE_BYTES = 80 << 20, /* pages of the database in memory, of both threads */
     READ_MODEL_MESSAGE_MAX = 8192,     /* bytes kept of an event's message */
     READ_MODEL_ATTRIBUTES_MAX = 16384, /* an event's attributes beyond that are kept as {} */
 };
@@ -179,8 +180,8 @@ struct read_query {
     };
     struct slice cursor;     /* from the page before; empty: the first page */
     struct cursor_seal seal; /* filter: a hash of the scope and all parameters but limit */
-    uint32_t limit;      /* 1..READ_LIMIT_MAX, where there are rows */
-    uint64_t now_ms;     /* the asker's clock */
+    uint32_t limit;          /* 1..READ_LIMIT_MAX, where there are rows */
+    uint64_t now_ms;         /* the asker's clock */
     /* This record must be in the read model first: "read your writes". NONE: whatever is there. */
     struct journal_location after;
     uint64_t deadline_ns; /* in the time of the shard's clock; 0: only READ_SLOW_MS */

@@ -30,6 +30,11 @@ enum {
 static const size_t BLOCK_ENDS_SIZE = SEGMENT_BLOCK_COUNT_MAX * sizeof(uint64_t);
 static const size_t VIEWS_SIZE = JOURNAL_GROUP_RECORDS_MAX * sizeof(struct journal_record_view);
 
+static_assert(STREAM_SIZE + CHUNK_SIZE + SEGMENT_BLOCK_COUNT_MAX * 8 +
+                      JOURNAL_GROUP_RECORDS_MAX * sizeof(struct journal_record_view) <=
+                  SEGMENT_SCAN_BYTES_MAX,
+              "what segment_scan_init() maps");
+
 static void scan_check(const struct segment_scan *scan)
 {
     assert(scan->stream_start <= scan->position);

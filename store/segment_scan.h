@@ -8,6 +8,9 @@
 #include "runtime/disk.h"
 #include "store/segment.h"
 
+/* No scan takes more memory: the largest group, a few chunks, and what describes them. */
+enum { SEGMENT_SCAN_BYTES_MAX = JOURNAL_GROUP_SIZE_MAX + (8 << 20) };
+
 /* What segment_scan_next() answers. */
 enum segment_scan_result {
     SEGMENT_SCAN_GROUP,
