@@ -152,6 +152,36 @@ static void bind_run(sqlite3_stmt *statement, const struct ai_run_image *image)
     sqlite_bind_number(statement, 34, header->revision);
 }
 
+/*
+ * A job may end otherwise than by an attempt: cancelled, dead by its deadline or as poison. Its
+ * run, which no record says more of, has then ended with it. The records of the two may come in
+ * either order, since each is carried forward by itself.
+ */
+MUST_USE static int end_run_with_job(struct sqlite_backend *self, uint32_t partition,
+                                     uint64_t id_low)
+{
+    sqlite3_stmt *statement;
+    int r = sqlite_session_prepare(
+        &self->writer,
+        "UPDATE ai_runs SET state = CASE jobs.state WHEN ?3 THEN ?4 ELSE ?5 END,"
+        " updated_ms = max(ai_runs.updated_ms, ifnull(jobs.ended_ms, 0)),"
+        " last_error = CASE jobs.last_error WHEN '' THEN ai_runs.last_error"
+        " ELSE jobs.last_error END FROM jobs WHERE jobs.partition = ?1 AND jobs.id_low = ?2"
+        " AND jobs.state IN (?3, ?6) AND ai_runs.id = jobs.id AND ai_runs.state = ?7",
+        &statement);
+
+    if (r < 0)
+        return r;
+    sqlite_bind_number(statement, 1, partition);
+    sqlite_bind_number(statement, 2, (int64_t)id_low);
+    sqlite_bind_number(statement, 3, JOB_DEAD);
+    sqlite_bind_number(statement, 4, AI_RUN_FAILED);
+    sqlite_bind_number(statement, 5, AI_RUN_CANCELLED);
+    sqlite_bind_number(statement, 6, JOB_CANCELLED);
+    sqlite_bind_number(statement, 7, AI_RUN_QUEUED);
+    return sqlite_finish(statement);
+}
+
 int sqlite_put_run(struct read_backend *backend, const struct read_run_row *row)
 {
     struct sqlite_backend *self = sqlite_backend_of(backend);
@@ -196,7 +226,10 @@ int sqlite_put_run(struct read_backend *backend, const struct read_run_row *row)
     sqlite_bind_number(statement, 2, project);
     sqlite_bind_slice(statement, 29, row->attempts);
     bind_run(statement, image);
-    return sqlite_finish(statement);
+    r = sqlite_finish(statement);
+    if (r == 0 && image->header.state == AI_RUN_QUEUED)
+        r = end_run_with_job(self, row->partition, image->header.id_low);
+    return r;
 }
 
 int sqlite_put_job(struct read_backend *backend, const struct read_job_row *row)
@@ -239,7 +272,10 @@ int sqlite_put_job(struct read_backend *backend, const struct read_job_row *row)
     bind_instant(statement, 13, header->due_ms);
     bind_instant(statement, 14, header->ended_ms);
     sqlite_bind_slice(statement, 15, image->sections[JOB_SECTION_LAST_ERROR]);
-    return sqlite_finish(statement);
+    r = sqlite_finish(statement);
+    if (r == 0 && (header->state == JOB_DEAD || header->state == JOB_CANCELLED))
+        r = end_run_with_job(self, row->partition, header->id_low);
+    return r;
 }
 
 /* What a fact does to a row: the rest of the UPDATE, or NULL for nothing. */
@@ -316,5 +352,8 @@ int sqlite_put_job_fact(struct read_backend *backend, uint32_t partition,
     }
     if (count >= 8)
         sqlite_bind_number(statement, 8, header->reason);
-    return sqlite_finish(statement);
+    r = sqlite_finish(statement);
+    if (r == 0 && (header->kind == JOB_FACT_DEAD || header->kind == JOB_FACT_CANCELLED))
+        r = end_run_with_job(self, partition, header->id_low);
+    return r;
 }

@@ -625,3 +625,43 @@ Test(sqlite_queries, gives_jobs_with_their_incidents_in_the_words_of_both_system
     cr_expect(is("jobs_by_status/failed", "1"));
     cr_expect(is("pending_jobs", "2"));
 }
+
+static void put_fact(uint64_t number, enum job_fact_kind kind, enum job_dead_reason reason)
+{
+    const struct read_backend_vtable *vtable = fixture.backend->vtable;
+    struct job_fact fact = {.header = {.id_low = number + 1,
+                                       .at_ms = (uint64_t)NOON_MS + 2000,
+                                       .kind = (uint8_t)kind,
+                                       .attempt = 1,
+                                       .reason = (uint8_t)reason}};
+
+    if (kind == JOB_FACT_DEAD)
+        fact.text = SLICE_LITERAL("it brought the process down");
+    cr_assert(eq(int, vtable->begin(fixture.backend), 0));
+    cr_assert(eq(int, vtable->put_job_fact(fixture.backend, 3, &fact), 0));
+    cr_assert(eq(int, vtable->commit(fixture.backend), 0));
+}
+
+Test(sqlite_queries, ends_a_run_with_its_job_in_whichever_order_their_records_come)
+{
+    struct read_query query = query_fixture_query(READ_AI_RUNS);
+
+    put_job(1, JOB_QUEUED, 1);
+    put_run(1, AI_RUN_QUEUED, 1);
+    put_fact(1, JOB_FACT_CANCELLED, JOB_DEAD_NONE);
+    put_run(2, AI_RUN_QUEUED, 1);
+    put_job(2, JOB_DEAD, 1);
+    put_job(3, JOB_QUEUED, 1);
+    put_fact(3, JOB_FACT_DEAD, JOB_DEAD_POISON);
+    put_run(3, AI_RUN_QUEUED, 1);
+    put_job(4, JOB_DEAD, 1); /* the one before succeeded: nothing ends twice */
+    put_run(4, AI_RUN_SUCCEEDED, 1);
+    put_job(5, JOB_QUEUED, 1);
+    put_run(5, AI_RUN_QUEUED, 1);
+    cr_assert(eq(int, ask(&query), READ_OK));
+    cr_expect(is("runs/0/status", "\"queued\""));
+    cr_expect(is("runs/1/status", "\"succeeded\""));
+    cr_expect(is("runs/2/status", "\"failed\""));
+    cr_expect(is("runs/3/status", "\"failed\""));
+    cr_expect(is("runs/4/status", "\"cancelled\""));
+}
