@@ -3,8 +3,8 @@
 #include <stdlib.h>
 
 #include "runtime/io_sim.h"
-#include "tests/http/peer.h"
 #include "tests/sim/weir_fixture.h"
+#include "tools/sim/peer.h"
 
 /*
  * Jobs of the kind incident.summarize, from the POST that makes them to what the model's
@@ -741,5 +741,27 @@ Test(weir_summary, of_a_job_that_brings_the_process_down_again_and_again_comes_t
     expect_job(id, "\"state\":\"dead\"");
     expect_job(id, "poison");
     cr_assert(eq(u32, peer->request_count, 3));
+    end();
+}
+
+/* The lease is 120 s: an attempt that may take longer keeps it, and nobody else gets the job. */
+Test(weir_summary, keeps_its_lease_while_it_waits_for_the_model)
+{
+    char id[ID_SIZE + 1];
+
+    begin(22, false);
+    weir_stop(&weir);
+    weir.process.settings.ai_deadline_ms = 500000;
+    weir.process.settings.ai_call_timeout_ms = 400000;
+    start();
+    script[0] = (struct turn){.hangs = true};
+    enqueue("i1", id);
+    run_until_requests(1);
+    run_for(300000);
+    expect_job(id, "\"state\":\"leased\"");
+    cr_assert(eq(u32, peer->request_count, 1));
+    say(peer->connections[0], &(struct turn){.status = 200, .content = GOOD});
+    run_for(1000);
+    expect_job(id, "\"state\":\"completed\",\"attempt\":1");
     end();
 }

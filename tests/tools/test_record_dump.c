@@ -4,6 +4,7 @@
 #include <criterion/new/assert.h>
 
 #include "contracts/json_reader.h"
+#include "store/ai_run_record.h"
 #include "store/incident_record.h"
 #include "store/job_record.h"
 #include "store/record.h"
@@ -142,6 +143,60 @@ Test(record_dump, writes_an_incident)
                               "\"error\",\"cause\":\"escalated\",\"flapping\":false"),
                  NULL));
     cr_assert(eq(ptr, strstr(json, "resolved_at"), NULL));
+}
+
+/* The largest numbers in each of so many attempts, which are what grows most. */
+static size_t put_run(uint8_t attempt_count)
+{
+    struct ai_run_image image = {
+        .header = {.id_low = 77,
+                   .created_ms = 1736942400000,
+                   .written_ms = 1736942401000,
+                   .cost_micro_usd = 1000,
+                   .revision = 2,
+                   .state = AI_RUN_SUCCEEDED},
+        .sections = {[AI_RUN_SECTION_ORG] = SLICE_LITERAL("acme"),
+                     [AI_RUN_SECTION_PROJECT] = SLICE_LITERAL("shop"),
+                     [AI_RUN_SECTION_KIND] = SLICE_LITERAL("incident.summarize"),
+                     [AI_RUN_SECTION_INCIDENT] = SLICE_LITERAL("i"),
+                     [AI_RUN_SECTION_PROVIDER] = SLICE_LITERAL("local"),
+                     [AI_RUN_SECTION_MODEL] = SLICE_LITERAL("m"),
+                     [AI_RUN_SECTION_PROMPT] = SLICE_LITERAL("p"),
+                     [AI_RUN_SECTION_SCHEMA] = SLICE_LITERAL("s"),
+                     [AI_RUN_SECTION_OUTPUT] = SLICE_LITERAL("{\"title\":\"t\"}")}};
+    const struct ai_run_attempt attempt = {.started_ms = 1736942400000,
+                                           .first_byte_ms = 1736942400000,
+                                           .ended_ms = 1736942400000,
+                                           .cost_micro_usd = UINT64_MAX / 100,
+                                           .input_tokens = UINT32_MAX - 1,
+                                           .output_tokens = UINT32_MAX - 1,
+                                           .cached_tokens = UINT32_MAX - 1,
+                                           .reasoning_tokens = UINT32_MAX - 1,
+                                           .http_status = 599,
+                                           .number = UINT8_MAX,
+                                           .call_count = UINT8_MAX,
+                                           .finish = CHAT_FINISH_FILTER,
+                                           .error = AI_RUN_ERROR_REFUSED};
+
+    for (uint8_t i = 0; i < attempt_count; i++)
+        ai_run_add_attempt(&image, &attempt);
+    assert(ai_run_size(&image) <= sizeof(payload));
+    return (size_t)ai_run_encode(&image, payload);
+}
+
+Test(record_dump, writes_the_run_of_a_model)
+{
+    const char *json = dump(RECORD_AI_RUN, AI_RUN_RECORD_VERSION, put_run(1));
+
+    cr_assert(ne(ptr, strstr(json, "\"type\":\"ai_run\",\"id\":\"01946"), NULL));
+    cr_assert(
+        ne(ptr, strstr(json, "\"revision\":2,\"state\":\"succeeded\",\"org_id\":\"acme\""), NULL));
+    cr_assert(ne(ptr,
+                 strstr(json, "\"finish_reason\":\"content_filter\",\"error\":"
+                              "\"request_refused\",\"validation\":\"unchecked\"}]"),
+                 NULL));
+    cr_assert(ne(ptr, strstr(json, "\"output\":{\"title\":\"t\"}}"), NULL));
+    (void)dump(RECORD_AI_RUN, AI_RUN_RECORD_VERSION, put_run(AI_RUN_ATTEMPT_COUNT_MAX));
 }
 
 Test(record_dump, writes_the_rules_of_a_project)
