@@ -11,6 +11,7 @@ enum {
     PLOT_WIDTH = 860,
     PLOT_HEIGHT = 260,
     MARGIN_LEFT = 70,
+    MARGIN_RIGHT = 40,
     MARGIN_BOTTOM = 40,
     MARGIN_TOP = 30,
     TICK_COUNT = 8,
@@ -62,8 +63,9 @@ static void begin_plot(const struct plot *plot, const char *title)
     fprintf(plot->file,
             "<h2>%s</h2>\n<svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"%s\">\n"
             "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" class=\"frame\"/>\n",
-            title, MARGIN_LEFT + PLOT_WIDTH + 20, MARGIN_TOP + PLOT_HEIGHT + MARGIN_BOTTOM, title,
-            MARGIN_LEFT, MARGIN_TOP, PLOT_WIDTH, PLOT_HEIGHT);
+            title, MARGIN_LEFT + PLOT_WIDTH + MARGIN_RIGHT,
+            MARGIN_TOP + PLOT_HEIGHT + MARGIN_BOTTOM, title, MARGIN_LEFT, MARGIN_TOP, PLOT_WIDTH,
+            PLOT_HEIGHT);
 }
 
 static void put_x_tick(const struct plot *plot, double x, const char *label)
@@ -110,8 +112,8 @@ static void put_legend(const struct plot *plot, uint32_t position, const char *c
 
 static void begin_line(const struct plot *plot, const char *color)
 {
-    fprintf(plot->file, "<polyline fill=\"none\" stroke=\"%s\" stroke-width=\"1.6\" points=\"",
-            color);
+    fprintf(plot->file, "<polyline fill=\"none\" stroke=\"%s\" stroke-width=\"1.6\"%s points=\"",
+            color, color == UNCORRECTED ? " stroke-dasharray=\"5 4\"" : "");
 }
 
 static void put_point(const struct plot *plot, double x, double y)
@@ -162,8 +164,8 @@ static void plot_percentiles(const struct load_tally *tally, FILE *file)
     for (uint32_t i = 0; i < ARRAY_COUNT(LABELS) && i <= plot.x_max; i++)
         put_x_tick(&plot, i, LABELS[i]);
     put_latency_ticks(&plot);
-    put_percentiles(&plot, &tally->uncorrected, UNCORRECTED);
     put_percentiles(&plot, &tally->corrected, CORRECTED);
+    put_percentiles(&plot, &tally->uncorrected, UNCORRECTED);
     put_legend(&plot, 0, CORRECTED, "corrected");
     put_legend(&plot, 1, UNCORRECTED, "uncorrected");
     fputs("</svg>\n", file);
@@ -189,6 +191,16 @@ static void put_time_ticks(const struct plot *plot)
     }
 }
 
+/* The next of 1, 2, 4, 8 times a power of ten: quarters of it read well. */
+static double round_up(double value)
+{
+    double unit = pow(10, floor(log10(value)));
+
+    if (value <= unit)
+        return unit;
+    return unit * (value <= 2 * unit ? 2 : value <= 4 * unit ? 4 : value <= 8 * unit ? 8 : 10);
+}
+
 static void plot_rates(const struct load_tally *tally, FILE *file)
 {
     double seconds = (double)tally->interval_ns / 1e9;
@@ -198,7 +210,8 @@ static void plot_rates(const struct load_tally *tally, FILE *file)
     for (uint32_t i = 0; i < tally->interval_count; i++)
         plot.y_max = fmax(
             plot.y_max, (double)max_u64(tally->intervals[i].answered, tally->intervals[i].failed) *
-                            1.1 / seconds);
+                            1.02 / seconds);
+    plot.y_max = round_up(plot.y_max);
     begin_plot(&plot, "Answers per second");
     put_time_ticks(&plot);
     for (uint32_t i = 0; i <= 4; i++) {
