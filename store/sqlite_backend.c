@@ -17,8 +17,9 @@
  */
 enum {
     RETAIN_ROWS = 500,
-    WAL_PAGES_MIN = 4000,  /* a checkpoint is tried when the WAL has so many pages */
-    WAL_PAGES_MAX = 64000, /* and forced, against readers, from here on */
+    RETAIN_OTHERS_ROUNDS = 60, /* what takes a scan is looked for once in so many rounds */
+    WAL_PAGES_MIN = 4000,      /* a checkpoint is tried when the WAL has so many pages */
+    WAL_PAGES_MAX = 64000,     /* and forced, against readers, from here on */
 };
 
 /* ---- places and transactions ---- */
@@ -193,6 +194,7 @@ MUST_USE static int retain_events(struct sqlite_backend *self, uint64_t before_m
     return r;
 }
 
+/* Small tables without an index by age. */
 static const char *const RETAIN_OTHERS[] = {
     "DELETE FROM metric_minutes WHERE received_ms < ?1 - ?2",
     ("DELETE FROM incident_changes WHERE incident_id IN"
@@ -202,6 +204,15 @@ static const char *const RETAIN_OTHERS[] = {
     "DELETE FROM jobs WHERE ended_ms < ?1 - ?2",
 };
 
+MUST_USE static int retain_others(struct sqlite_backend *self, uint64_t before_ms)
+{
+    int r = 0;
+
+    for (uint32_t i = 0; r == 0 && i < ARRAY_COUNT(RETAIN_OTHERS); i++)
+        r = run_range(self, RETAIN_OTHERS[i], (int64_t)before_ms, 0);
+    return r;
+}
+
 static int retain(struct read_backend *backend, uint64_t before_ms, bool *ret_more)
 {
     struct sqlite_backend *self = sqlite_backend_of(backend);
@@ -210,8 +221,8 @@ static int retain(struct read_backend *backend, uint64_t before_ms, bool *ret_mo
 
     if (r == 0)
         r = retain_events(self, before_ms, &more);
-    for (uint32_t i = 0; r == 0 && !more && i < ARRAY_COUNT(RETAIN_OTHERS); i++)
-        r = run_range(self, RETAIN_OTHERS[i], (int64_t)before_ms, 0);
+    if (r == 0 && !more && self->retain_count++ % RETAIN_OTHERS_ROUNDS == 0)
+        r = retain_others(self, before_ms);
     if (r == 0)
         r = commit(backend);
     if (r < 0) {

@@ -41,6 +41,7 @@ struct sqlite_backend {
     struct sqlite_session writer;
     struct sqlite_session reader; /* not open when there is only one connection */
     bool is_shared;               /* the writer answers, too */
+    uint32_t retain_count;        /* rounds that found no more old events */
     int wal_pages;                /* in the WAL after the last commit */
     struct sqlite_project projects[SQLITE_PROJECT_SLOT_COUNT];
     struct sqlite_minute minutes[SQLITE_MINUTE_SLOT_COUNT];

@@ -171,6 +171,118 @@ Test(sqlite_backend, forgets_all_of_a_batch_that_is_rolled_back)
     cr_assert(eq(i64, read_fixture_number(&fixture, "SELECT sum(value) FROM metric_minutes"), 1));
 }
 
+/* An incident of one series, as it is from this revision on. */
+static struct incident_image image_of(uint64_t revision, enum incident_status status,
+                                      enum incident_cause cause)
+{
+    return (struct incident_image){
+        .header = {.id_low = 9,
+                   .created_ms = 1000,
+                   .written_ms = 1000 + revision,
+                   .revision = revision,
+                   .series = {1, 2},
+                   .project = 1,
+                   .opened_ms = 900,
+                   .reopened_ms = 900,
+                   .last_seen_ms = 900 + (int64_t)revision,
+                   .resolved_ms = status == INCIDENT_RESOLVED ? 5000 : 0,
+                   .changed_ms = 900,
+                   .fingerprint_version = 1,
+                   .status = (uint8_t)status,
+                   .cause = (uint8_t)cause},
+        .sections = {[INCIDENT_SECTION_ORG] = SLICE_LITERAL("org"),
+                     [INCIDENT_SECTION_PROJECT] = SLICE_LITERAL("p"),
+                     [INCIDENT_SECTION_FINGERPRINT] = SLICE_LITERAL("A|/b|prod"),
+                     [INCIDENT_SECTION_TITLE] = SLICE_LITERAL("title")},
+    };
+}
+
+Test(sqlite_backend, believes_the_later_image_of_an_incident_whatever_comes_last)
+{
+    const struct incident_image images[] = {
+        image_of(1, INCIDENT_OPEN, INCIDENT_CAUSE_OPENED),
+        image_of(2, INCIDENT_OPEN, INCIDENT_CAUSE_SEEN),
+        image_of(3, INCIDENT_RESOLVED, INCIDENT_CAUSE_AUTO_RESOLVED),
+        image_of(1, INCIDENT_OPEN, INCIDENT_CAUSE_OPENED),            /* of another log, late */
+        image_of(3, INCIDENT_RESOLVED, INCIDENT_CAUSE_AUTO_RESOLVED), /* carried forward */
+    };
+    struct read_backend *backend;
+
+    cr_assert(eq(int, read_fixture_open(&fixture), 0), "%s", fixture.text);
+    backend = fixture.backend;
+    cr_assert(eq(int, backend->vtable->begin(backend), 0));
+    for (uint32_t i = 0; i < ARRAY_COUNT(images); i++)
+        cr_assert(eq(int, backend->vtable->put_incident(backend, 3, &images[i]), 0));
+    cr_assert(eq(int, backend->vtable->commit(backend), 0));
+    cr_assert(eq(i64, read_fixture_number(&fixture, "SELECT count(*) FROM incidents"), 1));
+    cr_assert(
+        eq(i64, read_fixture_number(&fixture, "SELECT status FROM incidents"), INCIDENT_RESOLVED));
+    cr_assert(eq(i64, read_fixture_number(&fixture, "SELECT last_seen_ms FROM incidents"), 903));
+    cr_assert(eq(i64, read_fixture_number(&fixture, "SELECT count(*) FROM incident_changes"), 2),
+              "opened and resolved; that it was seen is no line");
+}
+
+Test(sqlite_backend, forgets_what_was_resolved_long_ago_but_nothing_that_is_open)
+{
+    struct incident_image open = image_of(1, INCIDENT_OPEN, INCIDENT_CAUSE_OPENED);
+    struct incident_image resolved = image_of(1, INCIDENT_RESOLVED, INCIDENT_CAUSE_AUTO_RESOLVED);
+    struct read_backend *backend;
+    bool more;
+
+    open.header.id_low = 10;
+    cr_assert(eq(int, read_fixture_open(&fixture), 0), "%s", fixture.text);
+    backend = fixture.backend;
+    cr_assert(eq(int, backend->vtable->begin(backend), 0));
+    cr_assert(eq(int, backend->vtable->put_incident(backend, 3, &open), 0));
+    cr_assert(eq(int, backend->vtable->put_incident(backend, 3, &resolved), 0));
+    cr_assert(eq(int, backend->vtable->commit(backend), 0));
+    cr_assert(eq(int, backend->vtable->retain(backend, 1 << 30, &more), 0));
+    cr_assert(eq(i64, read_fixture_number(&fixture, "SELECT count(*) FROM incidents"), 1));
+    cr_assert(
+        eq(i64, read_fixture_number(&fixture, "SELECT status FROM incidents"), INCIDENT_OPEN));
+    cr_assert(eq(i64, read_fixture_number(&fixture, "SELECT count(*) FROM incident_changes"), 1));
+}
+
+/* A job about an incident, and what happens to it. */
+Test(sqlite_backend, follows_a_job_from_fact_to_fact)
+{
+    struct job_image image = {
+        .header = {.id_low = 5, .created_ms = 9, .state = JOB_QUEUED, .max_attempts = 3},
+        .sections = {[JOB_SECTION_ORG] = SLICE_LITERAL("org"),
+                     [JOB_SECTION_PROJECT] = SLICE_LITERAL("p"),
+                     [JOB_SECTION_KIND] = SLICE_LITERAL("incident.summarize")},
+    };
+    struct read_job_row row = {.image = &image, .partition = 3};
+    struct job_fact facts[] = {
+        {.header = {.id_low = 5, .at_ms = 10, .due_ms = 60, .kind = JOB_FACT_RETRY, .attempt = 1},
+         .text = SLICE_LITERAL("no answer")},
+        {.header = {.id_low = 6, .at_ms = 11, .kind = JOB_FACT_COMPLETED, .attempt = 1}},
+        {.header = {.id_low = 5,
+                    .at_ms = 12,
+                    .kind = JOB_FACT_DEAD,
+                    .attempt = 2,
+                    .reason = JOB_DEAD_NOT_RETRYABLE},
+         .text = SLICE_LITERAL("refused")},
+    };
+    struct read_backend *backend;
+
+    cr_assert(eq(int, read_fixture_open(&fixture), 0), "%s", fixture.text);
+    backend = fixture.backend;
+    cr_assert(eq(int, backend->vtable->begin(backend), 0));
+    cr_assert(eq(int, backend->vtable->put_job(backend, &row), 0));
+    for (uint32_t i = 0; i < ARRAY_COUNT(facts); i++)
+        cr_assert(eq(int, backend->vtable->put_job_fact(backend, 3, &facts[i]), 0));
+    cr_assert(eq(int, backend->vtable->commit(backend), 0));
+    cr_assert(eq(i64,
+                 read_fixture_number(&fixture, "SELECT count(*) FROM jobs WHERE attempt = 2 AND"
+                                               " updated_ms = 12 AND ended_ms = 12 AND due_ms = 60"
+                                               " AND last_error = 'refused'"),
+                 1));
+    cr_assert(eq(i64, read_fixture_number(&fixture, "SELECT state FROM jobs"), JOB_DEAD));
+    cr_assert(
+        eq(i64, read_fixture_number(&fixture, "SELECT reason FROM jobs"), JOB_DEAD_NOT_RETRYABLE));
+}
+
 Test(sqlite_backend, has_migrations_that_are_numbered_without_a_gap)
 {
     cr_assert(MIGRATION_COUNT > 0);
