@@ -3,6 +3,11 @@
 #include "actors/reader.h"
 #include "contracts/raw_event.h"
 
+/*
+ * A table of what may be asked, and one call that hands it on. Only what concerns two
+ * parameters, or the words of one, is checked here.
+ */
+
 enum {
     SEARCH_TEXT = READER_PAGE_PARAMETER_COUNT,
     SEARCH_ENVIRONMENT,

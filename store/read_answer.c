@@ -5,7 +5,6 @@
  * used where it does not belong. It names a place and not a row, and gives no right to
  * anything: the scope is the query's, whatever the cursor says.
  */
-static_assert((int)READ_CURSOR_WORD_COUNT <= (int)CURSOR_WORD_COUNT, "the place fits");
 static_assert((int)CURSOR_TEXT_SIZE <= (int)READ_CURSOR_SIZE_MAX, "its text fits");
 
 static struct cursor_seal seal_of(const struct read_query *query)

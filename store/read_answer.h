@@ -20,7 +20,7 @@
 #include "store/read_model.h"
 
 enum {
-    READ_CURSOR_WORD_COUNT = 3,
+    READ_CURSOR_WORD_COUNT = CURSOR_WORD_COUNT,
     READ_ANSWER_RESERVE = 512, /* kept for what follows the rows */
 };
 

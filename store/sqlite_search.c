@@ -10,6 +10,9 @@
  *     many hits   along the index of times, asking the text index about one row after the
  *                 other: a fifth of a millisecond each, but every few of them is a hit
  *
+ * What the first page found out (plan, total) goes along in the cursor, so the pages after it
+ * cost what their rows cost, and a walk through all of them has one total.
+ *
  * Relevance (BM25) looks at every hit. When there are more than RANKED_MAX the words are
  * too common to tell events apart: the newest come first then, and the answer says so.
  *
@@ -28,6 +31,9 @@ enum {
     FACETED_MAX = 200000,
     MATCH_SIZE_MAX = 64 + 2 * SEARCH_TEXT_SIZE_MAX + 16 * SEARCH_TERM_COUNT_MAX,
 };
+
+/* Of the third word of a cursor. */
+enum { FLAG_RANKED = 1, FLAG_EXACT = 2, FLAG_BITS = 2 };
 
 /* Private use characters, which become marks when the text is written. */
 #define MARK_BEGIN "\xee\x80\x80"
@@ -95,6 +101,9 @@ struct search {
     struct sqlite_query run;
     bool has_text;
     bool is_ranked;
+    bool total_is_exact;
+    int64_t hits; /* rows that have the words */
+    int64_t total;
     char match[MATCH_SIZE_MAX];
     size_t match_size;
 };
@@ -198,26 +207,31 @@ static bool has_filters(const struct read_search *asked)
            asked->event_types != 0 || asked->severities != 0;
 }
 
-/* Writes total and total_is_exact; hits: how many rows have the words. 0 or a negative errno. */
-MUST_USE static int write_total(struct search *search, int64_t hits)
+/* Counts what is asked for, of which hits is known. 0 or a negative errno. */
+MUST_USE static int count_total(struct search *search)
 {
-    struct json_writer *writer = &search->run.answer.writer;
-    int64_t total = hits, looked_at = hits, bound = COUNTED_MAX;
+    int64_t looked_at = search->hits, bound = COUNTED_MAX;
     int r = 0;
 
+    search->total = search->hits;
     if (!search->has_text) {
-        r = count_rows(search, SQL_COUNT_PLAIN, COUNTED_MAX, &total);
-        looked_at = total;
+        r = count_rows(search, SQL_COUNT_PLAIN, COUNTED_MAX, &search->total);
+        looked_at = search->total;
     } else if (has_filters(&search->run.query->search)) {
         bound = FILTERED_MAX;
-        r = count_rows(search, SQL_COUNT_JOIN, FILTERED_MAX, &total);
+        r = count_rows(search, SQL_COUNT_JOIN, FILTERED_MAX, &search->total);
     }
-    if (r < 0)
-        return r;
-    sqlite_write_number(writer, "total", total);
+    search->total_is_exact = looked_at < bound;
+    return r;
+}
+
+static void write_total(struct search *search)
+{
+    struct json_writer *writer = &search->run.answer.writer;
+
+    sqlite_write_number(writer, "total", search->total);
     json_writer_key(writer, SLICE_LITERAL("total_is_exact"));
-    json_writer_boolean(writer, looked_at < bound);
-    return 0;
+    json_writer_boolean(writer, search->total_is_exact);
 }
 
 struct facets {
@@ -383,14 +397,13 @@ static double score_of(uint64_t word)
     return score;
 }
 
-/* (score, id, 1) among the most relevant first, else (occurred_ms, id, 0). */
+/* (score, id) among the most relevant first. */
 static void place_ranked(sqlite3_stmt *row, struct read_cursor *ret_place)
 {
     double score = sqlite3_column_double(row, EVENT_COLUMN_COUNT);
 
     memcpy(&ret_place->words[0], &score, sizeof(score));
     ret_place->words[1] = (uint64_t)sqlite_number(row, EVENT_COLUMN_ID);
-    ret_place->words[2] = 1;
 }
 
 static const struct sqlite_rows NEWEST_ROWS = {SLICE_INITIALIZER("events"), write_event,
@@ -398,10 +411,25 @@ static const struct sqlite_rows NEWEST_ROWS = {SLICE_INITIALIZER("events"), writ
 static const struct sqlite_rows BEST_ROWS = {SLICE_INITIALIZER("events"), write_event,
                                              place_ranked};
 
+/* What the pages after this one need not find out again, in the words behind the place. */
+static void remember(const struct search *search, struct read_cursor *place)
+{
+    place->words[2] = (uint64_t)search->hits << FLAG_BITS | (search->is_ranked ? FLAG_RANKED : 0u) |
+                      (search->total_is_exact ? FLAG_EXACT : 0u);
+    place->words[3] = (uint64_t)search->total;
+}
+
+static void recall(struct search *search, const struct read_cursor *place)
+{
+    search->hits = (int64_t)(place->words[2] >> FLAG_BITS);
+    search->is_ranked = (place->words[2] & FLAG_RANKED) != 0;
+    search->total_is_exact = (place->words[2] & FLAG_EXACT) != 0;
+    search->total = (int64_t)place->words[3];
+}
+
 /* The statement of the page, bound. 0 or a negative errno. */
-MUST_USE static int prepare_page(struct search *search, int64_t hits,
-                                 enum read_cursor_result has_place, const struct read_cursor *place,
-                                 sqlite3_stmt **ret_row)
+MUST_USE static int prepare_page(struct search *search, enum read_cursor_result has_place,
+                                 const struct read_cursor *place, sqlite3_stmt **ret_row)
 {
     const char *sql = SQL_PLAIN;
     int r;
@@ -409,7 +437,7 @@ MUST_USE static int prepare_page(struct search *search, int64_t hits,
     if (search->is_ranked)
         sql = SQL_BEST;
     else if (search->has_text)
-        sql = hits > JOINED_MAX ? SQL_WALK : SQL_JOIN;
+        sql = search->hits > JOINED_MAX ? SQL_WALK : SQL_JOIN;
     r = prepare(search, sql, (int64_t)search->run.query->limit + 1, ret_row);
     if (r < 0)
         return r;
@@ -440,23 +468,23 @@ static enum read_result answer_nothing(struct sqlite_query *run)
     return read_answer_finish(&run->answer);
 }
 
-static enum read_result answer(struct search *search, int64_t hits,
-                               enum read_cursor_result has_place, const struct read_cursor *place)
+static enum read_result answer(struct search *search, enum read_cursor_result has_place,
+                               const struct read_cursor *place)
 {
     struct sqlite_query *run = &search->run;
-    struct read_cursor next;
+    struct read_cursor next = {{0}};
     sqlite3_stmt *row;
     bool has_more;
-    int r;
+    int r = 0;
 
     read_answer_begin(&run->answer, run->query);
     sqlite_write_text(&run->answer.writer, "order",
                       search->is_ranked ? SLICE_LITERAL("relevance") : SLICE_LITERAL("newest"));
-    r = write_total(search, hits);
-    if (r == 0 && run->query->search.wants_facets)
+    write_total(search);
+    if (run->query->search.wants_facets)
         r = write_facets(search);
     if (r == 0)
-        r = prepare_page(search, hits, has_place, place, &row);
+        r = prepare_page(search, has_place, place, &row);
     if (r == 0)
         r = sqlite_query_rows(run, row, search->is_ranked ? &BEST_ROWS : &NEWEST_ROWS, &next,
                               &has_more);
@@ -464,8 +492,23 @@ static enum read_result answer(struct search *search, int64_t hits,
         return sqlite_query_result(r);
     if (has_more && run->answer.row_count == 0)
         return READ_TOO_BIG;
+    remember(search, &next);
     read_answer_end_rows(&run->answer, has_more ? &next : NULL);
     return read_answer_finish(&run->answer);
+}
+
+/* The first page: what there is, and so in which order it comes. 0 or a negative errno. */
+MUST_USE static int look(struct search *search)
+{
+    int r = 0;
+
+    if (search->has_text)
+        r = count_rows(search, SQL_COUNT_HITS, COUNTED_MAX, &search->hits);
+    if (r < 0)
+        return r;
+    search->is_ranked = search->has_text && search->hits <= RANKED_MAX &&
+                        search->run.query->search.order == READ_BEST_FIRST;
+    return count_total(search);
 }
 
 enum read_result sqlite_run_search(struct sqlite_query *run)
@@ -476,8 +519,7 @@ enum read_result sqlite_run_search(struct sqlite_query *run)
     uint32_t term_count = search_text_read(asked->text, terms);
     struct read_cursor place = {{0}};
     enum read_cursor_result has_place = read_cursor_read(run->query, &place);
-    int64_t hits = 0;
-    int r;
+    int r = 0;
 
     assert(asked->text.size <= SEARCH_TEXT_SIZE_MAX);
     assert(term_count <= SEARCH_TERM_COUNT_MAX);
@@ -486,15 +528,11 @@ enum read_result sqlite_run_search(struct sqlite_query *run)
     if (asked->text.size > 0 && term_count == 0)
         return answer_nothing(run);
     search.has_text = term_count > 0;
-    if (search.has_text) {
+    if (search.has_text)
         build_match(&search, terms, term_count);
-        r = count_rows(&search, SQL_COUNT_HITS, COUNTED_MAX, &hits);
-        if (r < 0)
-            return sqlite_query_result(r);
-    }
     if (has_place == READ_CURSOR_GIVEN)
-        search.is_ranked = place.words[2] == 1;
+        recall(&search, &place);
     else
-        search.is_ranked = search.has_text && asked->order == READ_BEST_FIRST && hits <= RANKED_MAX;
-    return answer(&search, hits, has_place, &place);
+        r = look(&search);
+    return r < 0 ? sqlite_query_result(r) : answer(&search, has_place, &place);
 }
