@@ -5,7 +5,10 @@ moment behind the logs: what was sent is waited for before it is counted.
 """
 import datetime
 import json
+import os
 import random
+import re
+import subprocess
 import threading
 import urllib.parse
 
@@ -189,6 +192,18 @@ class Search(Reading, SharedCase):
             self.assert_problem(answer, 400, "invalid_cursor")
         answer = self.weir.request("GET", path("/v1/ai/runs", cursor=cursor), key=self.key)
         self.assert_problem(answer, 400, "invalid_cursor")
+
+
+class Readme(Reading, SharedCase):
+    def test_every_line_of_its_section_is_answered(self):
+        with open(os.path.join(Settings.root, "README.md"), encoding="utf-8") as file:
+            section = file.read().split("\n## Lists, searches and numbers\n")[1].split("\n## ")[0]
+        commands = re.search(r"^```sh\n(.*?)^```$", section, re.M | re.S).group(1)
+        commands = commands.replace(":3000", ":%d" % self.weir.port)
+        done = subprocess.run(["bash", "-eu", "-c", commands], stdout=subprocess.PIPE, timeout=60,
+                              stderr=subprocess.STDOUT, check=False, text=True)
+        self.assertEqual(done.returncode, 0, done.stdout)
+        self.assertEqual(done.stdout.count('"next_cursor":null'), 5, done.stdout[:2000])
 
 
 class Questions(Reading, SharedCase):
