@@ -64,6 +64,7 @@ static int find_token(struct admin_client *client)
 bool admin_client_begin(struct admin_client *client, const struct command_spec *command, int argc,
                         char **argv, int *ret_exit_code)
 {
+    char text[TEXT_SIZE];
     const char *url;
     int r;
 
@@ -76,9 +77,15 @@ bool admin_client_begin(struct admin_client *client, const struct command_spec *
         return false;
     url = options_text(&client->options, "url", "http://127.0.0.1:3000");
     r = http_call_new(url, HTTP_CALL_TIMEOUT_MS_DEFAULT, &client->call);
-    if (r < 0)
+    if (r < 0) {
         *ret_exit_code =
-            command_usage_error(command, "--url needs http://HOST[:PORT], not \"%s\"", url);
+            command_usage_error(command, "--url needs http[s]://HOST[:PORT], not \"%s\"", url);
+        return false;
+    }
+    r = http_call_trust(client->call, options_text(&client->options, "ca", NULL), text,
+                        sizeof(text));
+    if (r < 0)
+        *ret_exit_code = admin_client_fail(client, COMMAND_FAILED, text);
     return r == 0;
 }
 

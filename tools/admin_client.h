@@ -22,6 +22,10 @@ enum {
      .kind = OPTION_TEXT,                                                                          \
      .argument = "URL",                                                                            \
      .help = "the server (default http://127.0.0.1:3000)"},                                        \
+        {.name = "ca",                                                                             \
+         .kind = OPTION_TEXT,                                                                      \
+         .argument = "FILE",                                                                       \
+         .help = "for https: trust the PEM certificates in it, too"},                              \
         {.name = "admin-token",                                                                    \
          .kind = OPTION_TEXT,                                                                      \
          .argument = "TOKEN",                                                                      \

@@ -4,7 +4,8 @@
  * A call is: connect if there is no connection, write the request, read until the
  * head is complete, read the body by its framing. Everything received stays in one
  * buffer that grows: the head first, then the raw body; a chunked body is moved
- * together in place. The socket does not block; poll() waits until the deadline.
+ * together in place. Below are call_socket.h, with its deadline, and for https
+ * call_tls.h.
  *
  * A kept connection may have been closed by the server while it was idle. That shows
  * as an error before the first byte of an answer; only then the request is sent once
@@ -13,20 +14,12 @@
 #include "tools/http_call.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <poll.h>
-#include <sys/socket.h>
-#include <sys/uio.h>
-#include <unistd.h>
 
 #include "contracts/json_reader.h"
 #include "contracts/json_string.h"
 #include "http/chunked.h"
 #include "http/response_parser.h"
-#include "runtime/clock.h"
+#include "tools/call_tls.h"
 
 enum {
     URL_SIZE_MAX = 1024,
@@ -39,20 +32,18 @@ struct http_call {
     char text[URL_SIZE_MAX];
     struct url url; /* borrows text */
     size_t prefix_size;
-    uint64_t timeout_ms;
-    int fd; /* -1: not connected */
-    struct clock clock;
-    uint64_t deadline_ns;
-    char *data; /* what has been received of the present answer */
+    struct call_socket socket;
+    struct call_tls *tls; /* NULL: plain HTTP */
+    char *data;           /* what has been received of the present answer */
     size_t size;
     size_t capacity;
 };
 
 static void check(const struct http_call *call)
 {
-    assert(call->fd >= -1);
+    assert(call->socket.fd >= -1);
     assert(call->size <= call->capacity);
-    assert(call->timeout_ms > 0);
+    assert(call->tls == NULL || call->url.scheme == URL_SCHEME_HTTPS);
 }
 
 int http_call_new(const char *url, uint64_t timeout_ms, struct http_call **ret_call)
@@ -68,11 +59,9 @@ int http_call_new(const char *url, uint64_t timeout_ms, struct http_call **ret_c
     if (call == NULL)
         return -ENOMEM;
     memcpy(call->text, url, size + 1);
-    call->fd = -1;
-    call->timeout_ms = timeout_ms;
-    clock_init(&call->clock, &clock_source_system);
+    call_socket_init(&call->socket, timeout_ms);
     if (url_parse(slice_of(call->text), &call->url) == URL_OK && call->url.query.data == NULL)
-        r = call->url.scheme == URL_SCHEME_HTTP ? 0 : -EPROTONOSUPPORT;
+        r = 0;
     if (r < 0) {
         http_call_free(&call);
         return r;
@@ -85,11 +74,16 @@ int http_call_new(const char *url, uint64_t timeout_ms, struct http_call **ret_c
     return 0;
 }
 
+int http_call_trust(struct http_call *call, const char *ca_path, char *text, size_t size)
+{
+    check(call);
+    assert(call->tls == NULL);
+    return call->url.scheme == URL_SCHEME_HTTPS ? call_tls_new(ca_path, &call->tls, text, size) : 0;
+}
+
 static void hang_up(struct http_call *call)
 {
-    if (call->fd >= 0)
-        close(call->fd);
-    call->fd = -1;
+    call_socket_hang_up(&call->socket);
 }
 
 void http_call_free(struct http_call **call)
@@ -97,6 +91,7 @@ void http_call_free(struct http_call **call)
     if (*call == NULL)
         return;
     hang_up(*call);
+    call_tls_free(&(*call)->tls);
     free((*call)->data);
     free(*call);
     *call = NULL;
@@ -114,118 +109,44 @@ bool http_call_is_loopback(const struct http_call *call)
            (is_number && host.size > 4 && memcmp(host.data, "127.", 4) == 0);
 }
 
-/* --- socket --------------------------------------------------------------- */
+/* --- connection ------------------------------------------------------------ */
 
-/* Waits for events until the deadline. 0 or -ETIMEDOUT or another -errno. */
-static int wait_for(struct http_call *call, int fd, short events)
-{
-    struct pollfd pollfd = {.fd = fd, .events = events};
-
-    while (true) {
-        int timeout_ms, r;
-
-        clock_update(&call->clock);
-        if (call->clock.mono_ns >= call->deadline_ns)
-            return -ETIMEDOUT;
-        timeout_ms = (int)min_u64((call->deadline_ns - call->clock.mono_ns) / 1000000 + 1, 60000);
-        r = poll(&pollfd, 1, timeout_ms);
-        if (r > 0)
-            return 0;
-        if (r < 0 && errno != EINTR)
-            return -errno;
-    }
-}
-
-static void start_deadline(struct http_call *call)
-{
-    clock_update(&call->clock);
-    call->deadline_ns = call->clock.mono_ns + call->timeout_ms * 1000000;
-}
-
-/* A connected descriptor, or -errno. */
-static int connect_to(struct http_call *call, const struct addrinfo *address)
-{
-    socklen_t size = sizeof(int);
-    int fd, one = 1, r = 0;
-
-    fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return -errno;
-    /* Only a matter of latency: the call works without. */
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    if (connect(fd, address->ai_addr, address->ai_addrlen) < 0)
-        r = -errno;
-    if (r == -EINPROGRESS) {
-        int error = 0;
-
-        r = wait_for(call, fd, POLLOUT);
-        if (r == 0 && getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0)
-            r = -errno;
-        if (r == 0)
-            r = -error;
-    }
-    if (r < 0)
-        close(fd);
-    return r < 0 ? r : fd;
-}
-
-/* Tries all addresses of the host, in order; the last error counts. */
+/* Connects, and makes the handshake of https. 0 or -errno. */
 static int dial(struct http_call *call)
 {
-    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
-    struct addrinfo *list = NULL;
-    char host[URL_SIZE_MAX], port[8];
+    char host[URL_SIZE_MAX];
     int r;
 
-    assert(call->fd < 0);
     snprintf(host, sizeof(host), "%.*s", (int)call->url.host.size, call->url.host.data);
-    snprintf(port, sizeof(port), "%u", call->url.port);
-    if (getaddrinfo(host, port, &hints, &list) != 0)
-        return -EHOSTUNREACH;
-    r = -EHOSTUNREACH;
-    for (const struct addrinfo *item = list; item != NULL && call->fd < 0; item = item->ai_next) {
-        start_deadline(call);
-        r = connect_to(call, item);
-        if (r >= 0)
-            call->fd = r;
+    r = call_socket_dial(&call->socket, host, call->url.port);
+    if (r == 0 && call->tls != NULL) {
+        call_socket_start_deadline(&call->socket);
+        r = call_tls_begin(call->tls, &call->socket, call->url.host);
+        if (r < 0)
+            hang_up(call);
     }
-    freeaddrinfo(list);
-    return r < 0 ? r : 0;
+    return r;
 }
 
 /* Writes head and body to the end. */
 static int write_all(struct http_call *call, struct slice head, struct slice body)
 {
-    while (head.size + body.size > 0) {
-        struct iovec parts[2] = {{(void *)(uintptr_t)head.data, head.size},
-                                 {(void *)(uintptr_t)body.data, body.size}};
-        struct msghdr msg = {.msg_iov = parts, .msg_iovlen = body.size > 0 ? 2 : 1};
-        ssize_t n = sendmsg(call->fd, &msg, MSG_NOSIGNAL);
+    int r;
 
-        if (n < 0 && errno == EAGAIN) {
-            int r = wait_for(call, call->fd, POLLOUT);
-
-            if (r < 0)
-                return r;
-        } else if (n < 0 && errno != EINTR) {
-            return -errno;
-        } else if (n > 0) {
-            size_t of_head = (size_t)min_u64((uint64_t)n, head.size);
-            size_t of_body = (size_t)n - of_head;
-
-            head = (struct slice){head.data + of_head, head.size - of_head};
-            body = (struct slice){body.size > 0 ? body.data + of_body : NULL, body.size - of_body};
-        }
-    }
-    return 0;
+    if (call->tls == NULL)
+        return call_socket_send(&call->socket, head, body);
+    r = call_tls_send(call->tls, &call->socket, head);
+    return r == 0 ? call_tls_send(call->tls, &call->socket, body) : r;
 }
 
 /* Receives some more behind what is there. The count, 0 at the end of the stream, or -errno. */
 static ssize_t read_more(struct http_call *call)
 {
+    char *data;
+    ssize_t n;
+
     if (call->capacity - call->size < READ_SIZE) {
         size_t capacity = call->capacity * 2 + READ_SIZE;
-        char *data;
 
         if (call->size > (size_t)HTTP_CALL_BODY_SIZE_MAX + HTTP_CALL_HEAD_SIZE_MAX)
             return -EMSGSIZE;
@@ -235,22 +156,12 @@ static ssize_t read_more(struct http_call *call)
         call->data = data;
         call->capacity = capacity;
     }
-    while (true) {
-        ssize_t n = recv(call->fd, call->data + call->size, call->capacity - call->size, 0);
-        int r;
-
-        if (n >= 0) {
-            call->size += (size_t)n;
-            return n;
-        }
-        if (errno == EINTR)
-            continue;
-        if (errno != EAGAIN)
-            return -errno;
-        r = wait_for(call, call->fd, POLLIN);
-        if (r < 0)
-            return r;
-    }
+    data = call->data + call->size;
+    n = call->tls != NULL
+            ? call_tls_receive(call->tls, &call->socket, data, call->capacity - call->size)
+            : call_socket_receive(&call->socket, data, call->capacity - call->size);
+    call->size += n > 0 ? (size_t)n : 0;
+    return n;
 }
 
 /* --- answer --------------------------------------------------------------- */
@@ -463,7 +374,7 @@ static int exchange(struct http_call *call, struct slice head, struct slice body
 {
     int r;
 
-    start_deadline(call);
+    call_socket_start_deadline(&call->socket);
     call->size = 0;
     r = write_all(call, head, body);
     /* A server may refuse a body it has not read to its end: its answer explains more. */
@@ -483,10 +394,12 @@ int http_call_send(struct http_call *call, const struct http_call_request *reque
     struct http_call_answer answer = {0};
     char head[HEAD_OUT_SIZE];
     size_t head_size;
-    bool was_kept = call->fd >= 0;
+    bool was_kept = call->socket.fd >= 0;
     int r;
 
     check(call);
+    if (call->url.scheme == URL_SCHEME_HTTPS && call->tls == NULL)
+        return -ENOKEY;
     r = write_head(call, request, head, sizeof(head), &head_size);
     if (r < 0)
         return r;
@@ -519,6 +432,9 @@ void http_call_describe(const struct http_call *call, int error, char *text, siz
 {
     if (http_call_is_unreachable(error))
         snprintf(text, size, "cannot reach %s: %s", call->text, strerror(-error));
+    else if (error == -EKEYREJECTED)
+        snprintf(text, size, "cannot speak TLS with %s: %s", call->text,
+                 call_tls_describe(call->tls));
     else if (error == -EPROTO)
         snprintf(text, size, "what answers at %s does not speak HTTP/1.1", call->text);
     else if (error == -EINVAL)

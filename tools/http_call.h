@@ -3,8 +3,8 @@
  *
  * Blocking, with a time limit per call. Connects when needed; a kept connection that
  * the server has closed meanwhile is opened again once, so callers send only what is
- * safe to repeat. Plain HTTP only, redirects are not followed. Not for the server:
- * it blocks and allocates.
+ * safe to repeat. Redirects are not followed. Not for the server: it blocks and
+ * allocates.
  */
 #pragma once
 
@@ -38,11 +38,18 @@ struct http_call_answer {
 };
 
 /*
- * A caller of the server at url, http://HOST[:PORT][/PREFIX], which is copied. Nothing is
- * connected yet. 0; -EINVAL for what is no such URL; -EPROTONOSUPPORT for https;
- * -ENOMEM. timeout_ms bounds each attempt to connect and each call.
+ * A caller of the server at url, http[s]://HOST[:PORT][/PREFIX], which is copied. Nothing
+ * is connected yet. 0; -EINVAL for what is no such URL; -ENOMEM. timeout_ms bounds each
+ * attempt to connect, each handshake and each call.
  */
 MUST_USE int http_call_new(const char *url, uint64_t timeout_ms, struct http_call **ret_call);
+
+/*
+ * For https, before the first call; for http it does nothing. Trusts the authorities of
+ * the system and those in the PEM file at ca_path, unless that is NULL. 0; or -errno and,
+ * in text, a sentence that names the file.
+ */
+MUST_USE int http_call_trust(struct http_call *call, const char *ca_path, char *text, size_t size);
 
 /* Closes and frees; nulls the pointer. NULL is accepted. */
 void http_call_free(struct http_call **call);
@@ -53,8 +60,9 @@ bool http_call_is_loopback(const struct http_call *call);
 /*
  * Sends request and reads its answer to the end. 0 whatever the status; -EINVAL when
  * a field cannot be sent in a header; -ECONNREFUSED, -EHOSTUNREACH (also: no such
- * host), -ECONNRESET, -ETIMEDOUT or another -errno of the network; -EPROTO when the
- * answer is not HTTP; -EMSGSIZE when it is too large.
+ * host), -ECONNRESET, -ETIMEDOUT or another -errno of the network; -EKEYREJECTED when TLS
+ * fails, -ENOKEY when nobody is trusted yet; -EPROTO when the answer is not HTTP;
+ * -EMSGSIZE when it is too large.
  */
 MUST_USE int http_call_send(struct http_call *call, const struct http_call_request *request,
                             struct http_call_answer *ret_answer);

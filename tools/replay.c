@@ -39,6 +39,10 @@ static const struct option_spec OPTIONS[] = {
      .kind = OPTION_TEXT,
      .argument = "URL",
      .help = "the server (default http://127.0.0.1:3000)"},
+    {.name = "ca",
+     .kind = OPTION_TEXT,
+     .argument = "FILE",
+     .help = "for https: trust the PEM certificates in it, too"},
     {.name = "key",
      .kind = OPTION_TEXT,
      .argument = "KEY",
@@ -207,16 +211,17 @@ static int open_call(struct replay *replay)
 {
     uint64_t timeout_ms =
         options_duration_ms(&replay->options, "timeout", HTTP_CALL_TIMEOUT_MS_DEFAULT);
+    char text[512];
     int r;
 
     replay->url = options_text(&replay->options, "url", "http://127.0.0.1:3000");
     r = http_call_new(replay->url, timeout_ms, &replay->call);
-    if (r == -EPROTONOSUPPORT)
-        return command_usage_error(&COMMAND, "%s: only http is spoken; put https in front of it",
-                                   replay->url);
     if (r < 0)
-        return command_usage_error(&COMMAND, "--url needs http://HOST[:PORT], not \"%s\"",
+        return command_usage_error(&COMMAND, "--url needs http[s]://HOST[:PORT], not \"%s\"",
                                    replay->url);
+    if (http_call_trust(replay->call, options_text(&replay->options, "ca", NULL), text,
+                        sizeof(text)) < 0)
+        return fail(COMMAND_FAILED, "--url", text);
     return 0;
 }
 

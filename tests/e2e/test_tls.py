@@ -10,8 +10,8 @@ import subprocess
 import threading
 import time
 
-from harness import (DEMO_KEY, EX_CONFIG, Case, Server, Settings, SharedCase, event, free_port,
-                     new_id, run_weir, wait_until)
+from harness import (DEMO_KEY, EX_CONFIG, EX_UNAVAILABLE, Case, Server, Settings, SharedCase,
+                     free_port, new_id, run_weir, wait_until)
 from http_client import Connection, Response, render
 
 EC = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256")
@@ -480,6 +480,67 @@ class Certificates(TlsCase):
         self.assertEqual(status, 0)
         self.assertIn("connections with TLS", out)
         self.assertIn("TLS sessions", out)
+
+
+class Tools(TlsCase):
+    """The commands that talk to a server, over https."""
+
+    def start(self, certificate, key):
+        return self.tls_server(certificate, key).start()
+
+    def run_tool(self, server, *arguments, host="localhost", trusted=True, **options):
+        count = 2 if arguments[0] in ("keys", "dlq") else 1
+        return run_weir(*arguments[:count], "--url", "https://%s:%d" % (host, server.tls_port),
+                        *(("--ca", server.certificate) if trusted else ()), *arguments[count:],
+                        **options)
+
+    def test_admin_commands(self):
+        server = self.start(*make_certificate(self.directory, "server"))
+        token = ("--admin-token", server.admin_token())
+        for arguments in (("keys", "list"), ("dlq", "list"), ("doctor",)):
+            status, out, err = self.run_tool(server, *arguments, *token)
+            self.assertEqual((status, err), (0, ""), (arguments, out))
+        status, out, err = self.run_tool(server, "keys", "create", "--org", "o", "--project", "p",
+                                         *token)
+        self.assertEqual(status, 0, err)
+        self.assertIn("key ", out)
+
+    def test_replay(self):
+        server = self.start(*make_certificate(self.directory, "server", RSA))
+        line = (b'{"event_type":"error","occurred_at":"2025-01-15T12:00:00.000Z","message":"%s",'
+                b'"environment":"prod","severity":"error"}\n')
+        lines = b"".join(line % (b"x" * (1 + 30 * n)) for n in range(300))
+        status, out, err = self.run_tool(server, "replay", "-", "--key", DEMO_KEY, "--speed", "max",
+                                         "--batch", "50", "--verify", stdin=lines)
+        self.assertEqual(status, 0, (out, err))
+
+    def test_says_whom_it_does_not_trust_and_why(self):
+        server = self.start(*make_certificate(self.directory, "server"))
+        token = ("--admin-token", server.admin_token())
+        status, _, err = self.run_tool(server, "keys", "list", *token, trusted=False)
+        self.assertEqual(status, 1)
+        self.assertIn("--ca FILE says whom to trust", err)
+        status, _, err = self.run_tool(server, "keys", "list", *token, host="127.0.0.1")
+        self.assertEqual(status, 1)
+        self.assertIn("does not bear the name", err)
+        status, _, err = run_weir("keys", "list", "--url", "https://localhost:%d" % server.port,
+                                  "--ca", server.certificate, *token)
+        self.assertEqual(status, 1)
+        self.assertIn("does not speak TLS", err)
+        status, _, err = run_weir("keys", "list", "--url", "https://localhost:1", *token, "--ca",
+                                  "/nowhere/ca.pem")
+        self.assertEqual(status, 1)
+        self.assertIn("/nowhere/ca.pem: No such file", err)
+        status, _, err = run_weir("keys", "list", "--url", "https://localhost:%d" % free_port(),
+                                  "--ca", server.certificate, *token)
+        self.assertEqual(status, EX_UNAVAILABLE)
+
+    def test_refuses_an_expired_certificate(self):
+        server = self.start(*make_expired(self.directory))
+        status, _, err = self.run_tool(server, "keys", "list", "--admin-token",
+                                       server.admin_token())
+        self.assertEqual(status, 1)
+        self.assertIn("has expired", err)
 
 
 class Mistakes(TlsCase):

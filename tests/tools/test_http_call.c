@@ -238,9 +238,21 @@ Test(http_call, refuses_values_that_would_end_their_line)
     http_call_free(&call);
 }
 
-Test(http_call, takes_only_plain_http_urls)
+Test(http_call, wants_to_know_whom_to_trust_before_it_speaks_https)
 {
-    cr_assert(eq(int, http_call_new("https://127.0.0.1", TIMEOUT_MS, &call), -EPROTONOSUPPORT));
+    char text[256] = "";
+
+    cr_assert(eq(int, http_call_new("https://127.0.0.1", TIMEOUT_MS, &call), 0));
+    cr_assert(eq(int, http_call_send(call, &GET, &answer), -ENOKEY));
+    cr_assert(eq(int, http_call_trust(call, "/nowhere/ca.pem", text, sizeof(text)), -ENOENT));
+    cr_assert(eq(str, text, "/nowhere/ca.pem: No such file or directory"));
+    cr_assert(eq(int, http_call_send(call, &GET, &answer), -ENOKEY));
+    http_call_free(&call);
+}
+
+Test(http_call, takes_only_http_urls)
+{
+    cr_assert(eq(int, http_call_new("ftp://127.0.0.1", TIMEOUT_MS, &call), -EINVAL));
     cr_assert(eq(int, http_call_new("127.0.0.1:3000", TIMEOUT_MS, &call), -EINVAL));
     cr_assert(eq(int, http_call_new("http://", TIMEOUT_MS, &call), -EINVAL));
     cr_assert(eq(int, http_call_new("http://a?b=c", TIMEOUT_MS, &call), -EINVAL));
