@@ -201,6 +201,17 @@ static void write_head(struct dead_request *request, const struct job_view *view
     write_text(writer, SLICE_LITERAL("reason"), slice_of(job_dead_reason_name(view->reason)));
 }
 
+/* Of the lease under which it failed last: workers log it, and other attempts had others. */
+static void write_epoch(struct json_writer *writer, uint64_t epoch)
+{
+    char text[24];
+    int size = snprintf(text, sizeof(text), "%llu", (unsigned long long)epoch);
+
+    assert(size > 0);
+    write_text_or_null(writer, SLICE_LITERAL("last_epoch"),
+                       (struct slice){text, epoch != 0 ? (size_t)size : 0});
+}
+
 static void write_letter(struct dead_request *request, const struct job_view *view)
 {
     struct json_writer *writer = &request->writer;
@@ -213,6 +224,7 @@ static void write_letter(struct dead_request *request, const struct job_view *vi
                        text_of(reading, DEAD_PART_JOB, JOB_SECTION_KEY));
     KEY(writer, "attempts");
     json_writer_u64(writer, view->attempt);
+    write_epoch(writer, view->last_epoch);
     write_text_or_null(writer, SLICE_LITERAL("first_error"),
                        text_of(reading, DEAD_PART_FIRST_ERROR, JOB_SECTION_FIRST_ERROR));
     write_text_or_null(writer, SLICE_LITERAL("last_error"),

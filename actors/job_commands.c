@@ -293,6 +293,7 @@ void job_command_judge_failure(struct job_desk *desk, const struct job_view *vie
         .attempt = (uint8_t)min_u64((uint64_t)view->attempt + 1, JOB_ATTEMPTS_MAX),
         .crash_count = view->crash_count,
         .kind = JOB_FACT_RETRY,
+        .link = view->epoch,
     };
     switch (retry_decide(&policy, ret_header->attempt, is_retryable, retry_after_ms,
                          &desk->home->shard->rng, &delay_ms)) {

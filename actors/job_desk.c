@@ -332,6 +332,7 @@ static void kill_job(struct job_desk *desk, struct job_ref ref, enum job_dead_re
 
     job_table_view(desk->table, ref, &view);
     header.id_low = view.id_low;
+    header.link = view.epoch;
     header.attempt = view.attempt;
     header.crash_count = view.crash_count;
     if (job_table_claim(desk->table, view.id_low, false, 0, JOB_FACT_DEAD, &ref) == JOB_CLAIMED)

@@ -185,10 +185,16 @@ static uint64_t order_of(const struct job_image_header *header, struct journal_l
     return order != 0 ? order : location.bits & ORDER_MASK;
 }
 
-/* True when its link is not another job, but stands for the epoch that completed it. */
+/* True when its link is another job, and not the epoch of the lease that ended last. */
+static bool has_other(const struct job_image_header *header)
+{
+    return (header->flags & (JOB_FLAG_IS_REPLAY | JOB_FLAG_REPLAYED)) != 0;
+}
+
+/* True when its link stands for the epoch that completed it. */
 static bool is_link_mark(const struct job_image_header *header)
 {
-    return header->state == JOB_COMPLETED && (header->flags & JOB_FLAG_IS_REPLAY) == 0;
+    return header->state == JOB_COMPLETED && !has_other(header);
 }
 
 static void read_extras(struct job_table *table, uint32_t index, const struct job_image *image)
@@ -204,7 +210,8 @@ static void read_extras(struct job_table *table, uint32_t index, const struct jo
         return;
     extra = job_extra_make(table, index);
     extra->deadline_ms = header->deadline_ms;
-    extra->link = link;
+    extra->link = has_other(header) ? link : 0;
+    extra->last_epoch = has_other(header) ? 0 : link;
     extra->timeout_ms = header->timeout_ms;
     extra->first_failed_ms = header->first_failed_ms;
     extra->reason = header->reason;

@@ -374,6 +374,8 @@ static void note_failure(struct job_table *table, uint32_t index, const struct j
 
     if (extra->first_failed_ms == 0)
         extra->first_failed_ms = fact->header.at_ms;
+    if (fact->header.link != 0)
+        extra->last_epoch = fact->header.link;
     if (fact->text.size == 0)
         return;
     if ((extra->job_texts >> JOB_TEXT_FIRST_ERROR & 1) == 0 &&

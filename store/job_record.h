@@ -101,8 +101,11 @@ struct job_image_header {
     uint64_t deadline_ms;     /* dead when it has not completed by then; 0: none */
     uint64_t unique_key[2];   /* keyed hash; 0 0: none */
     uint64_t unique_until_ms; /* THROTTLE, IDEMPOTENCY: end of window; DEBOUNCE: latest start */
-    uint64_t
-        link; /* REPLAYED, IS_REPLAY: id_low of the other. Else COMPLETED: a mark of the epoch */
+    /*
+     * REPLAYED, IS_REPLAY: id_low of the other. Else COMPLETED: a mark of the epoch. Else the
+     * epoch of the lease that failed last.
+     */
+    uint64_t link;
     uint64_t first_failed_ms;
     uint32_t body_hash;      /* IDEMPOTENCY */
     uint32_t timeout_ms;     /* longest lease with all its extensions; 0: the queue's */
@@ -169,7 +172,7 @@ struct job_fact_header {
     uint64_t id_low;
     uint64_t at_ms;
     uint64_t due_ms; /* RETRY */
-    uint64_t link;   /* REPLAYED: id_low of the new job. COMPLETED: the epoch */
+    uint64_t link;   /* REPLAYED: id_low of the new job. Else the epoch of the lease that ended */
     uint32_t text_size;
     uint8_t kind;    /* enum job_fact_kind */
     uint8_t attempt; /* attempts recorded, with this one */

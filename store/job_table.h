@@ -102,7 +102,8 @@ struct job_view {
     uint64_t ready_ms;  /* LEASED: since when it had been ready */
     uint64_t first_failed_ms;
     uint64_t deadline_ms; /* 0: none */
-    uint64_t link;        /* see job_image_header */
+    uint64_t link;        /* REPLAYED, IS_REPLAY: id_low of the other; else 0 */
+    uint64_t last_epoch;  /* of the lease that failed last; 0: not known, or none has */
     uint32_t delivery;    /* LEASED: low half of the epoch */
     uint64_t epoch;       /* LEASED: what its worker has to show */
     uint32_t after_failed_count;

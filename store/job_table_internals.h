@@ -97,6 +97,7 @@ struct job_extra {
     uint64_t deadline_ms;
     uint64_t timer_ms; /* key of its second place in the due heap: deadline, or end of window */
     uint64_t link;
+    uint64_t last_epoch; /* of the lease that failed last */
     uint64_t first_failed_ms;
     uint64_t leased_ms; /* LEASED */
     uint64_t ready_ms;  /* LEASED: since when it was QUEUED */

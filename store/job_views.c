@@ -45,6 +45,7 @@ static void view_extra(const struct job *job, const struct job_extra *extra, str
     view->first_failed_ms = extra->first_failed_ms;
     view->deadline_ms = extra->deadline_ms;
     view->link = extra->link;
+    view->last_epoch = extra->last_epoch;
     view->after_failed_count = extra->after_failed;
     view->first_error = text_location(job, extra, JOB_TEXT_FIRST_ERROR);
     view->last_error = text_location(job, extra, JOB_TEXT_LAST_ERROR);
@@ -140,6 +141,8 @@ void job_table_describe(const struct job_table *table, struct job_ref ref,
         describe_extra(extra, ret_header);
     if (job->state == JOB_COMPLETED && !job_has(job, JOB_BIT_IS_REPLAY))
         ret_header->link = job->cache;
+    else if (extra != NULL && !job_has(job, JOB_BIT_IS_REPLAY | JOB_BIT_REPLAYED))
+        ret_header->link = extra->last_epoch;
     if (job_is_terminal(job)) {
         ret_header->ended_ms = job->when_ms;
     } else if (job_has(job, JOB_BIT_HOLDS_KEY) && job->attempt == 0) {

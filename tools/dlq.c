@@ -400,12 +400,12 @@ static int list_letters(struct dlq *dlq)
 
 static int show_letter(struct dlq *dlq)
 {
-    static const char *const FIELDS[] = {"id",        "origin",         "org",
-                                         "project",   "reason",         "key",
-                                         "attempts",  "created_at",     "first_failed_at",
-                                         "dead_at",   "correlation_id", "replayed_as",
-                                         "replay_of", "bytes",          "first_error",
-                                         "last_error"};
+    static const char *const FIELDS[] = {"id",          "origin",         "org",
+                                         "project",     "reason",         "key",
+                                         "attempts",    "created_at",     "first_failed_at",
+                                         "dead_at",     "correlation_id", "replayed_as",
+                                         "replay_of",   "bytes",          "last_epoch",
+                                         "first_error", "last_error"};
     struct http_call_request request = {.method = "GET"};
     char path[ADMIN_CLIENT_PATH_SIZE];
     struct http_call_answer answer;

@@ -151,6 +151,27 @@ Test(job_table, knows_a_completion_again_that_an_earlier_process_recorded)
     cr_expect(eq(u32, job_fixture_audit(), 0));
 }
 
+Test(job_table, remembers_the_epoch_that_failed_last)
+{
+    uint64_t id = job_fixture_enqueue(&PLAIN);
+    struct job_fact fact = retry_at(now_ms, 1);
+
+    restart_as(5);
+    for (int i = 0; i < 2; i++) {
+        job_fixture_due();
+        fact.header.link = (uint64_t)5 << 32 | lease(id, 1000);
+        cr_assert(eq(int, job_fixture_do(id, true, fact.header.link, fact), JOB_CLAIMED));
+    }
+    cr_expect(eq(u64, job_fixture_view(id).last_epoch, fact.header.link));
+    cr_expect(zero(u64, job_fixture_view(id).link));
+    restart_as(6);
+    cr_expect(eq(u64, job_fixture_view(id).last_epoch, fact.header.link));
+    job_fixture_carry(id, NULL, 0);
+    restart_as(7);
+    cr_expect(eq(u64, job_fixture_view(id).last_epoch, fact.header.link));
+    cr_expect(eq(u32, job_fixture_audit(), 0));
+}
+
 Test(job_table, takes_no_completion_under_an_epoch_of_an_earlier_boot)
 {
     uint64_t id = job_fixture_enqueue(&PLAIN), first;
