@@ -138,21 +138,24 @@ MUST_USE static int acquire_answer(struct dead_request *request, uint64_t size)
 static void begin_answer(struct dead_request *request)
 {
     json_writer_init(&request->writer, request->answer->data, request->answer->capacity);
-    if (request->operation != DEAD_LIST)
+    if (request->operation == DEAD_GET)
         return;
     json_writer_begin_object(&request->writer);
-    json_writer_key(&request->writer, SLICE_LITERAL("dead_letters"));
+    json_writer_key(&request->writer, request->operation == DEAD_LIST
+                                          ? SLICE_LITERAL("dead_letters")
+                                          : SLICE_LITERAL("replays"));
     json_writer_begin_array(&request->writer);
 }
 
 int dead_request_submit(struct dead_request *request)
 {
-    bool is_read = request->operation == DEAD_LIST || request->operation == DEAD_GET;
+    bool is_list = request->operation == DEAD_LIST || request->operation == DEAD_REPLAYS;
+    bool is_one = request->operation == DEAD_GET || request->operation == DEAD_DROP ||
+                  request->operation == DEAD_PROGRESS || request->operation == DEAD_STOP;
 
     request_check(request);
-    if (is_read) {
-        int r = acquire_answer(request,
-                               request->operation == DEAD_LIST ? DEAD_PAGE_SIZE : DEAD_LETTER_SIZE);
+    if (is_list || request->operation == DEAD_GET) {
+        int r = acquire_answer(request, is_list ? DEAD_PAGE_SIZE : DEAD_LETTER_SIZE);
 
         if (r < 0)
             return r;
@@ -163,8 +166,7 @@ int dead_request_submit(struct dead_request *request)
         request->pick_count = 1;
         request->stage = 1;
     }
-    if (request->operation == DEAD_GET || request->operation == DEAD_DROP ||
-        request->operation == DEAD_PROGRESS || request->stage == 1)
+    if (is_one || request->stage == 1)
         dead_request_send(request, dead_letters_shard_of(request->at, request->id.partition));
     else
         dead_request_begin_round(request);
@@ -273,6 +275,12 @@ static void do_part(struct dead_letters *letters, struct dead_request *request)
         return;
     case DEAD_PROGRESS:
         dead_replays_show(request);
+        return;
+    case DEAD_REPLAYS:
+        dead_replays_list(request);
+        return;
+    case DEAD_STOP:
+        dead_replays_stop(request);
         return;
     case DEAD_BATCH:
         dead_replayer_take(letters, request);

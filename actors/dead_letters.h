@@ -13,6 +13,8 @@
  *     COUNT     every shard counts: a dry run
  *     REPLAY    the same, then a replay begins where its id says
  *     PROGRESS  how far a replay is
+ *     REPLAYS   all that are remembered, of every shard
+ *     STOP      a replay ends where it is: what it has not reached stays a dead letter
  *     BATCH     a replay's own: so many letters of this shard become jobs again
  *
  * A replay is durable: a REPLAY in the log says what was asked and that it ended. What it
@@ -76,6 +78,8 @@ enum dead_operation {
     DEAD_COUNT,
     DEAD_REPLAY,
     DEAD_PROGRESS,
+    DEAD_REPLAYS,
+    DEAD_STOP,
     DEAD_BATCH,
 };
 
@@ -94,6 +98,7 @@ struct dead_replay_view {
     uint64_t began_ms;
     uint64_t ended_ms; /* 0: running */
     uint32_t rate_per_s;
+    bool is_stopped;
 };
 
 /* What a letter is put together from. */
@@ -122,14 +127,14 @@ struct dead_request {
     uint8_t operation; /* enum dead_operation */
     uint16_t limit;    /* LIST: letters of the page. BATCH: letters to be replayed */
     uint32_t rate_per_s;
-    struct job_id id; /* GET, DROP: the letter. PROGRESS: the replay */
+    struct job_id id; /* GET, DROP: the letter. PROGRESS, STOP: the replay */
     struct dead_selection selection;
     struct job_dead_place begin; /* LIST: the page begins behind this place */
 
     /* Result: PROBLEM_NONE, or why not. */
     uint16_t code;
     uint64_t count;    /* COUNT, REPLAY: letters meant */
-    struct slice body; /* LIST, GET: JSON, in `answer` */
+    struct slice body; /* LIST, GET, REPLAYS: JSON, in `answer` */
     struct dead_replay_view replay;
     uint32_t done_count;   /* BATCH: letters that became jobs */
     uint32_t failed_count; /* BATCH: that could not */
@@ -197,6 +202,7 @@ struct dead_replay {
     bool is_counted; /* done is known; after a start it has to be found out */
     bool is_writing;
     bool is_end_written; /* the last thing written, or being written, is that it has ended */
+    bool is_away;        /* its own request is at a shard */
     uint32_t partition;
     uint32_t shard;              /* where the next batch goes */
     struct record_replay record; /* with done and failed as they are now */
@@ -207,6 +213,7 @@ struct dead_replay {
     struct timer timer;
     struct dead_request visit;
     struct dead_request *starter; /* waits until the replay is durable */
+    struct dead_request *stopper; /* waits until it is durable that it has ended */
     struct durable_step step;
     struct journal_record journal_record;
     struct slice record_part;
@@ -298,6 +305,15 @@ void dead_replays_begin(struct dead_request *request);
 
 /* Fills in how far the replay is, and sends it home. */
 void dead_replays_show(struct dead_request *request);
+
+/* Writes all that are remembered here and the caller may see into the request's answer. */
+void dead_replays_list(struct dead_request *request);
+
+/* Ends the replay; the request comes home when that is durable, or it had ended before. */
+void dead_replays_stop(struct dead_request *request);
+
+/* The object that shows a replay. */
+void dead_replay_write(const struct dead_replay_view *view, struct json_writer *writer);
 
 /* The replay's own request has come back. */
 void dead_replays_on_visit(struct dead_replay *replay);

@@ -15,7 +15,9 @@
  * again and passes over nothing. `done` is then what is not there any more: letters replayed,
  * and those that an operator or their age has removed meanwhile.
  *
- * Ended replays are remembered until their places are needed.
+ * Who wants it to stop waits until its request is at home and what came of it is durable; what
+ * it has not reached stays a dead letter. Ended replays are remembered until their places are
+ * needed.
  */
 #include <errno.h>
 
@@ -137,7 +139,9 @@ static void take_place(struct dead_replay *replay, uint32_t partition)
     replay->shard = 0;
     replay->batch_ns = 0;
     replay->next_ns = 0;
+    replay->is_away = false;
     replay->starter = NULL;
+    replay->stopper = NULL;
     memset(&replay->record, 0, sizeof(replay->record));
     memset(&replay->visit, 0, sizeof(replay->visit));
     replay->visit.magic = DEAD_REQUEST_MAGIC;
@@ -159,7 +163,41 @@ static void show(const struct dead_replay *replay, struct dead_replay_view *ret_
         .began_ms = record->began_ms,
         .ended_ms = record->ended_ms,
         .rate_per_s = record->rate_per_s,
+        .is_stopped = record->is_stopped != 0,
     };
+}
+
+static void write_number(struct json_writer *writer, struct slice name, uint64_t value)
+{
+    json_writer_key(writer, name);
+    json_writer_u64(writer, value);
+}
+
+void dead_replay_write(const struct dead_replay_view *view, struct json_writer *writer)
+{
+    bool is_over = view->ended_ms != 0;
+    char id[UUID_TEXT_SIZE];
+
+    job_id_format(view->id, id);
+    json_writer_begin_object(writer);
+    json_writer_key(writer, SLICE_LITERAL("id"));
+    json_writer_string(writer, (struct slice){id, sizeof(id)});
+    json_writer_key(writer, SLICE_LITERAL("state"));
+    json_writer_string(writer, view->is_stopped ? SLICE_LITERAL("stopped")
+                               : is_over        ? SLICE_LITERAL("completed")
+                                                : SLICE_LITERAL("running"));
+    write_number(writer, SLICE_LITERAL("total"), view->total);
+    write_number(writer, SLICE_LITERAL("done"), view->done);
+    write_number(writer, SLICE_LITERAL("failed"), view->failed);
+    write_number(writer, SLICE_LITERAL("rate"), view->rate_per_s);
+    json_writer_key(writer, SLICE_LITERAL("began_at"));
+    json_writer_time(writer, (int64_t)view->began_ms);
+    json_writer_key(writer, SLICE_LITERAL("ended_at"));
+    if (is_over)
+        json_writer_time(writer, (int64_t)view->ended_ms);
+    else
+        json_writer_null(writer);
+    json_writer_end_object(writer);
 }
 
 /* --- writing -------------------------------------------------------------------------- */
@@ -167,14 +205,29 @@ static void show(const struct dead_replay *replay, struct dead_replay_view *ret_
 static void carry_on(struct dead_letters *letters);
 MUST_USE static bool write_replay(struct dead_replay *replay);
 
-/* It ended while something else about it was being written. */
+/* Whoever wanted it to end hears of it. */
+static void answer_stopper(struct dead_replay *replay, enum problem_code code)
+{
+    struct dead_request *stopper = replay->stopper;
+
+    if (stopper == NULL || !actor_is_running(&replay->letters->actor))
+        return;
+    replay->stopper = NULL;
+    stopper->code = (uint16_t)code;
+    show(replay, &stopper->replay);
+    dead_request_come_home(stopper);
+}
+
+/* It ended, perhaps while something else about it was being written. */
 static void write_end(struct dead_replay *replay)
 {
     if (replay->record.ended_ms == 0 || replay->is_end_written || replay->is_writing)
         return;
-    /* When the journal has stopped the next start finds that nothing is left to do. */
-    if (!write_replay(replay))
-        SOMETIMES("a replay of dead letters ends with the journal");
+    if (write_replay(replay))
+        return;
+    /* The journal has stopped: the next start finds what is left to do. */
+    SOMETIMES("a replay of dead letters ends with the journal");
+    answer_stopper(replay, PROBLEM_STORAGE_FAILED);
 }
 
 static void on_written(struct durable_step *step, enum durable_outcome outcome)
@@ -191,11 +244,16 @@ static void on_written(struct durable_step *step, enum durable_outcome outcome)
             dead_request_come_home(starter);
             go_on(replay);
         }
+        if (replay->is_end_written)
+            answer_stopper(replay, PROBLEM_NONE);
         write_end(replay);
         carry_on(letters);
-    } else if (starter != NULL && actor_is_running(&letters->actor)) {
-        starter->code = PROBLEM_STORAGE_FAILED;
-        dead_request_come_home(starter);
+    } else if (actor_is_running(&letters->actor)) {
+        if (starter != NULL) {
+            starter->code = PROBLEM_STORAGE_FAILED;
+            dead_request_come_home(starter);
+        }
+        answer_stopper(replay, PROBLEM_STORAGE_FAILED);
     }
     dead_letters_end_flight(letters);
 }
@@ -274,24 +332,50 @@ void dead_replays_begin(struct dead_request *request)
     refuse(request, PROBLEM_STORAGE_FAILED);
 }
 
+/* Durable; and of a caller that has but one project, a replay of this one. */
+static bool is_visible(const struct dead_replay *replay, const struct dead_filter *filter)
+{
+    const struct record_replay *record = &replay->record;
+
+    if (!replay->is_used || replay->location.bits == 0)
+        return false;
+    return !dead_filter_is_of_project(filter) ||
+           (slice_equal((struct slice){filter->org, filter->org_size},
+                        (struct slice){record->org, record->org_size}) &&
+            slice_equal((struct slice){filter->project, filter->project_size},
+                        (struct slice){record->project, record->project_size}));
+}
+
 void dead_replays_show(struct dead_request *request)
 {
-    const struct dead_filter *filter = &request->selection.filter;
     const struct dead_replay *replay = find(request->at, request->id.id_low);
-    const struct record_replay *record;
 
-    request->code = PROBLEM_NOT_FOUND;
-    if (replay != NULL && replay->location.bits != 0) {
-        record = &replay->record;
+    if (replay != NULL && is_visible(replay, &request->selection.filter))
         show(replay, &request->replay);
-        /* Of a caller that has but one project: it must be a replay of this one. */
-        if (!dead_filter_is_of_project(filter) ||
-            (slice_equal((struct slice){filter->org, filter->org_size},
-                         (struct slice){record->org, record->org_size}) &&
-             slice_equal((struct slice){filter->project, filter->project_size},
-                         (struct slice){record->project, record->project_size})))
-            request->code = PROBLEM_NONE;
+    else
+        request->code = PROBLEM_NOT_FOUND;
+    dead_request_come_home(request);
+}
+
+void dead_replays_list(struct dead_request *request)
+{
+    const struct dead_letters *letters = request->at;
+    struct dead_replay_view view;
+    bool fits;
+
+    static_assert(DEAD_REPLAY_COUNT_MAX * SHARD_COUNT_MAX * 256 <= DEAD_PAGE_SIZE, "all fit");
+    for (uint32_t i = 0; i < DEAD_REPLAY_COUNT_MAX; i++) {
+        if (!is_visible(&letters->replays[i], &request->selection.filter))
+            continue;
+        show(&letters->replays[i], &view);
+        dead_replay_write(&view, &request->writer);
     }
+    if (dead_request_move_on(request))
+        return;
+    json_writer_end_array(&request->writer);
+    json_writer_end_object(&request->writer);
+    fits = json_writer_finish(&request->writer, &request->body);
+    assert(fits);
     dead_request_come_home(request);
 }
 
@@ -339,6 +423,7 @@ static void send_batch(struct dead_replay *replay)
     visit->at_end = false;
     visit->must_wait = false;
     visit->operation = DEAD_BATCH;
+    replay->is_away = true;
     replay->batch_ns = now_ns(replay);
     dead_request_send(visit, replay->shard);
 }
@@ -354,6 +439,7 @@ static void go_on(struct dead_replay *replay)
         replay->visit.operation = DEAD_COUNT;
         replay->visit.code = PROBLEM_NONE;
         replay->visit.count = 0;
+        replay->is_away = true;
         dead_request_begin_round(&replay->visit);
         return;
     }
@@ -364,11 +450,45 @@ static void go_on(struct dead_replay *replay)
     send_batch(replay);
 }
 
+/* What it has not reached stays a dead letter. */
+static void stop(struct dead_replay *replay)
+{
+    SOMETIMES("a replay of dead letters is stopped");
+    replay->record.is_stopped = 1;
+    end(replay);
+}
+
+void dead_replays_stop(struct dead_request *request)
+{
+    struct dead_replay *replay = find(request->at, request->id.id_low);
+
+    if (replay == NULL || !is_visible(replay, &request->selection.filter)) {
+        refuse(request, PROBLEM_NOT_FOUND);
+        return;
+    }
+    if (replay->stopper != NULL) {
+        refuse(request, PROBLEM_OVERLOADED); /* somebody else is waiting for just that */
+        return;
+    }
+    if (!is_running(replay)) {
+        show(replay, &request->replay);
+        dead_request_come_home(request);
+        return;
+    }
+    replay->stopper = request;
+    if (!replay->is_away)
+        stop(replay);
+}
+
 static void on_counted(struct dead_replay *replay)
 {
     struct record_replay *record = &replay->record;
     uint64_t left = min_u64(replay->visit.count, record->total);
 
+    if (replay->stopper != NULL) {
+        stop(replay);
+        return;
+    }
     if (replay->visit.code != PROBLEM_NONE) {
         go_on_in(replay, RECOVERING_MS);
         return;
@@ -391,6 +511,10 @@ static void on_batch(struct dead_replay *replay)
         SOMETIMES("a replay of dead letters waits for room");
     replay->record.done += visit->done_count;
     replay->record.failed += visit->failed_count;
+    if (replay->stopper != NULL) {
+        stop(replay);
+        return;
+    }
     replay->next_ns = max_u64(replay->next_ns, replay->batch_ns) +
                       cost_ns * (visit->done_count + visit->failed_count);
     if (visit->code != PROBLEM_NONE || visit->must_wait) {
@@ -410,6 +534,8 @@ static void on_batch(struct dead_replay *replay)
 void dead_replays_on_visit(struct dead_replay *replay)
 {
     assert(is_running(replay));
+    assert(replay->is_away);
+    replay->is_away = false;
     if (replay->visit.operation == DEAD_COUNT)
         on_counted(replay);
     else

@@ -225,6 +225,18 @@ int dlq_progress_on_request(struct exchange *x)
     return ask_one(x, DEAD_PROGRESS);
 }
 
+int dlq_stop_on_request(struct exchange *x)
+{
+    return ask_one(x, DEAD_STOP);
+}
+
+int dlq_replays_on_request(struct exchange *x)
+{
+    int r = begin(x, DEAD_REPLAYS, NULL);
+
+    return r == EXCHANGE_READ_BODY ? submit(x) : r;
+}
+
 static int refuse_json(struct exchange *x, const struct json_reader *reader)
 {
     char detail[DETAIL_SIZE_MAX];
@@ -307,30 +319,6 @@ static void write_count(struct json_writer *writer, struct slice name, uint64_t 
     json_writer_u64(writer, value);
 }
 
-static void write_replay(struct json_writer *writer, const struct dead_replay_view *replay,
-                         const char id[UUID_TEXT_SIZE])
-{
-    bool is_running = replay->ended_ms == 0;
-
-    json_writer_begin_object(writer);
-    KEY(writer, "id");
-    json_writer_string(writer, (struct slice){id, UUID_TEXT_SIZE});
-    KEY(writer, "state");
-    json_writer_string(writer, is_running ? SLICE_LITERAL("running") : SLICE_LITERAL("completed"));
-    write_count(writer, SLICE_LITERAL("total"), replay->total);
-    write_count(writer, SLICE_LITERAL("done"), replay->done);
-    write_count(writer, SLICE_LITERAL("failed"), replay->failed);
-    write_count(writer, SLICE_LITERAL("rate"), replay->rate_per_s);
-    KEY(writer, "began_at");
-    json_writer_time(writer, (int64_t)replay->began_ms);
-    KEY(writer, "ended_at");
-    if (is_running)
-        json_writer_null(writer);
-    else
-        json_writer_time(writer, (int64_t)replay->ended_ms);
-    json_writer_end_object(writer);
-}
-
 static int respond(struct exchange *x, const struct json_writer *writer, struct response *response)
 {
     bool fits = json_writer_finish(writer, &response->body);
@@ -348,7 +336,7 @@ static int answer_replay(struct exchange *x, const struct dead_request *request)
 
     job_id_format(request->replay.id, id);
     json_writer_init(&writer, text, sizeof(text));
-    write_replay(&writer, &request->replay, id);
+    dead_replay_write(&request->replay, &writer);
     if (request->operation == DEAD_REPLAY) {
         size =
             snprintf(location, sizeof(location), "/v1/admin/dlq/replays/%.*s", (int)sizeof(id), id);
@@ -405,6 +393,7 @@ static int answer(struct exchange *x, const struct dead_request *request)
     switch ((enum dead_operation)request->operation) {
     case DEAD_LIST:
     case DEAD_GET:
+    case DEAD_REPLAYS:
         return exchange_respond(x, &response);
     case DEAD_DROP:
         return answer_dropped(x, request);
@@ -412,6 +401,7 @@ static int answer(struct exchange *x, const struct dead_request *request)
         return answer_count(x, request);
     case DEAD_REPLAY:
     case DEAD_PROGRESS:
+    case DEAD_STOP:
         return answer_replay(x, request);
     case DEAD_BATCH:
         break;

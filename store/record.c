@@ -51,7 +51,7 @@ bool record_replay_decode(struct slice payload, struct record_replay *ret_record
         return false;
     memcpy(&record, payload.data, sizeof(record));
     if (record.id_low == 0 || record.id_low > JOB_ID_LOW_MAX || record.rate_per_s == 0 ||
-        record.reason >= JOB_DEAD_REASON_COUNT)
+        record.reason >= JOB_DEAD_REASON_COUNT || record.is_stopped > 1)
         return false;
     if (record.org_size > REPLAY_NAME_SIZE_MAX || record.project_size > REPLAY_NAME_SIZE_MAX ||
         record.kind_size > REPLAY_NAME_SIZE_MAX || record.id_count > REPLAY_ID_COUNT_MAX)

@@ -114,7 +114,8 @@ struct record_replay {
     uint8_t org_size;
     uint8_t project_size;
     uint8_t kind_size;
-    uint8_t reserved[6];
+    uint8_t is_stopped; /* it has ended before its letters did */
+    uint8_t reserved[5];
     char org[REPLAY_NAME_SIZE_MAX];
     char project[REPLAY_NAME_SIZE_MAX];
     char kind[REPLAY_NAME_SIZE_MAX];

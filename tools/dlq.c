@@ -123,6 +123,27 @@ static const struct command_spec DROP = {
     .operand_count_max = OPTIONS_OPERAND_COUNT_MAX,
 };
 
+static const struct option_spec PLAIN_OPTIONS[] = {ADMIN_CLIENT_OPTIONS};
+
+static const struct command_spec REPLAYS = {
+    .name = "dlq replays",
+    .summary = "list the replays that run, and the latest that ended",
+    .example = "weir dlq replays",
+    .options = PLAIN_OPTIONS,
+    .option_count = ARRAY_COUNT(PLAIN_OPTIONS),
+};
+
+static const struct command_spec STOP = {
+    .name = "dlq stop",
+    .operands = "ID",
+    .summary = "stop a replay where it is",
+    .details = "Letters that it has not reached stay dead letters.",
+    .example = "weir dlq stop 01939d2c-7a00-7001-8000-000000000001",
+    .options = PLAIN_OPTIONS,
+    .option_count = ARRAY_COUNT(PLAIN_OPTIONS),
+    .operand_count_max = 1,
+};
+
 /* One run. */
 struct dlq {
     struct admin_client client;
@@ -272,15 +293,16 @@ struct visitor {
     int (*visit)(struct visitor *visitor, struct slice letter);
 };
 
-static int visit_page(struct dlq *dlq, struct slice object, struct visitor *visitor)
+static int visit_members(struct dlq *dlq, struct slice object, struct slice name,
+                         struct visitor *visitor)
 {
     struct json_reader reader;
     struct json_value list, letter;
     enum json_result result;
     int r = COMMAND_DONE;
 
-    if (!json_find_member(object, SLICE_LITERAL("dead_letters"), &list) || list.type != JSON_ARRAY)
-        return admin_client_fail(&dlq->client, COMMAND_FAILED, "the answer holds no dead letters");
+    if (!json_find_member(object, name, &list) || list.type != JSON_ARRAY)
+        return admin_client_fail(&dlq->client, COMMAND_FAILED, "the answer holds no list");
     json_reader_init(&reader, list.raw, JSON_DEPTH_DEFAULT);
     result = json_reader_enter_array(&reader);
     while (r == COMMAND_DONE && result == JSON_OK && json_reader_next_element(&reader) == JSON_OK) {
@@ -323,7 +345,7 @@ static int walk(struct dlq *dlq, const char *begin, struct visitor *visitor)
             return admin_client_fail(&dlq->client, COMMAND_FAILED, "out of memory");
         r = admin_client_read(&dlq->client, (struct slice){copy, answer.body.size}, &object);
         if (r == COMMAND_DONE)
-            r = visit_page(dlq, object, visitor);
+            r = visit_members(dlq, object, SLICE_LITERAL("dead_letters"), visitor);
         more = r == COMMAND_DONE && admin_client_next_page(object, begin, path);
         free(copy);
     }
@@ -348,11 +370,13 @@ static int walk_meant(struct dlq *dlq, struct visitor *visitor)
 
 /* --- list ---------------------------------------------------------------------------- */
 
-static const struct {
+struct column {
     const char *name;
     const char *title;
     int width;
-} COLUMNS[] = {
+};
+
+static const struct column COLUMNS[] = {
     {"id", "ID", 38},         {"origin", "ORIGIN", 24}, {"reason", "REASON", 20},
     {"attempts", "TRIES", 7}, {"dead_at", "DEAD", 26},  {"last_error", "LAST ERROR", 0},
 };
@@ -576,6 +600,63 @@ static int replay_letters(struct dlq *dlq)
     return r == COMMAND_DONE ? report_replay(dlq, object) : r;
 }
 
+/* --- replays, stop ------------------------------------------------------------------------ */
+
+static const struct column REPLAY_COLUMNS[] = {
+    {"id", "ID", 38},        {"state", "STATE", 11}, {"total", "LETTERS", 9},  {"done", "DONE", 9},
+    {"failed", "FAILED", 8}, {"rate", "RATE", 7},    {"began_at", "BEGAN", 0},
+};
+
+static int print_replay(struct visitor *visitor, struct slice replay)
+{
+    (void)visitor;
+    for (size_t i = 0; i < ARRAY_COUNT(REPLAY_COLUMNS); i++)
+        admin_client_print_member(replay, REPLAY_COLUMNS[i].name, REPLAY_COLUMNS[i].width, 0);
+    putchar('\n');
+    return COMMAND_DONE;
+}
+
+static int list_replays(struct dlq *dlq)
+{
+    struct http_call_request request = {.method = "GET", .path = "/v1/admin/dlq/replays"};
+    struct visitor visitor = {.visit = print_replay};
+    struct http_call_answer answer;
+    struct slice object;
+    int r = admin_client_call(&dlq->client, &request, 200, 0, &answer);
+
+    if (r == COMMAND_DONE)
+        r = admin_client_read(&dlq->client, answer.body, &object);
+    if (r != COMMAND_DONE)
+        return r;
+    if (dlq->as_json) {
+        printf("%.*s\n", (int)object.size, object.data);
+        return COMMAND_DONE;
+    }
+    for (size_t i = 0; i < ARRAY_COUNT(REPLAY_COLUMNS); i++)
+        printf("%-*s", REPLAY_COLUMNS[i].width, REPLAY_COLUMNS[i].title);
+    putchar('\n');
+    return visit_members(dlq, object, SLICE_LITERAL("replays"), &visitor);
+}
+
+static int stop_replay(struct dlq *dlq)
+{
+    struct http_call_request request = {.method = "DELETE"};
+    char path[ADMIN_CLIENT_PATH_SIZE];
+    struct http_call_answer answer;
+    const struct options *options = &dlq->client.options;
+    struct slice object;
+    int r;
+
+    if (options->operand_count != 1 || !add_id(dlq, options->operands[0]))
+        return command_usage_error(dlq->client.command, "the id of one replay is needed");
+    snprintf(path, sizeof(path), "/v1/admin/dlq/replays/%s", dlq->ids[0]);
+    request.path = path;
+    r = admin_client_call(&dlq->client, &request, 200, 0, &answer);
+    if (r == COMMAND_DONE)
+        r = admin_client_read(&dlq->client, answer.body, &object);
+    return r == COMMAND_DONE ? report_replay(dlq, object) : r;
+}
+
 /* --- drop -------------------------------------------------------------------------------- */
 
 struct dropper {
@@ -642,10 +723,11 @@ static int drop_letters(struct dlq *dlq)
 
 int command_dlq(int argc, char **argv)
 {
-    static const struct command_action ACTIONS[] = {
-        {"list", &LIST}, {"show", &SHOW}, {"replay", &REPLAY}, {"drop", &DROP}};
+    static const struct command_action ACTIONS[] = {{"list", &LIST},     {"show", &SHOW},
+                                                    {"replay", &REPLAY}, {"replays", &REPLAYS},
+                                                    {"stop", &STOP},     {"drop", &DROP}};
     static int (*const RUN[])(struct dlq * dlq) = {list_letters, show_letter, replay_letters,
-                                                   drop_letters};
+                                                   list_replays, stop_replay, drop_letters};
     struct dlq dlq = {.shows_progress = isatty(STDERR_FILENO) == 1};
     int exit_code = COMMAND_DONE;
     uint32_t action = command_find_action(ACTIONS, ARRAY_COUNT(ACTIONS), argc, argv, &exit_code);

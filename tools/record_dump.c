@@ -438,6 +438,7 @@ static bool write_replay(const struct journal_record_view *record, struct json_w
     write_text(writer, SLICE_LITERAL("id"), (struct slice){id, sizeof(id)});
     write_time(writer, SLICE_LITERAL("began_at"), replay.began_ms);
     write_time_if_any(writer, SLICE_LITERAL("ended_at"), replay.ended_ms);
+    write_number_if_any(writer, SLICE_LITERAL("is_stopped"), replay.is_stopped);
     write_number(writer, SLICE_LITERAL("rate_per_second"), replay.rate_per_s);
     write_number(writer, SLICE_LITERAL("total"), replay.total);
     write_number(writer, SLICE_LITERAL("done"), replay.done);

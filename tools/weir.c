@@ -19,7 +19,7 @@ static const struct {
     {"replay", "send events from a file with their original gaps", command_replay},
     {"load", "put a target under load and measure it, stalls included", command_load},
     {"keys", "create, list and revoke API keys", command_keys},
-    {"dlq", "list, show, replay and drop dead letters", command_dlq},
+    {"dlq", "list, show, replay and drop dead letters, stop replays", command_dlq},
     {"doctor", "check every invariant of a running server", command_doctor},
     {"journal", "inspect, verify and dump the journal of a data directory", command_journal},
     {"migrate", "bring the read model to this version's schema, or make it anew", command_migrate},

@@ -164,6 +164,35 @@ class Api(DlqCase):
         self.assertFalse({job["id"] for job in jobs} & set(dead))
         self.assertEqual(server.request("POST", "/v1/jobs/mail/lease", {}).json()["jobs"], [])
 
+    def test_a_replay_that_is_stopped_leaves_the_rest_dead_and_stays_so_after_a_kill(self):
+        server = self.server("--shards", "2")
+        self.kill_jobs(server, 30)
+        self.assertEqual(server.admin("GET", "/v1/admin/dlq/replays").json(), {"replays": []})
+        begun = server.admin("POST", "/v1/admin/dlq/replay", {"filter": {}, "rate": 5}).json()
+        path = "/v1/admin/dlq/replays/" + begun["id"]
+        listed, = server.admin("GET", "/v1/admin/dlq/replays").json()["replays"]
+        self.assertEqual((listed["id"], listed["state"]), (begun["id"], "running"))
+        stranger = server.admin("POST", "/v1/admin/keys", {
+            "org_id": "o", "project_id": "other", "scopes": ["admin"]}).json()["key"]
+        self.assertEqual(server.request("GET", "/v1/admin/dlq/replays", key=stranger).json(),
+                         {"replays": []})
+        self.assert_problem(server.request("DELETE", path, key=stranger), 404)
+        wait_until(lambda: server.admin("GET", path).json()["done"] >= 2, 20, "some are replayed")
+        stopped = server.admin("DELETE", path).json()
+        self.assertEqual(stopped["state"], "stopped")
+        self.assertRegex(stopped["ended_at"], TIME)
+        self.assertLess(stopped["done"], 30)
+        self.assertEqual(server.admin("DELETE", path).json(), stopped)
+        self.assertEqual(len(self.letters(server)), 30 - stopped["done"])
+        server.kill()
+        server.start()
+        self.assertEqual(server.admin("GET", path).json(), stopped)
+        self.assertEqual(server.admin("GET", "/v1/admin/dlq/replays").json(),
+                         {"replays": [stopped]})
+        done = self.replay(server, {"filter": {}, "rate": 10000})
+        self.assertEqual(done["total"], 30 - stopped["done"])
+        self.assert_problem(server.admin("DELETE", path[:-4] + "0000"), 404)
+
     def test_letters_of_one_key_run_again_in_their_order(self):
         server = self.server()
         self.kill_jobs(server, 12, key=None, **{"kind": "serial"})
@@ -230,6 +259,24 @@ class Api(DlqCase):
 
 
 class Command(DlqCase):
+    def test_replays_are_listed_and_stopped(self):
+        server = self.server()
+        self.kill_jobs(server, 20)
+        _, out, _ = self.weir(server, "replay", "--rate", "2", "--no-wait", "--json")
+        replay = json.loads(out)["id"]
+        status, out, err = self.weir(server, "replays")
+        self.assertEqual((status, err), (0, ""))
+        heads, row = out.splitlines()
+        self.assertEqual(heads.split()[:3], ["ID", "STATE", "LETTERS"])
+        self.assertEqual(row.split()[:3], [replay, "running", "20"])
+        status, out, err = self.weir(server, "stop", replay)
+        self.assertEqual((status, err), (0, ""))
+        self.assertRegex(out, r"^replayed \d+ of 20 dead letters\n$")
+        again = json.loads(self.weir(server, "replays", "--json")[1])["replays"]
+        self.assertEqual([one["state"] for one in again], ["stopped"])
+        self.assertEqual(self.weir(server, "stop")[0], EX_USAGE)
+        self.assertEqual(self.weir(server, "stop", replay[:-4] + "0000")[0], 1)
+
     def test_list_shows_what_the_filters_let_through(self):
         server = self.server()
         mail = self.kill_jobs(server, 3)
