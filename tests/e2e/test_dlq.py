@@ -78,8 +78,8 @@ class Api(DlqCase):
                 self.assertRegex(letter.pop(name), TIME)
             self.assertEqual(letter, {
                 "id": made["id"], "origin": "job:mail", "org": ORG, "project": PROJECT,
-                "reason": "attempts_exhausted", "key": "k1", "attempts": 2, "last_epoch": job["epoch"],
-                "first_error": "first", "last_error": "last \n\x1b[31m",
+                "reason": "attempts_exhausted", "key": "k1", "attempts": 2,
+                "last_epoch": job["epoch"], "first_error": "first", "last_error": "last \n\x1b[31m",
                 "correlation_id": "corr-1", "bytes": len('{"to": "x"}')})
             whole = server.admin("GET", "/v1/admin/dlq/" + made["id"]).json()
             self.assertEqual(whole["payload"], {"to": "x"})
