@@ -1,7 +1,5 @@
 /*
- * One multishot receive is armed from connect to close. An answer whose head comes in one
- * piece, which is nearly all of them, is parsed where it lies; else its pieces are put
- * together in connection->head.
+ * One multishot receive is armed from connect to close; what comes is read by load_answer.
  *
  * A failed send says nothing by itself: the receive tells how the connection ended, and
  * maybe an answer that came before. A closing connection cancels what is armed, waits for
@@ -15,7 +13,6 @@
 static void load_connection_check(const struct load_connection *connection)
 {
     assert(connection->peer != NULL);
-    assert(connection->head != NULL);
     assert((connection->tls == NULL) == (connection->wire == NULL));
     assert((connection->fd >= 0) == (connection->state != LOAD_CONNECTION_CLOSED));
     assert(connection->state != LOAD_CONNECTION_BUSY || connection->has_request ||
@@ -127,9 +124,8 @@ static void send_secure(struct load_connection *connection)
 static void begin_request(struct load_connection *connection)
 {
     connection->state = LOAD_CONNECTION_BUSY;
-    connection->has_head = false;
     connection->is_answered = false;
-    connection->head_size = 0;
+    load_answer_begin(&connection->answer, connection->peer->answers_head);
     if (connection->tls == NULL)
         send_plain(connection);
     else
@@ -154,7 +150,7 @@ static void become_open(struct load_connection *connection)
 /* All is sent and answered: what the answer says about the connection holds. */
 static void finish(struct load_connection *connection)
 {
-    if (connection->keeps_alive)
+    if (connection->answer.keeps_alive)
         become_idle(connection);
     else
         begin_close(connection);
@@ -179,156 +175,13 @@ static void on_sent(struct io_op *op, const struct io_result *result)
 
 /* --- the answer ----------------------------------------------------------- */
 
-/* What one step over received bytes found out. */
-enum step {
-    STEP_MORE, /* all of it is used up */
-    STEP_BAD,
-};
-
-static void note_head(struct load_connection *connection, const struct http_response *response)
-{
-    connection->has_head = true;
-    connection->status = response->status;
-    connection->body = response->body;
-    connection->body_left = response->content_length;
-    connection->keeps_alive = response->keep_alive && response->body != RESPONSE_BODY_UNTIL_CLOSE;
-    if (response->body == RESPONSE_BODY_CHUNKED)
-        chunked_init(&connection->chunked, UINT64_MAX / 2);
-    connection->is_answered =
-        response->body == RESPONSE_BODY_NONE ||
-        (response->body == RESPONSE_BODY_LENGTH && response->content_length == 0);
-}
-
-/* Parses a head at data; passes over those of 1xx. How much of data they take, or -EPROTO. */
-static ssize_t parse_head(struct load_connection *connection, const char *data, size_t size)
-{
-    struct http_response *response = &connection->peer->response;
-    size_t used = 0;
-
-    while (used < size) {
-        struct response_parser parser;
-
-        response_parser_init(&parser, LOAD_RESPONSE_HEAD_SIZE_MAX, connection->peer->answers_head);
-        switch (response_parser_feed(&parser, data + used,
-                                     min_u64(size - used, LOAD_RESPONSE_HEAD_SIZE_MAX), response)) {
-        case HTTP_PARSE_DONE:
-            used += response->head_size;
-            if (response->status >= 200) {
-                note_head(connection, response);
-                return (ssize_t)used;
-            }
-            break;
-        case HTTP_PARSE_NEED_MORE:
-            return (ssize_t)used;
-        case HTTP_PARSE_BAD:
-            return -EPROTO;
-        }
-    }
-    return (ssize_t)used;
-}
-
-/* Passes over the body. How much of data it takes, or -EPROTO. */
-static ssize_t skip_body(struct load_connection *connection, const char *data, size_t size)
-{
-    size_t used = 0;
-
-    switch (connection->body) {
-    case RESPONSE_BODY_NONE:
-        return 0;
-    case RESPONSE_BODY_LENGTH:
-        used = min_u64(connection->body_left, size);
-        connection->body_left -= used;
-        connection->is_answered = connection->body_left == 0;
-        return (ssize_t)used;
-    case RESPONSE_BODY_UNTIL_CLOSE:
-        return (ssize_t)size;
-    case RESPONSE_BODY_CHUNKED:
-        break;
-    }
-    while (used < size) {
-        struct slice piece;
-        size_t consumed;
-        enum chunked_result result =
-            chunked_feed(&connection->chunked, data + used, size - used, &consumed, &piece);
-
-        used += consumed;
-        connection->is_answered = result == CHUNKED_DONE;
-        if (result == CHUNKED_BAD || result == CHUNKED_TOO_LARGE)
-            return -EPROTO;
-        if (result != CHUNKED_DATA)
-            break;
-    }
-    return (ssize_t)used;
-}
-
-/* Head, then body, of bytes that lie together. What they do not need, or -EPROTO. */
-static ssize_t read_answer(struct load_connection *connection, const char *data, size_t size)
-{
-    size_t used = 0;
-    ssize_t n;
-
-    if (!connection->has_head) {
-        n = parse_head(connection, data, size);
-        if (n < 0 || !connection->has_head)
-            return n < 0 ? n : (ssize_t)(size - (size_t)n);
-        used = (size_t)n;
-    }
-    if (!connection->is_answered && used < size) {
-        n = skip_body(connection, data + used, size - used);
-        if (n < 0)
-            return n;
-        used += (size_t)n;
-    }
-    return (ssize_t)(size - used);
-}
-
-/* Bytes of a head that is not complete are kept, and go before those that come. */
-static enum step read_kept(struct load_connection *connection, const char *data, size_t size)
-{
-    while (size > 0 && !connection->has_head) {
-        size_t count = min_u64(size, LOAD_RESPONSE_HEAD_SIZE_MAX - connection->head_size);
-        ssize_t left;
-
-        if (count == 0)
-            return STEP_BAD;
-        memcpy(connection->head + connection->head_size, data, count);
-        connection->head_size += count;
-        data += count;
-        size -= count;
-        left = read_answer(connection, connection->head, connection->head_size);
-        if (left < 0 || (connection->is_answered && left + (ssize_t)size > 0))
-            return STEP_BAD;
-        if (connection->has_head)
-            break;
-        memmove(connection->head, connection->head + connection->head_size - (size_t)left,
-                (size_t)left);
-        connection->head_size = (size_t)left;
-    }
-    if (size > 0)
-        return read_answer(connection, data, size) == 0 ? STEP_MORE : STEP_BAD;
-    return STEP_MORE;
-}
-
-static enum step read_more(struct load_connection *connection, const char *data, size_t size)
-{
-    ssize_t left;
-
-    if (connection->head_size > 0 && !connection->has_head)
-        return read_kept(connection, data, size);
-    left = read_answer(connection, data, size);
-    if (likely(left == 0))
-        return STEP_MORE;
-    if (left < 0 || connection->has_head)
-        return STEP_BAD;
-    return read_kept(connection, data + size - (size_t)left, (size_t)left);
-}
-
-static void answer(struct load_connection *connection)
+static void on_whole(struct load_connection *connection)
 {
     assert(connection->has_request);
     connection->has_request = false;
-    owner_of(connection)->on_answer(owner_of(connection), connection, connection->status);
-    if (!io_op_is_armed(&connection->send) || !connection->keeps_alive)
+    connection->is_answered = true;
+    owner_of(connection)->on_answer(owner_of(connection), connection, connection->answer.status);
+    if (!io_op_is_armed(&connection->send) || !connection->answer.keeps_alive)
         finish(connection);
 }
 
@@ -340,10 +193,16 @@ static void on_bytes(struct load_connection *connection, const char *data, size_
         fail(connection, LOAD_ERROR_PROTOCOL);
         return;
     }
-    if (read_more(connection, data, size) == STEP_BAD)
+    switch (load_answer_feed(&connection->answer, data, size)) {
+    case LOAD_ANSWER_MORE:
+        break;
+    case LOAD_ANSWER_DONE:
+        on_whole(connection);
+        break;
+    case LOAD_ANSWER_BAD:
         fail(connection, LOAD_ERROR_PROTOCOL);
-    else if (connection->is_answered)
-        answer(connection);
+        break;
+    }
 }
 
 /* --- receiving ------------------------------------------------------------ */
@@ -382,12 +241,10 @@ static void on_wire(struct load_connection *connection, const char *data, size_t
 /* The stream is over. */
 static void on_end(struct load_connection *connection)
 {
-    bool is_whole = connection->state == LOAD_CONNECTION_BUSY && connection->has_head &&
-                    !connection->is_answered && connection->body == RESPONSE_BODY_UNTIL_CLOSE;
+    bool is_waiting = connection->state == LOAD_CONNECTION_BUSY && !connection->is_answered;
 
-    if (is_whole) {
-        connection->is_answered = true;
-        answer(connection);
+    if (is_waiting && load_answer_end(&connection->answer)) {
+        on_whole(connection);
     } else {
         fail(connection,
              connection->state == LOAD_CONNECTION_SECURING ? LOAD_ERROR_TLS : LOAD_ERROR_CLOSED);
@@ -456,7 +313,7 @@ void load_connection_init(struct load_connection *connection, struct load_peer *
                           struct tls_client *tls, char *wire)
 {
     connection->peer = peer;
-    connection->head = head;
+    load_answer_init(&connection->answer, head, &peer->response);
     connection->tls = tls;
     connection->wire = wire;
     connection->fd = -1;

@@ -15,16 +15,13 @@
 #pragma once
 
 #include "http/address.h"
-#include "http/chunked.h"
-#include "http/response_parser.h"
 #include "http/tls_client.h"
 #include "runtime/io.h"
 #include "runtime/rng.h"
+#include "tools/load/load_answer.h"
 #include "tools/load/load_tally.h"
 
 struct load_connection;
-
-enum { LOAD_RESPONSE_HEAD_SIZE_MAX = 16 * 1024 };
 
 enum load_connection_state {
     LOAD_CONNECTION_CLOSED,
@@ -80,16 +77,9 @@ struct load_connection {
     enum load_connection_state state;
     bool has_request;
     bool has_failed;  /* it could not be opened the last time; may be read */
-    bool keeps_alive; /* what the answer says */
-    bool has_head;    /* of the answer */
-    bool is_answered; /* and has its body */
-    unsigned status;
-    enum response_body body;
-    uint64_t body_left;
-    struct chunked chunked;
-    struct slice request; /* what is not with the kernel, or with TLS */
-    char *head;           /* LOAD_RESPONSE_HEAD_SIZE_MAX bytes, for one that comes in pieces */
-    size_t head_size;
+    bool is_answered; /* all of the answer is there */
+    struct load_answer answer;
+    struct slice request;   /* what is not with the kernel, or with TLS */
     struct tls_client *tls; /* NULL: http */
     char *wire;             /* TLS_CLIENT_WIRE_SIZE bytes, with tls */
 };

@@ -387,7 +387,7 @@ static int make_memory(struct run *run)
     if (r == 0)
         r = memory_map(count * sizeof(struct load_connection *), &run->fresh_memory);
     if (r == 0)
-        r = memory_map(count * LOAD_RESPONSE_HEAD_SIZE_MAX, &run->heads);
+        r = memory_map(count * LOAD_ANSWER_HEAD_SIZE_MAX, &run->heads);
     if (r == 0 && !run->has_fixed)
         r = memory_map(count * buffer_size(run), &run->buffers);
     if (r == 0 && run->config->trust != NULL)
@@ -403,7 +403,7 @@ static void free_memory(struct run *run)
 
     memory_unmap(&run->states, count * sizeof(struct load_connection));
     memory_unmap(&run->fresh_memory, count * sizeof(struct load_connection *));
-    memory_unmap(&run->heads, count * LOAD_RESPONSE_HEAD_SIZE_MAX);
+    memory_unmap(&run->heads, count * LOAD_ANSWER_HEAD_SIZE_MAX);
     memory_unmap(&run->buffers, count * buffer_size(run));
     memory_unmap(&run->tls, count * sizeof(struct tls_client));
     memory_unmap(&run->wires, count * TLS_CLIENT_WIRE_SIZE);
@@ -418,7 +418,7 @@ static void make_connections(struct run *run)
         struct tls_client *tls =
             run->tls == NULL ? NULL : (struct tls_client *)(void *)run->tls + i;
 
-        load_connection_init(connection, &run->peer, run->heads + i * LOAD_RESPONSE_HEAD_SIZE_MAX,
+        load_connection_init(connection, &run->peer, run->heads + i * LOAD_ANSWER_HEAD_SIZE_MAX,
                              tls, tls == NULL ? NULL : run->wires + i * TLS_CLIENT_WIRE_SIZE);
         connection->buffer = run->buffers == NULL ? NULL : run->buffers + i * buffer_size(run);
     }
