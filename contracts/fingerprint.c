@@ -146,6 +146,24 @@ static void build_part(const struct json_value *value, struct part *part)
         append_hash(part, value->raw);
 }
 
+size_t fingerprint_part_write(const struct json_value *value,
+                              char ret_text[FINGERPRINT_PART_SIZE_MAX])
+{
+    struct part part;
+
+    /* What nearly all are: a short string that stands for itself. */
+    if (value->type == JSON_STRING && !value->has_escapes &&
+        value->raw.size - 2 <= FINGERPRINT_PART_SIZE_MAX) {
+        struct slice body = json_string_body(value);
+
+        memcpy(ret_text, body.data, body.size);
+        return body.size;
+    }
+    build_part(value, &part);
+    memcpy(ret_text, part.text, part.size);
+    return part.size;
+}
+
 static size_t join(char *text, const struct slice *pieces, size_t piece_count)
 {
     size_t size = 0;

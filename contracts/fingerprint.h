@@ -27,6 +27,10 @@ enum {
 MUST_USE size_t fingerprint_write(const struct raw_event *event,
                                   char ret_text[FINGERPRINT_SIZE_MAX]);
 
+/* Writes one part, the text of a value, and returns its size. */
+MUST_USE size_t fingerprint_part_write(const struct json_value *value,
+                                       char ret_text[FINGERPRINT_PART_SIZE_MAX]);
+
 /* The capacity that a partition key of ids of these sizes needs at most. */
 static inline size_t partition_key_size_max(struct slice org_id, struct slice project_id)
 {

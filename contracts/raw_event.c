@@ -50,6 +50,7 @@ struct fields {
     struct json_value values[FIELD_COUNT];
     struct json_value error_code;
     struct json_value route;
+    struct json_value fingerprint;
 };
 
 /* An event under examination and where its issues go. */
@@ -138,11 +139,14 @@ static enum json_result read_attributes(struct json_reader *reader, struct field
         if (result != JSON_OK)
             break;
         if (unlikely(key.has_escapes) || key.raw.size == sizeof("\"error_code\"") - 1 ||
-            key.raw.size == sizeof("\"route\"") - 1) {
+            key.raw.size == sizeof("\"route\"") - 1 ||
+            key.raw.size == sizeof("\"fingerprint\"") - 1) {
             if (json_string_equal(&key, SLICE_LITERAL("error_code")))
                 fields->error_code = value;
             else if (json_string_equal(&key, SLICE_LITERAL("route")))
                 fields->route = value;
+            else if (json_string_equal(&key, SLICE_LITERAL("fingerprint")))
+                fields->fingerprint = value;
         }
     }
     if (result != JSON_END)
@@ -328,6 +332,7 @@ static void check_fields(struct inspection *inspection, const struct fields *fie
     event->attributes = check_object(inspection, fields, FIELD_ATTRIBUTES);
     event->error_code = fields->error_code;
     event->route = fields->route;
+    event->fingerprint = fields->fingerprint;
     event->payload = check_object(inspection, fields, FIELD_PAYLOAD);
     if (is_present(fields, FIELD_ORG_ID))
         (void)check_string(inspection, fields, FIELD_ORG_ID);

@@ -65,6 +65,7 @@ struct raw_event {
     struct slice payload;          /* raw; default {} */
     struct json_value error_code;  /* attributes.error_code of any type, or JSON_ABSENT */
     struct json_value route;       /* attributes.route of any type, or JSON_ABSENT */
+    struct json_value fingerprint; /* attributes.fingerprint of any type, or JSON_ABSENT */
     struct json_value org_id;      /* as claimed by the sender; only for stored envelopes */
     struct json_value project_id;  /* as org_id */
     struct json_value received_at; /* as org_id */

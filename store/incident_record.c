@@ -39,7 +39,6 @@ const struct incident_rules INCIDENT_RULES_DEFAULT = {
     .drop_percent = 50,
     .drop_error_percent = 25,
     .drop_critical_percent = 10,
-    .lateness_ms = 5 * 60000,
     .pending_minutes = 0,
     .resolve_minutes = 15,
     .reopen_minutes = 30,
@@ -217,8 +216,7 @@ bool incident_rules_are_valid(const struct incident_rules *rules)
         rules->drop_count > INCIDENT_COUNT_MAX || rules->drop_baseline == 0 ||
         rules->drop_baseline > INCIDENT_COUNT_MAX)
         return false;
-    if (rules->lateness_ms > INCIDENT_LATENESS_MS_MAX ||
-        rules->pending_minutes > INCIDENT_PENDING_MINUTES_MAX ||
+    if (rules->reserved_2 != 0 || rules->pending_minutes > INCIDENT_PENDING_MINUTES_MAX ||
         rules->resolve_minutes < INCIDENT_RESOLVE_MINUTES_MIN ||
         rules->resolve_minutes > INCIDENT_RESOLVE_MINUTES_MAX ||
         rules->reopen_minutes > INCIDENT_REOPEN_MINUTES_MAX)

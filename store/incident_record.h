@@ -16,8 +16,8 @@
  */
 #pragma once
 
-#include "contracts/fingerprint.h"
 #include "contracts/raw_event.h"
+#include "contracts/series.h"
 #include "store/job_id.h"
 #include "store/job_record.h"
 
@@ -54,7 +54,8 @@ enum {
     X(CHANGED, "status_changed")      /* by actor, through the API */                              \
     X(FLAPPING, "flapping_started")                                                                \
     X(SETTLED, "flapping_ended")                                                                   \
-    X(SEEN, "seen") /* last_seen_ms only: no line */
+    X(SEEN, "seen")     /* last_seen_ms only: no line */                                           \
+    X(TITLED, "titled") /* a summary has found a better title */
 
 #define INCIDENT_RULE_ENUM(name, text) INCIDENT_RULE_##name,
 enum incident_rule { INCIDENT_RULES(INCIDENT_RULE_ENUM) INCIDENT_RULE_COUNT };
@@ -96,7 +97,7 @@ struct incident_image_header {
     uint64_t series[2];  /* as in struct record_event */
     uint64_t project;    /* as in struct record_event */
     int64_t opened_ms;   /* first time */
-    int64_t reopened_ms; /* when it last became open; opened_ms when it never was resolved */
+    int64_t reopened_ms; /* when it last became open; opened_ms when it always was */
     int64_t last_seen_ms;
     int64_t resolved_ms;     /* 0: it is not */
     int64_t changed_ms;      /* when this change was true */
@@ -166,7 +167,6 @@ enum {
     INCIDENT_RESOLVE_MINUTES_MIN = 5, /* an incident fires on for five minutes at least */
     INCIDENT_RESOLVE_MINUTES_MAX = 60,
     INCIDENT_REOPEN_MINUTES_MAX = 60,
-    INCIDENT_LATENESS_MS_MAX = 5 * 60000, /* no more than the shortest window */
     INCIDENT_COUNT_MAX = 1000000000,
     INCIDENT_PERCENT_MAX = 1000000,
 };
@@ -182,7 +182,7 @@ struct incident_rules {
     uint32_t drop_percent;           /* and no more than so much of what they make expect */
     uint32_t drop_error_percent;     /* down to here its severity is error */
     uint32_t drop_critical_percent;  /* and down to here critical */
-    uint32_t lateness_ms;    /* events that are older than the newest by more do not count */
+    uint32_t reserved_2;
     uint8_t pending_minutes; /* a breach must last so long before an incident opens */
     uint8_t resolve_minutes; /* without activity, then it is resolved */
     uint8_t reopen_minutes;  /* after that it is reopened, later a new one opens */
