@@ -64,10 +64,12 @@ static uint32_t message_count(const struct settings *settings, uint32_t shard_co
     uint64_t requests = per_shard((uint64_t)settings->requests_in_flight, shard_count);
     uint64_t lookups = LOOKUP_REQUEST_COUNT_MAX;
     uint64_t schedules = SCHEDULE_REQUEST_COUNT_MAX;
+    uint64_t incidents = INCIDENT_REQUEST_COUNT_MAX;
     uint64_t jobs = requests; /* one there, one back, and for half of them one to forget */
 
-    return (uint32_t)(4 * (requests + lookups + schedules + jobs) * (shard_count - 1) + requests +
-                      jobs + per_shard((uint64_t)settings->connections, shard_count) + 8192);
+    return (uint32_t)(4 * (requests + lookups + schedules + incidents + jobs) * (shard_count - 1) +
+                      requests + jobs + per_shard((uint64_t)settings->connections, shard_count) +
+                      8192);
 }
 
 /* Small buffers for every connection's answer and input, larger ones for the few that need them. */
@@ -148,6 +150,19 @@ static void add_tls_limits(const struct settings *settings, uint32_t shard_count
                tls_server_sessions_size((uint32_t)settings->tls_sessions));
 }
 
+static void add_incident_limits(const struct settings *settings, uint32_t shard_count,
+                                struct limits *lines)
+{
+    struct incident_table_config config;
+
+    incidents_table_config(settings, shard_count, &config);
+    limits_add(lines, "series and incidents", shard_count, incident_table_bytes(&config));
+    limits_add(lines, "incident requests", (uint64_t)INCIDENT_REQUEST_COUNT_MAX * shard_count,
+               sizeof(struct incident_request));
+    limits_add(lines, "incident steps", (uint64_t)INCIDENT_STEP_COUNT_MAX * shard_count,
+               sizeof(struct incident_step));
+}
+
 void app_limits(const struct settings *settings, uint32_t shard_count, struct limits *lines)
 {
     struct buffer_class classes[BUFFER_CLASS_COUNT_MAX];
@@ -180,6 +195,7 @@ void app_limits(const struct settings *settings, uint32_t shard_count, struct li
                sizeof(struct schedule_request));
     limits_add(lines, "schedule steps", (uint64_t)SCHEDULE_STEP_COUNT_MAX * shard_count,
                sizeof(struct schedule_step));
+    add_incident_limits(settings, shard_count, lines);
     limits_add(lines, "time zones", (uint64_t)ZONE_COUNT_MAX * shard_count, sizeof(struct zone));
     limits_add(lines, "requests for dead letters", (uint64_t)DEAD_REQUEST_COUNT_MAX * shard_count,
                sizeof(struct dead_request));
@@ -467,6 +483,8 @@ static int init_shard(struct app *app, uint32_t index)
     if (r == 0)
         r = schedules_init(&home->schedules, home);
     if (r == 0)
+        r = incidents_init(&home->incidents, home);
+    if (r == 0)
         r = dead_letters_init(&home->dead_letters, home);
     if (r == 0)
         r = keeper_init(&home->keeper, home);
@@ -479,6 +497,8 @@ static int init_shard(struct app *app, uint32_t index)
     durable_add(&home->keeper.durables, &home->schedules.durable);
     durable_add(&home->keeper.durables, &home->dead_letters.durable);
     durable_add(&home->keeper.durables, &home->ai_runs.durable);
+    durable_add(&home->keeper.durables, &home->incidents.durable);
+    durable_add(&home->keeper.durables, &home->incidents.rules_durable);
     return 0;
 }
 
@@ -535,6 +555,8 @@ static int start_tree(struct app_shard *home)
               drain_ms + STOP_GRACE_MS);
     add_child(home, "schedules", &home->schedules.actor, &schedules_type, SCHEDULES_MAGIC,
               STOP_GRACE_MS);
+    add_child(home, "incidents", &home->incidents.actor, &incidents_type, INCIDENTS_MAGIC,
+              STOP_GRACE_MS);
     add_child(home, "dead_letters", &home->dead_letters.actor, &dead_letters_type,
               DEAD_LETTERS_MAGIC, STOP_GRACE_MS);
     add_child(home, "intake", &home->intake.actor, &intake_type, INTAKE_MAGIC,
@@ -557,6 +579,7 @@ static void register_metrics(struct app *app, const struct app_config *config)
     intake_metrics_add(app->registry, &app->metrics.intake);
     job_metrics_add(app->registry, &app->metrics.jobs);
     schedule_metrics_add(app->registry, &app->metrics.schedules);
+    incident_metrics_add(app->registry, &app->metrics.incidents);
     read_model_metrics_add(app->registry, &app->metrics.read_model);
     incident_summary_metrics_add(app->registry, &app->metrics.summaries);
     app->metrics.unindexed = metrics_add_series(
@@ -791,6 +814,7 @@ static void check_shard_is_idle(const struct app_shard *home)
     assert(home->jobs.handlers.run_count == 0);
     assert(pool_used_count(&home->dead_letters.requests) == 0);
     assert(schedules_is_idle(&home->schedules));
+    assert(incidents_is_idle(&home->incidents));
 }
 
 void app_abandon(struct app *app)
@@ -819,6 +843,7 @@ void app_abandon(struct app *app)
         http_client_abandon(&home->client);
         resolver_dns_free(&home->dns);
         schedules_deinit(&home->schedules);
+        incidents_deinit(&home->incidents);
         dead_letters_deinit(&home->dead_letters);
         http_server_abandon(&home->http);
         buffer_pool_abandon(&home->buffers);

@@ -37,6 +37,7 @@
 #include "actors/dead_letters.h"
 #include "actors/http_request.h"
 #include "actors/incident_summary.h"
+#include "actors/incidents.h"
 #include "actors/inspector.h"
 #include "actors/intake.h"
 #include "actors/job_desk.h"
@@ -105,6 +106,7 @@ struct app_shard {
     struct incident_summaries incident_summaries;
     struct http_requests http_requests;
     struct schedules schedules;
+    struct incidents incidents;
     struct dead_letters dead_letters;
     struct read_port read_port;
     struct read_watch read_watch;
@@ -121,6 +123,7 @@ struct app_metrics {
     struct job_metrics jobs;
     struct incident_summary_metrics summaries;
     struct schedule_metrics schedules;
+    struct incident_metrics incidents;
     struct read_model_metrics read_model;
     struct metric unindexed;
     struct metric build_info;

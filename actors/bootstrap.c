@@ -231,6 +231,9 @@ MUST_USE static int recover_event(struct app_recovery *recovery,
         SOMETIMES("recovery finds the event index full");
         recovery->unindexed_count++;
     }
+    if (event_record_has_series(&header) && !MUTANT("incident_minutes_lost_on_recovery"))
+        incidents_recover(incidents_of_partition(&app->shards[0], header.partition), &header,
+                          record->location);
     if ((header.flags & RECORD_EVENT_CLIENT_ID) != 0 && !MUTANT("dedup_claim_lost_on_recovery"))
         intake_recover_claim(owner_of(app, key), key, header.body_hash, record->location,
                              header.received_ms);

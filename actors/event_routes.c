@@ -5,7 +5,7 @@
 #include "actors/message_types.h"
 #include "contracts/batch.h"
 #include "contracts/envelope.h"
-#include "contracts/fingerprint.h"
+#include "contracts/series.h"
 #include "contracts/siphash.h"
 #include "http/media_type.h"
 #include "http/url.h"
@@ -208,6 +208,38 @@ static void identify(struct intake *intake, const struct raw_event *event,
                             (struct slice){entry->event_id, UUID_TEXT_SIZE}, true);
 }
 
+/* What must be known of the event without reading its envelope, see store/event_record.h. */
+static void describe(struct intake_request *request, const struct raw_event *event,
+                     const struct record_key *key, struct intake_entry *entry)
+{
+    const struct app *app = request->home->home->app;
+    struct record_event *header = &entry->header;
+    struct series_scope scope;
+
+    if (request->project == 0) {
+        request->project = series_project(app->hash_key, key_org(key), key_project(key));
+        request->project_partition =
+            job_partition(key_org(key), key_project(key), app->superblock.partition_count);
+    }
+    scope = (struct series_scope){app->hash_key, request->project};
+    header->event_type = (uint8_t)event->type;
+    header->environment = (uint8_t)event->environment;
+    header->severity = (uint8_t)event->severity;
+    header->occurred_ms = event->occurred_ms;
+    header->project = request->project;
+    header->partition = request->project_partition;
+    header->received_ms = request->received_ms;
+    if (!series_key(&scope, event, header->series))
+        return;
+    request->has_series = true;
+    /* Only what is this far behind the server's clock can be behind its stream's, see incidents. */
+    if (event->occurred_ms + (int64_t)app->settings->incident_lateness_ms <
+        (int64_t)request->received_ms + INCIDENT_FUTURE_MS_MAX) {
+        entry->is_old = true;
+        request->has_old = true;
+    }
+}
+
 /* Makes an entry of a valid event: id, partition, envelope. 0, or -ENOBUFS, -EMSGSIZE. */
 static int add_event(struct intake_request *request, const struct raw_event *event,
                      const struct record_key *key, struct intake_entry *entry)
@@ -223,10 +255,7 @@ static int add_event(struct intake_request *request, const struct raw_event *eve
     int r;
 
     identify(request->home, event, key, entry);
-    entry->header.event_type = (uint8_t)event->type;
-    entry->header.environment = (uint8_t)event->environment;
-    entry->header.severity = (uint8_t)event->severity;
-    entry->header.occurred_ms = event->occurred_ms;
+    describe(request, event, key, entry);
     entry->partition = choose_partition(home->app, event, key);
     entry->received_ms = request->received_ms;
     size_max = envelope_size_max(event, &stamp);

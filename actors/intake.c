@@ -148,7 +148,8 @@ static bool is_busy(const struct intake *intake)
                    pool_used_count(&home->tenant.requests) +
                    pool_used_count(&home->dead_letters.requests) >
                0 ||
-           !job_desk_is_idle(&home->jobs) || !schedules_is_idle(&home->schedules);
+           !job_desk_is_idle(&home->jobs) || !schedules_is_idle(&home->schedules) ||
+           !incidents_is_idle(&home->incidents);
 }
 
 /* Once nothing of this shard is in flight, its peers are told. Looks again until it is so. */
@@ -187,8 +188,8 @@ static int receive(struct actor *self, const struct message *msg)
     switch (msg->type) {
     case MSG_INTAKE_DEDUP:
         request = outbox_lent(msg);
-        intake_request_do_step(intake, request);
-        outbox_send(&intake->outbox, self, msg->from, MSG_INTAKE_DEDUP_DONE, 0, request);
+        if (intake_request_do_step(intake, request))
+            outbox_send(&intake->outbox, self, msg->from, MSG_INTAKE_DEDUP_DONE, 0, request);
         return ACTOR_OK;
     case MSG_INTAKE_DEDUP_DONE:
         request = outbox_lent(msg);

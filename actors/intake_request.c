@@ -97,6 +97,7 @@ struct intake_request *intake_request_acquire(struct intake *intake, struct exch
     request->entry_count = 1;
     request->records = request->inline_records;
     list_init(&request->queue_link);
+    list_init(&request->fold_link);
     metrics_set(&intake->actor.shard->metrics, app_of(intake)->metrics.intake.in_flight,
                 pool_used_count(&intake->requests));
     return request;
@@ -247,8 +248,25 @@ static void settle_entry(struct intake *owner, struct intake_entry *entry, bool 
     entry->is_reserved = false;
 }
 
+/* The shard that counts the request's events. */
+static uint32_t folding_shard(const struct intake_request *request)
+{
+    return request->project_partition % app_of(request->home)->shard_count;
+}
+
+/* Those that are too old to count are marked before they are written. */
+static void judge_age(const struct intake *owner, struct intake_request *request)
+{
+    for (uint32_t i = 0; i < request->entry_count; i++) {
+        struct intake_entry *entry = &request->entries[i];
+
+        if (entry->is_old && incidents_is_late(&owner->home->incidents, &entry->header))
+            entry->header.flags |= RECORD_EVENT_LATE;
+    }
+}
+
 /* Does the request's present step for the entries that this shard owns. */
-void intake_request_do_step(struct intake *owner, struct intake_request *request)
+bool intake_request_do_step(struct intake *owner, struct intake_request *request)
 {
     uint32_t self = owner->home->shard->index;
 
@@ -264,6 +282,28 @@ void intake_request_do_step(struct intake *owner, struct intake_request *request
         else
             settle_entry(owner, entry, request->phase == INTAKE_COMMITTING);
     }
+    if (!request->has_series || folding_shard(request) != self)
+        return true;
+    if (request->phase == INTAKE_RESERVING && request->has_old)
+        judge_age(owner, request);
+    if (request->phase != INTAKE_COMMITTING || MUTANT("incident_event_not_counted"))
+        return true;
+    return incidents_fold(&owner->home->incidents, request);
+}
+
+void intake_request_folded(struct intake *owner, struct intake_request *request)
+{
+    request_check(request);
+    assert(request->phase == INTAKE_COMMITTING);
+    assert(list_is_empty(&request->fold_link));
+    if (request->home != owner) {
+        outbox_send(&owner->outbox, &owner->actor, request->home->actor.id, MSG_INTAKE_DEDUP_DONE,
+                    0, request);
+        return;
+    }
+    assert(request->waiting_count > 0);
+    if (--request->waiting_count == 0)
+        intake_request_advance(request);
 }
 
 /* --- the home shard ------------------------------------------------------- */
@@ -282,6 +322,9 @@ static uint64_t concerned_shards(const struct intake_request *request)
         if (request->phase == INTAKE_RESERVING || entry->is_reserved)
             shards |= (uint64_t)1 << entry->owner;
     }
+    if ((request->phase == INTAKE_RESERVING && request->has_old) ||
+        (request->phase == INTAKE_COMMITTING && request->has_series))
+        shards |= (uint64_t)1 << folding_shard(request);
     return shards;
 }
 
@@ -302,7 +345,8 @@ static void start_step(struct intake_request *request, enum intake_phase phase)
     if (request->waiting_count > 0)
         SOMETIMES("a request concerns ids of another shard");
     /* Ours comes first: the others may answer only in later turns. */
-    intake_request_do_step(intake, request);
+    if (!intake_request_do_step(intake, request))
+        request->waiting_count++;
     for (uint32_t i = 0; i < app->shard_count && request->waiting_count > 0; i++)
         if ((shards >> i & 1) != 0 && i != intake->home->shard->index)
             outbox_send(&intake->outbox, &intake->actor, app->shards[i].intake.actor.id,

@@ -36,6 +36,7 @@ struct intake_entry {
     uint8_t verdict;  /* enum dedup_result */
     bool is_claim;    /* deduplicated: the client chose the id */
     bool is_reserved; /* must be committed or released */
+    bool is_old;      /* so old that its series must say whether it still counts */
     char event_id[UUID_TEXT_SIZE];
 };
 
@@ -85,6 +86,14 @@ struct intake_request {
     struct slice claim_parts[3];
     struct journal_read read;
     struct list_node queue_link; /* intake.parked or intake.unanswered */
+    /* What incidents.c, on the shard of the project, needs while it counts the events. */
+    struct list_node fold_link;
+    uint64_t fold_sequence;
+    uint32_t fold_index;
+    uint64_t project; /* of the events' series; 0: not known yet */
+    uint32_t project_partition;
+    bool has_series; /* some event counts for one */
+    bool has_old;    /* some entry is_old */
     uint8_t idempotency_size;
     char idempotency[IDEMPOTENCY_KEY_SIZE_MAX];
 };
@@ -120,9 +129,13 @@ void intake_request_abandon(struct intake_request **request);
 
 /*
  * Does the request's present step for the entries that owner's shard owns. For the
- * actor, on a request of its own shard or one that was lent to it.
+ * actor, on a request of its own shard or one that was lent to it. False when that takes
+ * its time: intake_request_folded() ends it.
  */
-void intake_request_do_step(struct intake *owner, struct intake_request *request);
+MUST_USE bool intake_request_do_step(struct intake *owner, struct intake_request *request);
+
+/* The request's events have been counted on owner's shard: its step is done there. */
+void intake_request_folded(struct intake *owner, struct intake_request *request);
 
 /* All owners have done the present step: goes on with the next one. For the actor. */
 void intake_request_advance(struct intake_request *request);

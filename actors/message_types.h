@@ -49,4 +49,7 @@ enum {
     MSG_SCHEDULE_ANSWER,           /* to a connection */
     MSG_READ_ANSWER,               /* struct reader_request *, to a connection */
     MSG_READ_STOPPED,              /* to itself: no question is under way any more */
+    MSG_INCIDENT_DO,               /* struct incident_request *: to the project's shard */
+    MSG_INCIDENT_DONE,             /* the answer */
+    MSG_INCIDENT_ANSWER,           /* to a connection */
 };

@@ -66,6 +66,7 @@ static void copy_block(struct app_shard *home, struct scrape_block *block)
                 dedup_window_ms_effective(home->intake.dedup, home->shard->clock.unix_ms) *
                     1000000);
     read_watch_export(&home->read_watch);
+    incidents_export(&home->incidents);
     shard_update_metrics(home->shard);
     memcpy(&block->metrics, metrics, sizeof(block->metrics));
     breakers_sample(&home->breakers, &block->breakers);

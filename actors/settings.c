@@ -7,6 +7,7 @@
 #include "runtime/shard.h"
 #include "store/dedup.h"
 #include "store/event_index.h"
+#include "store/incident_table.h"
 #include "store/job_table.h"
 #include "store/journal.h"
 
@@ -272,6 +273,42 @@ const struct config_key SETTINGS_KEYS[] = {
      .max = 36500,
      .default_text = "30",
      .help = "Rows of the read model that are older go; 0: never."},
+
+    {.section = "incidents",
+     .name = "series",
+     CONFIG_INTEGER_AT(struct settings, incident_series),
+     .min = INCIDENT_SERIES_MIN,
+     .max = 10000000,
+     .default_text = "20000",
+     .help = "Series of errors and signups counted at a time, about 900 bytes each."},
+    {.section = "incidents",
+     .name = "project_series",
+     CONFIG_INTEGER_AT(struct settings, incident_project_series),
+     .min = 1,
+     .max = 10000000,
+     .default_text = "10000",
+     .help = "Of these, one project's; further errors are counted together."},
+    {.section = "incidents",
+     .name = "new_series_per_minute",
+     CONFIG_INTEGER_AT(struct settings, incident_new_series),
+     .min = 1,
+     .max = 10000000,
+     .default_text = "100",
+     .help = "Of these, new ones in a minute; further errors are counted together."},
+    {.section = "incidents",
+     .name = "remembered",
+     CONFIG_INTEGER_AT(struct settings, incident_count),
+     .min = 64,
+     .max = 1000000,
+     .default_text = "8192",
+     .help = "Incidents kept in memory and in the log, the resolved ones included."},
+    {.section = "incidents",
+     .name = "lateness",
+     CONFIG_DURATION_AT(struct settings, incident_lateness_ms),
+     .min = 0,
+     .max = 5 * 60 * SECOND_MS,
+     .default_text = "5m",
+     .help = "Events further behind the newest of their environment are stored, not counted."},
 
     {.section = "jobs",
      .name = "count",

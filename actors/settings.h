@@ -66,6 +66,12 @@ struct settings {
     /* [store] */
     uint32_t read_model;     /* enum settings_read_model */
     int64_t read_model_days; /* 0: rows stay */
+    /* [incidents] */
+    int64_t incident_series;         /* per process */
+    int64_t incident_project_series; /* of these, of one project */
+    int64_t incident_new_series;     /* of these, new ones in a minute */
+    int64_t incident_count;          /* remembered, per process */
+    uint64_t incident_lateness_ms;
     /* [jobs] */
     int64_t job_count;
     int64_t job_finished;

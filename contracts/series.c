@@ -122,17 +122,18 @@ static void end_part(struct parts *parts, size_t size)
     parts->size += size;
 }
 
+size_t series_route_write(const struct raw_event *event, char ret_text[FINGERPRINT_PART_SIZE_MAX])
+{
+    size_t size = fingerprint_part_write(&event->route, ret_text);
+
+    return is_template(ret_text, size) ? size
+                                       : make_template(ret_text, size, FINGERPRINT_PART_SIZE_MAX);
+}
+
 static void add_defaults(const struct raw_event *event, struct parts *parts)
 {
-    char *text = next_part(parts);
-    size_t size;
-
-    end_part(parts, fingerprint_part_write(&event->error_code, text));
-    text = next_part(parts);
-    size = fingerprint_part_write(&event->route, text);
-    if (!is_template(text, size))
-        size = make_template(text, size, FINGERPRINT_PART_SIZE_MAX);
-    end_part(parts, size);
+    end_part(parts, fingerprint_part_write(&event->error_code, next_part(parts)));
+    end_part(parts, series_route_write(event, next_part(parts)));
 }
 
 static bool is_default(const struct json_value *value)

@@ -48,6 +48,10 @@ MUST_USE bool series_key(const struct series_scope *scope, const struct raw_even
 void series_overflow_key(const struct series_scope *scope, enum event_environment environment,
                          uint64_t ret_key[2]);
 
+/* The event's route as it counts for its series, or "unknown"; returns its size. */
+MUST_USE size_t series_route_write(const struct raw_event *event,
+                                   char ret_text[FINGERPRINT_PART_SIZE_MAX]);
+
 /* The text of the event's series. Not terminated; may hold any character. */
 MUST_USE size_t series_text_write(const struct raw_event *event,
                                   char ret_text[FINGERPRINT_SIZE_MAX]);

@@ -252,6 +252,11 @@ void incident_table_current(const struct incident_table *table, uint32_t slot,
     fill_texts(incident, ret_image);
 }
 
+uint32_t incident_table_find(const struct incident_table *table, uint64_t id_low)
+{
+    return slot_index_find(&table->incident_index, id_low);
+}
+
 uint32_t incident_table_partition(const struct incident_table *table, uint32_t slot)
 {
     return incident_at(table, slot)->partition;
@@ -464,15 +469,15 @@ int incident_table_restore(struct incident_table *table, const struct incident_i
     return 0;
 }
 
-uint32_t incident_table_in_segment(const struct incident_table *table, uint32_t slot, uint32_t log,
-                                   uint64_t seq)
+uint32_t incident_table_up_to(const struct incident_table *table, uint32_t slot, uint32_t log,
+                              uint64_t seq)
 {
     for (; slot < table->incidents_end; slot++) {
         const struct incident *incident = &table->incidents[slot];
 
         if (incident->is_used && incident->location.bits != 0 &&
             journal_location_log(incident->location) == log &&
-            journal_location_seq(incident->location) == seq)
+            journal_location_seq(incident->location) <= seq)
             return slot;
     }
     return SLOT_NONE;

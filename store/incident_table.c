@@ -232,22 +232,9 @@ bool incident_table_advance(struct incident_table *table, uint64_t now_ms)
     return is_done;
 }
 
-uint64_t incident_table_next_due_ms(const struct incident_table *table)
+bool incident_table_is_watching(const struct incident_table *table)
 {
-    uint64_t earliest_ms = UINT64_MAX;
-
-    for (const struct list_node *node = table->streams.next; node != &table->streams;
-         node = node->next) {
-        const struct incident_stream *stream =
-            container_of((struct list_node *)node, struct incident_stream, link);
-        uint64_t due_ms = 0; /* it is due already */
-
-        if (stream->due_ms > stream->newest_ms)
-            due_ms = stream->anchor_ms + INCIDENT_CLOCK_GRACE_MS +
-                     (uint64_t)(stream->due_ms - stream->newest_ms);
-        earliest_ms = min_u64(earliest_ms, due_ms);
-    }
-    return earliest_ms;
+    return !list_is_empty(&table->streams);
 }
 
 /* --- recovery ------------------------------------------------------------------------ */
@@ -361,16 +348,16 @@ const struct incident_project_rules *incident_table_rules(const struct incident_
     return found == NULL || found->rules.location.bits == 0 ? NULL : &found->rules;
 }
 
-bool incident_table_takes_rules(struct incident_table *table, uint64_t project)
+bool incident_table_takes_rules(struct incident_table *table, uint64_t project, uint32_t partition)
 {
-    return incident_get_project(table, project, 0) != NULL;
+    return incident_get_project(table, project, partition) != NULL;
 }
 
 int incident_table_apply_rules(struct incident_table *table,
-                               const struct incident_rules_record *record,
+                               const struct incident_rules_record *record, uint32_t partition,
                                struct journal_location location, uint32_t size)
 {
-    struct incident_project *project = incident_get_project(table, record->project, 0);
+    struct incident_project *project = incident_get_project(table, record->project, partition);
 
     if (project == NULL)
         return -ENOSPC;
@@ -382,16 +369,16 @@ int incident_table_apply_rules(struct incident_table *table,
     return 0;
 }
 
-const struct incident_project_rules *
-incident_table_rules_in_segment(const struct incident_table *table, uint32_t *position,
-                                uint32_t log, uint64_t seq)
+const struct incident_project_rules *incident_table_rules_up_to(const struct incident_table *table,
+                                                                uint32_t *position, uint32_t log,
+                                                                uint64_t seq)
 {
     while (*position < table->projects_end) {
         const struct incident_project *project = &table->projects[(*position)++];
 
         if (project->is_used && project->rules.location.bits != 0 &&
             journal_location_log(project->rules.location) == log &&
-            journal_location_seq(project->rules.location) == seq)
+            journal_location_seq(project->rules.location) <= seq)
             return &project->rules;
     }
     return NULL;

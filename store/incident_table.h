@@ -141,8 +141,8 @@ enum incident_folded incident_table_fold(struct incident_table *table,
 /* Time has passed: does what is due. False when the changes found no room: again, later. */
 bool incident_table_advance(struct incident_table *table, uint64_t now_ms);
 
-/* When something is due next, in the server's time; UINT64_MAX: nothing. */
-uint64_t incident_table_next_due_ms(const struct incident_table *table);
+/* True when there is a series to which something may happen by itself. */
+bool incident_table_is_watching(const struct incident_table *table);
 
 /* --- changes -------------------------------------------------------------------- */
 
@@ -172,6 +172,9 @@ void incident_table_image(const struct incident_table *table, const struct incid
 /* The image of the incident as it is now, which must have texts; borrowed from the table. */
 void incident_table_current(const struct incident_table *table, uint32_t slot,
                             struct incident_image *ret_image);
+
+/* The slot of the incident with this id, or SLOT_NONE. */
+MUST_USE uint32_t incident_table_find(const struct incident_table *table, uint64_t id_low);
 
 /* The partition of the incident's project. */
 uint32_t incident_table_partition(const struct incident_table *table, uint32_t slot);
@@ -212,10 +215,12 @@ const struct incident_project_rules *incident_table_rules(const struct incident_
  */
 MUST_USE int incident_table_apply_rules(struct incident_table *table,
                                         const struct incident_rules_record *record,
-                                        struct journal_location location, uint32_t size);
+                                        uint32_t partition, struct journal_location location,
+                                        uint32_t size);
 
 /* True when rules of this project would find a place. */
-MUST_USE bool incident_table_takes_rules(struct incident_table *table, uint64_t project);
+MUST_USE bool incident_table_takes_rules(struct incident_table *table, uint64_t project,
+                                         uint32_t partition);
 
 /* Recovery: an incident as read back; of two with the same id the later revision stays. 0 or
  * -ENOSPC. */
@@ -233,17 +238,18 @@ void incident_table_recover(struct incident_table *table, const struct record_ev
  */
 MUST_USE bool incident_table_resume(struct incident_table *table, uint64_t now_ms);
 
-/* The next incident from slot on whose newest record is in the segment, or SLOT_NONE. */
-MUST_USE uint32_t incident_table_in_segment(const struct incident_table *table, uint32_t slot,
-                                            uint32_t log, uint64_t seq);
+/* The next incident from slot on whose newest record is in the log's segments up to seq, or
+ * SLOT_NONE. */
+MUST_USE uint32_t incident_table_up_to(const struct incident_table *table, uint32_t slot,
+                                       uint32_t log, uint64_t seq);
 
 /* True while changes of it are on their way: its record will be elsewhere soon. */
 MUST_USE bool incident_table_is_changing(const struct incident_table *table, uint32_t slot);
 
-/* The next project from *position on whose rules are in the segment, or NULL. */
-const struct incident_project_rules *
-incident_table_rules_in_segment(const struct incident_table *table, uint32_t *position,
-                                uint32_t log, uint64_t seq);
+/* The next project from *position on whose rules are there, or NULL. */
+const struct incident_project_rules *incident_table_rules_up_to(const struct incident_table *table,
+                                                                uint32_t *position, uint32_t log,
+                                                                uint64_t seq);
 
 /* Forgets incidents that were resolved before this instant, by the server's clock. */
 void incident_table_expire(struct incident_table *table, uint64_t before_ms);

@@ -27,7 +27,7 @@ static void apply_rules(struct incident_fixture *fixture)
     if (fixture->rules_project == 0)
         return;
     assert(incident_rules_are_valid(&record.rules));
-    r = incident_table_apply_rules(fixture->table, &record, journal_location_make(0, 1, 8), 100);
+    r = incident_table_apply_rules(fixture->table, &record, 3, journal_location_make(0, 1, 8), 100);
     assert(r == 0);
 }
 
