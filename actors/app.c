@@ -821,7 +821,6 @@ void app_abandon(struct app *app)
 {
     read_model_free(&app->read_model); /* first: it knows the shards */
     /* Journals take their timers out of the wheels, in which timers of lent requests stand. */
-    /* Journals stop their timers, whose neighbours may be in requests of any shard. */
     for (uint32_t i = 0; app->shards != NULL && i < app->shard_count; i++)
         if (app->shards[i].shard != NULL)
             keeper_deinit(&app->shards[i].keeper);

@@ -8,8 +8,8 @@
 #include "actors/dlq_routes.h"
 #include "actors/event_routes.h"
 #include "actors/health_routes.h"
-#include "actors/incident_routes.h"
 #include "actors/incident_change_routes.h"
+#include "actors/incident_routes.h"
 #include "actors/inspection_routes.h"
 #include "actors/job_routes.h"
 #include "actors/key_routes.h"
@@ -71,6 +71,12 @@ const struct route APP_ROUTES[] = {
      reader_on_abandon},
     {HTTP_METHOD_GET, "/v1/incidents/{id}", reader_on_head, incident_get_on_request,
      reader_on_reply, reader_on_abandon},
+    {HTTP_METHOD_PATCH, "/v1/incidents/{id}", incident_change_on_head, incident_change_on_request,
+     incident_change_on_reply, incident_change_on_abandon},
+    {HTTP_METHOD_GET, "/v1/incident-rules", incident_rules_get_on_head,
+     incident_rules_get_on_request, incident_change_on_reply, incident_change_on_abandon},
+    {HTTP_METHOD_PUT, "/v1/incident-rules", incident_rules_put_on_head,
+     incident_rules_put_on_request, incident_change_on_reply, incident_change_on_abandon},
     {HTTP_METHOD_GET, "/v1/incidents/{id}/events", reader_on_head, incident_events_on_request,
      reader_on_reply, reader_on_abandon},
     {HTTP_METHOD_GET, "/v1/search/events", reader_on_head, search_events_on_request,
@@ -89,12 +95,6 @@ const struct route APP_ROUTES[] = {
      reader_on_abandon},
     {HTTP_METHOD_GET, "/v1/ai/jobs", reader_on_head, ai_jobs_on_request, reader_on_reply,
      reader_on_abandon},
-    {HTTP_METHOD_PATCH, "/v1/incidents/{id}", incident_change_on_head, incident_change_on_request,
-     incident_change_on_reply, incident_change_on_abandon},
-    {HTTP_METHOD_GET, "/v1/incident-rules", incident_rules_get_on_head,
-     incident_rules_get_on_request, incident_change_on_reply, incident_change_on_abandon},
-    {HTTP_METHOD_PUT, "/v1/incident-rules", incident_rules_put_on_head,
-     incident_rules_put_on_request, incident_change_on_reply, incident_change_on_abandon},
     {HTTP_METHOD_GET, "/livez", health_on_head, health_live_on_request, NULL, NULL},
     {HTTP_METHOD_GET, "/healthz", health_on_head, health_on_request, NULL, NULL},
     {HTTP_METHOD_GET, "/readyz", health_on_head, health_ready_on_request, NULL, NULL},

@@ -5,6 +5,12 @@
 
 #include "contracts/siphash.h"
 
+/*
+ * The logs are two arrays: all events with their marks, and the newest record of each incident.
+ * A crash throws the table away and makes it again from them; events are read back as recovery
+ * reads logs, one log after the other, so their order is not that in which they came.
+ */
+
 const int64_t FIXTURE_NOON_MS = INT64_C(1736942400000);
 
 static const uint8_t HASH_KEY[SIPHASH_KEY_SIZE] = {1};

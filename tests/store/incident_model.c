@@ -2,6 +2,12 @@
 
 #include <string.h>
 
+/*
+ * Written from the requirements and not from the table: every minute is kept for ever, every
+ * series is ticked at every minute, counts are sums over what is asked for, and ratios are
+ * compared as floating-point numbers.
+ */
+
 void incident_model_init(struct incident_model *model, int64_t base_ms,
                          const struct incident_rules *rules)
 {

@@ -61,7 +61,7 @@ Test(incident_table, reopens_the_same_incident_within_half_an_hour)
     cr_assert(eq(int, fx.records[0].status, INCIDENT_OPEN));
     cr_assert(eq(i64, fx.records[0].resolved_ms, 0));
     cr_assert(eq(i64, fx.records[0].opened_ms, NOON + 29 * SECOND));
-    cr_assert(gt(i64, fx.records[0].reopened_ms, (int64_t)resolved));
+    cr_assert(lt(i64, (int64_t)resolved, fx.records[0].reopened_ms));
 }
 
 Test(incident_table, opens_a_new_incident_after_that)
@@ -237,7 +237,7 @@ Test(incident_table, finds_the_same_incidents_at_any_speed)
     static const uint32_t SPEEDS[] = {10, 100, 0};
     uint32_t count = play(1, plain);
 
-    cr_assert(gt(u32, count, 4));
+    cr_assert(lt(u32, 4, count));
     for (uint32_t i = 0; i < ARRAY_COUNT(SPEEDS); i++) {
         cr_assert(eq(u32, play(SPEEDS[i], fast), count), "speed %u", SPEEDS[i]);
         for (uint32_t j = 0; j < count; j++) {
@@ -305,8 +305,8 @@ Test(incident_table, holds_many_projects_within_its_total)
     cr_assert(le(u32, stats.series, 2000 + INCIDENT_RESERVE_MAX));
     cr_assert(eq(u32, stats.projects, 100));
     cr_assert(eq(u64, stats.folded + stats.unfolded, 150 * 90));
-    cr_assert(gt(u64, stats.overflowed, 0));
-    cr_assert(gt(u64, stats.unfolded, 0));
+    cr_assert(lt(u64, 0, stats.overflowed));
+    cr_assert(lt(u64, 0, stats.unfolded));
 }
 
 Test(incident_table, goes_on_when_there_are_too_many_incidents)
@@ -318,7 +318,7 @@ Test(incident_table, goes_on_when_there_are_too_many_incidents)
         fixture_errors(&fx, NOON + (int64_t)i, NOON + (int64_t)i + SECOND, 30, i);
     incident_table_stats(fx.table, &stats);
     cr_assert(eq(u32, stats.open, 4));
-    cr_assert(gt(u64, stats.refused, 0));
+    cr_assert(lt(u64, 0, stats.refused));
     /* An hour later those are resolved and make room. */
     fixture_errors(&fx, NOON + 2 * HOUR, NOON + 2 * HOUR + SECOND, 30, 7);
     incident_table_stats(fx.table, &stats);
