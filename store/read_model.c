@@ -33,7 +33,7 @@
  */
 enum {
     PACE_MS = 10,
-    WRITER_NICE = 10,
+    WRITER_NICE = 15,
     QUERY_NICE = 5,
     TEXT_SLOT_COUNT = 8,
     REOPEN_MS = 5000,
