@@ -663,17 +663,29 @@ static int init_shards(struct app *app, const struct app_config *config, char *t
     return 0;
 }
 
-/* Without the system's authorities everything but https calls works. 0 or -ENOMEM. */
-static int open_trust(struct app *app)
+/* Without any authorities everything but https calls works; those that are named must be there. */
+static int open_trust(struct app *app, char *text, int *ret_exit_code)
 {
+    const char *path = app->settings->tls_ca;
+    bool has_any;
     int r;
 
     if (app->is_simulated)
         return 0;
-    r = trust_store_new(&app->trust);
-    if (r == 0 && trust_store_add_file(app->trust, TRUST_STORE_SYSTEM_PATH) < 0)
+    if (trust_store_new(&app->trust) < 0)
+        return fail(text, ret_exit_code, 1, "out of memory");
+    has_any = trust_store_add_file(app->trust, TRUST_STORE_SYSTEM_PATH) >= 0;
+    if (path[0] != '\0') {
+        r = trust_store_add_file(app->trust, path);
+        if (r <= 0)
+            return fail(text, ret_exit_code, EXIT_CONFIG, "[tls] ca: %s: %s", path,
+                        r == 0 || r == -EBADMSG ? "holds no certificates that can be used"
+                                                : strerrordesc_np(-r));
+        has_any = true;
+    }
+    if (!has_any)
         trust_store_free(&app->trust);
-    return r;
+    return 0;
 }
 
 /* Reads certificate and key, if some listener needs them. */
@@ -779,7 +791,7 @@ int app_new(const struct app_config *config, char *text, int *ret_exit_code)
     snprintf(app->user_agent, sizeof(app->user_agent), "weir/%s", config->version);
     r = bootstrap_open(app, config, text, ret_exit_code);
     if (r == 0)
-        r = open_trust(app);
+        r = open_trust(app, text, ret_exit_code);
     if (r == 0)
         r = open_identity(app, text, ret_exit_code);
     if (r == 0)

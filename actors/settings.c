@@ -402,6 +402,12 @@ const struct config_key SETTINGS_KEYS[] = {
      .default_text = "",
      .help = "PEM file of its private key: RSA or EC, without a passphrase."},
     {.section = "tls",
+     .name = "ca",
+     CONFIG_TEXT_AT(struct settings, tls_ca),
+     .default_text = "",
+     .help = "PEM file of authorities that the server's own https requests trust, besides the "
+             "system's."},
+    {.section = "tls",
      .name = "connections",
      CONFIG_INTEGER_AT(struct settings, tls_connections),
      .min = 1,

@@ -88,6 +88,7 @@ struct settings {
     /* [tls] */
     const char *tls_certificate; /* empty: none */
     const char *tls_key;
+    const char *tls_ca;      /* empty: the system's authorities alone */
     int64_t tls_connections; /* per process */
     int64_t tls_sessions;    /* per process */
     uint64_t tls_session_lifetime_ms;

@@ -2,16 +2,19 @@
 import base64
 import http.server
 import json
+import os
+import ssl
 import threading
 import time
 
-from harness import Case, wait_until
+from harness import EX_CONFIG, Case, wait_until
+from test_tls import make_certificate, make_chain
 
 
 class Peer:
     """Answers as script(path, seen) says: (status, headers, body), or None to hang up."""
 
-    def __init__(self, script):
+    def __init__(self, script, chain=None):
         peer = self
         self.requests = []
         self.lock = threading.Lock()
@@ -45,7 +48,12 @@ class Peer:
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
-        self.url = "http://127.0.0.1:%d" % self.server.server_address[1]
+        self.url = "%s://127.0.0.1:%d" % ("https" if chain else "http",
+                                           self.server.server_address[1])
+        if chain:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*chain)
+            self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def close(self):
@@ -61,8 +69,8 @@ PRIVATE = {"WEIR_JOBS_HTTP_ALLOW_PRIVATE": "true"}
 
 
 class HttpRequest(Case):
-    def peer(self, script):
-        peer = Peer(script)
+    def peer(self, script, **options):
+        peer = Peer(script, **options)
         self.addCleanup(peer.close)
         return peer
 
@@ -99,6 +107,31 @@ class HttpRequest(Case):
         self.assertEqual(sent["headers"]["Content-Type"], "application/json")
         self.assertRegex(sent["headers"]["User-Agent"], r"^weir/\d")
         self.assertEqual(server.stop(), 0, server.log_tail())
+
+    def test_https_is_spoken_with_whom_the_authorities_name_and_with_nobody_else(self):
+        directory = self.data("certificates")
+        os.makedirs(directory, exist_ok=True)
+        root, chain, key = make_chain(directory)
+        known = self.peer(lambda path, seen: (200, {}, b"secret"), chain=(chain, key))
+        stranger = self.peer(lambda path, seen: (200, {}, b"wrong"),
+                             chain=make_certificate(directory, "stranger"))
+        server = self.server(env=dict(PRIVATE, WEIR_TLS_CA=root))
+        url = known.url.replace("127.0.0.1", "localhost")
+        done = self.wait_state(server, self.job(server, url + "/a", body=1), "completed")
+        self.assertEqual((done["result"]["status"], done["result"]["body"]), (200, "secret"))
+        self.assertEqual(known.seen("/a")[0]["body"], b"1")
+        refused = self.job(server, stranger.url + "/b", {"max_attempts": 1})
+        self.assertRegex(self.wait_state(server, refused, "dead")["last_error"],
+                         "(?i)certificate|trust|tls")
+        self.assertEqual(stranger.seen("/b"), [])
+        self.assertEqual(server.stop(), 0, server.log_tail())
+
+    def test_a_file_of_authorities_that_is_none_is_said_at_the_start(self):
+        for path in ("/nowhere/ca.pem", __file__):
+            server = self.unstarted(env={"WEIR_TLS_CA": path})
+            server.spawn()
+            self.assertEqual(server.wait_exit(), EX_CONFIG, server.log_tail())
+            self.assertIn("[tls] ca: " + path, server.log_tail())
 
     def test_an_answer_that_is_no_text_is_kept_as_base64_and_cut(self):
         content = bytes(range(256)) * 20
