@@ -1,5 +1,6 @@
 #include "store/sqlite_internals.h"
 
+#include "contracts/job_kinds.h"
 #include "store/job_id.h"
 
 /*
@@ -232,6 +233,17 @@ int sqlite_put_run(struct read_backend *backend, const struct read_run_row *row)
     return r;
 }
 
+/* What its record leaves to the kind is what the kind says. */
+static uint32_t attempts_allowed(const struct job_image *image)
+{
+    const struct job_kind *kind;
+
+    if (image->header.max_attempts != 0)
+        return image->header.max_attempts;
+    kind = job_kind_find(image->sections[JOB_SECTION_KIND]);
+    return kind != NULL ? kind->max_attempts : 0;
+}
+
 int sqlite_put_job(struct read_backend *backend, const struct read_job_row *row)
 {
     struct sqlite_backend *self = sqlite_backend_of(backend);
@@ -265,7 +277,7 @@ int sqlite_put_job(struct read_backend *backend, const struct read_job_row *row)
         sqlite_bind_slice(statement, 6, row->incident_id);
     sqlite_bind_number(statement, 7, header->state);
     sqlite_bind_number(statement, 8, header->attempt);
-    sqlite_bind_number(statement, 9, header->max_attempts);
+    sqlite_bind_number(statement, 9, attempts_allowed(image));
     sqlite_bind_number(statement, 10, header->reason);
     sqlite_bind_number(statement, 11, (int64_t)header->created_ms);
     sqlite_bind_number(statement, 12, (int64_t)max_u64(updated_ms, header->ended_ms));

@@ -74,8 +74,8 @@ class SignalCase(Case):
     def with_model(self, server, peer):
         with open(server.data + ".key", "w", encoding="ascii") as file:
             file.write("sk-canary-e2e\n")
-        server.env.update({"WEIR_AI_BASE_URL": peer.url + "/v1", "WEIR_AI_MODEL": "model-e2e-1",
-                           "WEIR_AI_API_KEY_FILE": server.data + ".key"})
+        server.env = {"WEIR_AI_BASE_URL": peer.url + "/v1", "WEIR_AI_MODEL": "model-e2e-1",
+                      "WEIR_AI_API_KEY_FILE": server.data + ".key"}
 
 
 class Acceptance(SignalCase):
@@ -146,7 +146,7 @@ class Acceptance(SignalCase):
         self.assertEqual([i["id"] for i in self.incidents(server)], [incident["id"]])
         self.assertEqual(len(peer.seen("/v1/chat/completions")), 2)
         runs = self.get(server, "/v1/ai/runs")["runs"]
-        self.assertEqual(len([r for r in runs if r["state"] == "succeeded"]), 1, runs)
+        self.assertEqual(len([r for r in runs if r["status"] == "succeeded"]), 1, runs)
         self.assertNotIn("sk-canary-e2e", server.log())
 
     def test_a_model_that_errs_is_asked_three_times_and_the_job_is_in_the_dlq(self):

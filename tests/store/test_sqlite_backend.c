@@ -283,6 +283,26 @@ Test(sqlite_backend, follows_a_job_from_fact_to_fact)
         eq(i64, read_fixture_number(&fixture, "SELECT reason FROM jobs"), JOB_DEAD_NOT_RETRYABLE));
 }
 
+/* Most jobs say nothing of their own on attempts. */
+Test(sqlite_backend, takes_from_the_kind_how_often_a_job_is_tried)
+{
+    struct job_image image = {
+        .header = {.id_low = 5, .created_ms = 9, .state = JOB_QUEUED},
+        .sections = {[JOB_SECTION_ORG] = SLICE_LITERAL("org"),
+                     [JOB_SECTION_PROJECT] = SLICE_LITERAL("p"),
+                     [JOB_SECTION_KIND] = SLICE_LITERAL("incident.summarize")},
+    };
+    struct read_job_row row = {.image = &image, .partition = 3};
+    struct read_backend *backend;
+
+    cr_assert(eq(int, read_fixture_open(&fixture), 0), "%s", fixture.text);
+    backend = fixture.backend;
+    cr_assert(eq(int, backend->vtable->begin(backend), 0));
+    cr_assert(eq(int, backend->vtable->put_job(backend, &row), 0));
+    cr_assert(eq(int, backend->vtable->commit(backend), 0));
+    cr_assert(eq(i64, read_fixture_number(&fixture, "SELECT max_attempts FROM jobs"), 3));
+}
+
 Test(sqlite_backend, has_migrations_that_are_numbered_without_a_gap)
 {
     cr_assert(MIGRATION_COUNT > 0);
