@@ -4,6 +4,11 @@
 #include "store/ai_run_record.h"
 #include "store/job_record.h"
 
+/*
+ * Both systems' words for what becomes of a job are the same five for a run; which states of
+ * ours they mean differs, and is in two tables.
+ */
+
 enum {
     LIST_INCIDENT = READER_PAGE_PARAMETER_COUNT,
     LIST_PROJECT,

@@ -3,6 +3,11 @@
 #include "actors/reader.h"
 #include "store/incident_record.h"
 
+/*
+ * Reading only: what changes an incident is in incident_change_routes.h. An id is handed on as
+ * it is; one that cannot be an id is not found, like any other that nobody has.
+ */
+
 enum {
     LIST_STATUS = READER_PAGE_PARAMETER_COUNT,
     LIST_SEVERITY,

@@ -12,6 +12,7 @@
  */
 #pragma once
 
+#include "contracts/search_text.h"
 #include "store/read_answer.h"
 #include "store/sqlite_session.h"
 
@@ -77,6 +78,17 @@ void sqlite_write_event_members(struct json_writer *writer, sqlite3_stmt *row);
 
 /* (occurred_ms, id): the place of an event among the newest first. */
 void sqlite_event_place(sqlite3_stmt *row, struct read_cursor *ret_place);
+
+/* Of an expression for the text index: twice what was typed, and what stands between. */
+enum { SQLITE_MATCH_SIZE_MAX = 64 + 2 * SEARCH_TEXT_SIZE_MAX + 16 * SEARCH_TERM_COUNT_MAX };
+
+/*
+ * Writes what the text index is asked for events of a project that have all the terms, which
+ * are 1 to SEARCH_TERM_COUNT_MAX of at most SEARCH_TEXT_SIZE_MAX bytes together. Returns its
+ * size. Whatever the terms hold, it is a correct expression.
+ */
+size_t sqlite_search_match(int64_t project, const struct search_term *terms, uint32_t count,
+                           char text[SQLITE_MATCH_SIZE_MAX]);
 
 /* The queries, one by one. */
 MUST_USE enum read_result sqlite_run_search(struct sqlite_query *run);

@@ -6,9 +6,14 @@
  * are counted first, and the plan chosen by what they are:
  *
  *     no words    along the index of times
- *     few hits    each hit's row is looked at and the page is picked out of them
- *     many hits   along the index of times, asking the text index about one row after the
- *                 other: a fifth of a millisecond each, but every few of them is a hit
+ *     words       each hit's row is looked at and the page is picked out of them: a
+ *                 microsecond or so for a hit
+ *     or          along the index of times, asking the text index about one row after the
+ *                 other: a fifth of a millisecond a row and word, but when every fifth row is a
+ *                 hit a page is soon full
+ *
+ * Beginnings of words are never asked for row by row: each time all words that begin so would
+ * be looked up.
  *
  * What the first page found out (plan, total) goes along in the cursor, so the pages after it
  * cost what their rows cost, and a walk through all of them has one total.
@@ -24,16 +29,18 @@
 #include "store/sqlite_queries_internals.h"
 
 enum {
-    JOINED_MAX = 50000,    /* hits whose rows are all looked at to find the newest */
+    JOINED_MIN = 20000,    /* hits whose rows are all looked at without any further thought */
+    HIT_NS = 1300,         /* what that costs for each of them */
+    ROW_NS = 200000,       /* and what it costs to ask the text index about one row and word */
     RANKED_MAX = 200000,   /* hits that are compared by relevance */
-    COUNTED_MAX = 2000000, /* beyond that the total is a lower bound */
-    FILTERED_MAX = 500000, /* the same, when columns have to be looked at */
+    COUNTED_MAX = 1000000, /* hits: beyond that the total is a lower bound */
+    FILTERED_MAX = 200000, /* the same, when their columns have to be looked at */
+    PLAIN_MAX = 100000,    /* the same without words; then the counts per minute tell more */
     FACETED_MAX = 200000,
-    MATCH_SIZE_MAX = 64 + 2 * SEARCH_TEXT_SIZE_MAX + 16 * SEARCH_TERM_COUNT_MAX,
 };
 
 /* Of the third word of a cursor. */
-enum { FLAG_RANKED = 1, FLAG_EXACT = 2, FLAG_BITS = 2 };
+enum { FLAG_RANKED = 1, FLAG_EXACT = 2, FLAG_WALKED = 4, FLAG_BITS = 3 };
 
 /* Private use characters, which become marks when the text is written. */
 #define MARK_BEGIN "\xee\x80\x80"
@@ -82,6 +89,11 @@ static const char SQL_COUNT_HITS[] = "SELECT count(*) FROM (SELECT 1 FROM event_
 static const char SQL_COUNT_PLAIN[] =
     "SELECT count(*) FROM (SELECT 1 FROM events INDEXED BY events_by_time WHERE" FILTERS
     " LIMIT ?10)";
+static const char SQL_COUNT_MINUTES[] =
+    "SELECT coalesce(sum(value), 0) FROM metric_minutes WHERE project_id = ?1"
+    " AND minute_ms > ?2 - 60000 AND minute_ms < ?3"
+    " AND (?4 = 0 OR (?4 >> environment) & 1) AND (?5 = 0 OR (?5 >> event_type) & 1)"
+    " LIMIT ?10 + 1";
 static const char SQL_COUNT_JOIN[] =
     "SELECT count(*) FROM (SELECT rowid AS hit FROM event_search WHERE event_search MATCH ?7"
     " ORDER BY rowid DESC LIMIT ?10) CROSS JOIN events ON events.id = hit WHERE" FILTERS;
@@ -102,56 +114,71 @@ struct search {
     bool has_text;
     bool is_ranked;
     bool total_is_exact;
+    bool is_walked; /* along the index of times */
+    bool has_prefix;
+    uint32_t term_count;
     int64_t hits; /* rows that have the words */
     int64_t total;
-    char match[MATCH_SIZE_MAX];
+    char match[SQLITE_MATCH_SIZE_MAX];
     size_t match_size;
 };
 
 /* --- what is asked ---------------------------------------------------------------- */
 
-static void add_bytes(struct search *search, const char *data, size_t size)
+/* An expression being written. */
+struct match {
+    char *text;
+    size_t size;
+};
+
+static void add_bytes(struct match *match, const char *data, size_t size)
 {
-    assert(search->match_size + size <= sizeof(search->match));
-    memcpy(search->match + search->match_size, data, size);
-    search->match_size += size;
+    assert(match->size + size <= SQLITE_MATCH_SIZE_MAX);
+    memcpy(match->text + match->size, data, size);
+    match->size += size;
 }
 
-static void add_text(struct search *search, const char *text)
+static void add_text(struct match *match, const char *text)
 {
-    add_bytes(search, text, strlen(text));
+    add_bytes(match, text, strlen(text));
 }
 
-/* "word", or of a beginning ("word" * OR "word"): it may be a whole word, whose stem is shorter. */
-static void add_term(struct search *search, const struct search_term *term)
+/* "word"; of a beginning ("word" * OR "word"): it may be a whole one, whose stem is shorter. */
+static void add_term(struct match *match, const struct search_term *term)
 {
-    if (term->is_prefix)
-        add_text(search, "(\"");
-    else
-        add_text(search, "\"");
-    add_bytes(search, term->text.data, term->text.size);
-    add_text(search, "\"");
+    add_text(match, term->is_prefix ? "(\"" : "\"");
+    add_bytes(match, term->text.data, term->text.size);
+    add_text(match, "\"");
     if (!term->is_prefix)
         return;
-    add_text(search, " * OR \"");
-    add_bytes(search, term->text.data, term->text.size);
-    add_text(search, "\")");
+    add_text(match, " * OR \"");
+    add_bytes(match, term->text.data, term->text.size);
+    add_text(match, "\")");
 }
 
-/* scope : "p7" AND message : ("first" AND ("second" * OR "second")) */
-static void build_match(struct search *search, const struct search_term *terms, uint32_t count)
+size_t sqlite_search_match(int64_t project, const struct search_term *terms, uint32_t count,
+                           char text[SQLITE_MATCH_SIZE_MAX])
 {
-    int size = snprintf(search->match, sizeof(search->match), "scope : \"p%lld\" AND message : (",
-                        (long long)search->run.project);
+    int size = snprintf(text, SQLITE_MATCH_SIZE_MAX, "scope : \"p%lld\" AND message : (",
+                        (long long)project);
+    struct match match = {text, (size_t)size};
 
-    assert(size > 0 && (size_t)size < sizeof(search->match));
-    search->match_size = (size_t)size;
+    assert(size > 0 && count > 0 && count <= SEARCH_TERM_COUNT_MAX);
     for (uint32_t i = 0; i < count; i++) {
         if (i > 0)
-            add_text(search, " AND ");
-        add_term(search, &terms[i]);
+            add_text(&match, " AND ");
+        add_term(&match, &terms[i]);
     }
-    add_text(search, ")");
+    add_text(&match, ")");
+    return match.size;
+}
+
+static void build_match(struct search *search, const struct search_term *terms, uint32_t count)
+{
+    search->match_size = sqlite_search_match(search->run.project, terms, count, search->match);
+    search->term_count = count;
+    for (uint32_t i = 0; i < count; i++)
+        search->has_prefix = search->has_prefix || terms[i].is_prefix;
 }
 
 /* A statement with all that it may have bound but place and limit. 0 or a negative errno. */
@@ -207,21 +234,38 @@ static bool has_filters(const struct read_search *asked)
            asked->event_types != 0 || asked->severities != 0;
 }
 
+/*
+ * Without words there may be any number of rows. Beyond the bound the counts per minute say
+ * how many, but for severities and parts of a minute: near enough, and said to be inexact.
+ */
+MUST_USE static int count_plain(struct search *search)
+{
+    int64_t counted = 0;
+    int r = count_rows(search, SQL_COUNT_PLAIN, PLAIN_MAX, &search->total);
+
+    search->total_is_exact = search->total < PLAIN_MAX;
+    if (r < 0 || search->total_is_exact || search->run.query->search.severities != 0)
+        return r;
+    r = count_rows(search, SQL_COUNT_MINUTES, 0, &counted);
+    if (counted > search->total)
+        search->total = counted;
+    return r;
+}
+
 /* Counts what is asked for, of which hits is known. 0 or a negative errno. */
 MUST_USE static int count_total(struct search *search)
 {
-    int64_t looked_at = search->hits, bound = COUNTED_MAX;
+    int64_t bound = COUNTED_MAX;
     int r = 0;
 
+    if (!search->has_text)
+        return count_plain(search);
     search->total = search->hits;
-    if (!search->has_text) {
-        r = count_rows(search, SQL_COUNT_PLAIN, COUNTED_MAX, &search->total);
-        looked_at = search->total;
-    } else if (has_filters(&search->run.query->search)) {
+    if (has_filters(&search->run.query->search)) {
         bound = FILTERED_MAX;
         r = count_rows(search, SQL_COUNT_JOIN, FILTERED_MAX, &search->total);
     }
-    search->total_is_exact = looked_at < bound;
+    search->total_is_exact = search->hits < bound;
     return r;
 }
 
@@ -423,6 +467,7 @@ static void recall(struct search *search, const struct read_cursor *place)
 {
     search->hits = (int64_t)(place->words[2] >> FLAG_BITS);
     search->is_ranked = (place->words[2] & FLAG_RANKED) != 0;
+    search->is_walked = (place->words[2] & FLAG_WALKED) != 0;
     search->total_is_exact = (place->words[2] & FLAG_EXACT) != 0;
     search->total = (int64_t)place->words[3];
 }
@@ -437,7 +482,7 @@ MUST_USE static int prepare_page(struct search *search, enum read_cursor_result 
     if (search->is_ranked)
         sql = SQL_BEST;
     else if (search->has_text)
-        sql = search->hits > JOINED_MAX ? SQL_WALK : SQL_JOIN;
+        sql = search->is_walked ? SQL_WALK : SQL_JOIN;
     r = prepare(search, sql, (int64_t)search->run.query->limit + 1, ret_row);
     if (r < 0)
         return r;
@@ -497,6 +542,29 @@ static enum read_result answer(struct search *search, enum read_cursor_result ha
     return read_answer_finish(&run->answer);
 }
 
+/* Finds out whether it is cheaper to go along the index of times. 0 or a negative errno. */
+MUST_USE static int choose_plan(struct search *search)
+{
+    double joined, walked;
+    sqlite3_stmt *row;
+    int r;
+
+    if (search->hits <= JOINED_MIN || search->has_prefix)
+        return 0;
+    r = sqlite_query_prepare(&search->run,
+                             "SELECT sum(value) FROM metric_minutes WHERE project_id = ?1", &row);
+    if (r == 0)
+        r = sqlite_step(row);
+    if (r < 0)
+        return r;
+    joined = (double)search->hits * HIT_NS;
+    walked = ((double)search->run.query->limit + 1) * (double)sqlite_number(row, 0) /
+             (double)search->hits * ROW_NS * search->term_count;
+    search->is_walked = walked < joined;
+    sqlite_reset(row);
+    return 0;
+}
+
 /* The first page: what there is, and so in which order it comes. 0 or a negative errno. */
 MUST_USE static int look(struct search *search)
 {
@@ -508,7 +576,8 @@ MUST_USE static int look(struct search *search)
         return r;
     search->is_ranked = search->has_text && search->hits <= RANKED_MAX &&
                         search->run.query->search.order == READ_BEST_FIRST;
-    return count_total(search);
+    r = choose_plan(search);
+    return r < 0 ? r : count_total(search);
 }
 
 enum read_result sqlite_run_search(struct sqlite_query *run)

@@ -203,7 +203,8 @@ class Readme(Reading, SharedCase):
         done = subprocess.run(["bash", "-eu", "-c", commands], stdout=subprocess.PIPE, timeout=60,
                               stderr=subprocess.STDOUT, check=False, text=True)
         self.assertEqual(done.returncode, 0, done.stdout)
-        self.assertEqual(done.stdout.count('"next_cursor":null'), 5, done.stdout[:2000])
+        self.assertEqual(done.stdout.split('{"openapi"')[0].count('"next_cursor":null'), 5,
+                         done.stdout[:2000])
 
 
 class Questions(Reading, SharedCase):

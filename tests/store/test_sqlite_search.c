@@ -130,6 +130,32 @@ Test(sqlite_search, shows_every_event_exactly_once_while_others_come)
     }
 }
 
+/* So many hits that the rows are asked one after the other. */
+Test(sqlite_search, shows_every_event_exactly_once_when_nearly_all_have_the_word)
+{
+    const struct read_backend_vtable *vtable = fixture.backend->vtable;
+    enum { COUNT = 25000 };
+    uint32_t seen = 0;
+
+    cr_assert(eq(int, vtable->begin(fixture.backend), 0));
+    for (int i = 0; i < COUNT; i++) {
+        struct read_event_row row =
+            query_fixture_event(&fixture, NOON_MS + i / 3, i % 10 == 0 ? "other" : "timeout");
+
+        cr_assert(eq(int, vtable->put_event(fixture.backend, &row), 0));
+    }
+    cr_assert(eq(int, vtable->commit(fixture.backend), 0));
+    query.search.text = SLICE_LITERAL("timeout");
+    query.search.from_ms = (uint64_t)NOON_MS + COUNT / 3 - 200;
+    query.limit = 100;
+    do {
+        cr_assert(eq(int, query_fixture_ask(&fixture, &query), READ_OK));
+        cr_expect(is("total", "541"), "%.*s", 80, fixture.answer);
+        seen += query_fixture_count(&fixture, "events");
+    } while (query_fixture_next(&fixture, &query) && seen <= COUNT);
+    cr_expect(eq(u32, seen, 541));
+}
+
 Test(sqlite_search, puts_the_most_relevant_first_when_asked)
 {
     put(NOON_MS, "timeout timeout timeout");
