@@ -8,6 +8,7 @@
  * A run is on record when its first attempt has an outcome; before, only its job is. A lease
  * is in no record, so a job that runs is shown as queued here.
  */
+#include "contracts/job_kinds.h"
 #include "contracts/json_reader.h"
 #include "contracts/uuid.h"
 #include "store/ai_run_record.h"
@@ -303,6 +304,15 @@ static struct slice status_of(enum job_state state)
     return SLICE_LITERAL("queued");
 }
 
+/* Attempts that a job may have: its own number, or that of its kind. */
+static int64_t attempts_of(sqlite3_stmt *row)
+{
+    int64_t own = sqlite_number(row, 6);
+    const struct job_kind *kind = job_kind_find(sqlite_slice(row, 2));
+
+    return own == 0 && kind != NULL ? kind->max_attempts : own;
+}
+
 static void write_job(struct sqlite_query *run, sqlite3_stmt *row)
 {
     struct json_writer *writer = &run->answer.writer;
@@ -316,7 +326,7 @@ static void write_job(struct sqlite_query *run, sqlite3_stmt *row)
     sqlite_write_text(writer, "status", status_of(state));
     sqlite_write_text(writer, "state", slice_of(job_state_name(state)));
     sqlite_write_number(writer, "attempt_count", sqlite_number(row, 5));
-    sqlite_write_number(writer, "max_attempts", sqlite_number(row, 6));
+    sqlite_write_number(writer, "max_attempts", attempts_of(row));
     sqlite_write_time(writer, "run_after", row, 7);
     write_text_or_null(writer, "last_error", sqlite_slice(row, 8));
     sqlite_write_time(writer, "created_at", row, RUN_CREATED);

@@ -207,6 +207,120 @@ class Readme(Reading, SharedCase):
                          done.stdout[:2000])
 
 
+class Incidents(Reading, SharedCase):
+    """From events to incidents with summaries, read back; each case has its own project."""
+
+    def setUp(self):
+        super().setUp()
+        self.key = self.key_of(self.weir, "o", self.id()[-60:], ["ingest", "read", "admin"])
+
+    def open_one(self, code, environment="prod", count=35):
+        """An error spike, as the incident that comes of it."""
+        self.send(self.weir, [event(
+            message="%s number %d" % (code, i), occurred_at=now(-count + i),
+            environment=environment, attributes={"error_code": code, "route": "/api/checkout"})
+            for i in range(count)], self.key)
+
+        def opened():
+            found = self.get(self.weir, "/v1/incidents", self.key, environment=environment)
+            return [i for i in found["incidents"] if code in i["fingerprint"]]
+        return wait_until(opened, 30, "an incident for " + code)[0]
+
+    def test_errors_become_an_incident_with_events_timeline_and_summary(self):
+        incident = self.open_one("TIMEOUT")
+        where = "/v1/incidents/" + incident["id"]
+        wait_until(lambda: self.get(self.weir, where, self.key)["ai_summary"], 30, "a summary")
+        self.wait_for(self.weir, 35, self.key)
+        detail = self.get(self.weir, where, self.key)
+        self.assertEqual(detail["incident"]["title"], detail["title"])
+        self.assertEqual(len(detail["events"]), 35)
+        self.assertEqual(detail["timeline"][0]["event"], "opened")
+        self.assertTrue(detail["ai_summary"]["title"])
+        self.assertEqual(detail["ai_summary"]["model"], "weir-local-summary-1")
+        pages = self.walk(self.weir, where + "/events", "events", key=self.key, limit=8)
+        self.assertEqual(pages, detail["events"])
+        run = self.get(self.weir, "/v1/ai/runs", self.key, incident_id=incident["id"])["runs"][0]
+        whole = self.get(self.weir, "/v1/ai/runs/" + run["id"], self.key)["run"]
+        self.assertEqual(whole["output"]["title"], detail["ai_summary"]["title"])
+        self.assertEqual(detail["ai_summary"]["run_id"], run["id"])
+        activity = self.get(self.weir, "/v1/ai/activity", self.key)["activity"]
+        self.assertEqual([a["incident_id"] for a in activity], [incident["id"]])
+        job = self.get(self.weir, "/v1/ai/jobs", self.key, status="succeeded")["jobs"][0]
+        self.assertEqual((job["id"], job["max_attempts"]), (run["id"], 3))
+        stats = self.get(self.weir, "/v1/ai/stats", self.key)
+        overview = self.get(self.weir, "/v1/metrics/overview", self.key)
+        self.assertEqual(stats["success_rate"], 100)
+        self.assertEqual(overview["ai"]["success_rate"], stats["success_rate"])
+        self.assertEqual(overview["incidents"]["open"], 1)
+
+    def test_a_detail_goes_on_where_its_events_end(self):
+        incident = self.open_one("MANY", count=230)
+        self.wait_for(self.weir, 230, self.key)
+        where = "/v1/incidents/" + incident["id"]
+        detail = self.get(self.weir, where, self.key)
+        self.assertEqual(len(detail["events"]), 100)
+        rest = self.get(self.weir, where + "/events", self.key, limit=100,
+                        cursor=detail["events_next_cursor"])
+        last = self.get(self.weir, where + "/events", self.key, limit=100,
+                        cursor=rest["next_cursor"])
+        ids = [e["event_id"] for e in detail["events"] + rest["events"] + last["events"]]
+        self.assertEqual(len(set(ids)), len(ids))
+        self.assertEqual(len(ids), 230)
+        self.assertIsNone(last["next_cursor"])
+
+    def test_filters_keep_to_what_is_asked(self):
+        first = self.open_one("FIRST", "prod")
+        second = self.open_one("SECOND", "staging")
+
+        def listed(**parameters):
+            rows = self.walk(self.weir, "/v1/incidents", "incidents", key=self.key, **parameters)
+            return {row["id"] for row in rows}
+        both = {first["id"], second["id"]}
+        self.assertEqual(listed(), both)
+        self.assertEqual(listed(limit=1), both)
+        self.assertEqual(listed(environment="staging"), {second["id"]})
+        self.assertEqual(listed(environment="staging,prod", status="open"), both)
+        self.assertEqual(listed(status="resolved"), set())
+        self.assertEqual(listed(severity=first["severity"]) & {first["id"]}, {first["id"]})
+        self.assertEqual(listed(fingerprint=second["fingerprint"]), {second["id"]})
+        self.assertEqual(listed(**{"from": now(3600)}), set())
+        self.assertEqual(listed(to=now(3600)), both)
+        changed = self.weir.request("PATCH", "/v1/incidents/" + first["id"],
+                                    {"status": "resolved"}, key=self.key)
+        self.assertEqual(changed.status, 200, changed)
+        wait_until(lambda: listed(status="resolved") == {first["id"]}, 20, "the change is a row")
+        detail = self.get(self.weir, "/v1/incidents/" + first["id"], self.key)
+        self.assertEqual(detail["timeline"][-1]["event"], "status_changed")
+        self.assertTrue(detail["timeline"][-1]["actor"])
+        overview = self.get(self.weir, "/v1/metrics/overview", self.key)["incidents"]
+        self.assertEqual((overview["total"], overview["open"], overview["resolved_last_24h"]),
+                         (2, 1, 1))
+
+    def test_an_incident_of_another_project_is_not_there(self):
+        incident = self.open_one("SECRET")
+        wait_until(lambda: self.get(self.weir, "/v1/ai/runs", self.key)["runs"], 30, "a run")
+        run = self.get(self.weir, "/v1/ai/runs", self.key)["runs"][0]
+        other = self.key_of(self.weir, "o", "another", ["ingest", "read", "admin"])
+        same_name = self.key_of(self.weir, "other org", self.id()[-60:])
+        for key in (other, same_name):
+            for base in ("/v1/incidents/" + incident["id"],
+                         "/v1/incidents/%s/events" % incident["id"], "/v1/ai/runs/" + run["id"]):
+                self.assert_problem(self.weir.request("GET", base, key=key), 404, "not_found")
+            for base in LISTS + NUMBERS:
+                for parameters in ({}, {"incident_id": incident["id"]}):
+                    if parameters and "/ai/" not in base:
+                        continue
+                    if parameters and base.endswith("stats"):
+                        continue
+                    answer = self.weir.request("GET", path(base, **parameters), key=key)
+                    self.assertEqual(answer.status, 200, answer)
+                    self.assertNotIn("SECRET", answer.body.decode())
+                    self.assertNotIn(incident["id"], answer.body.decode())
+        answer = self.weir.request("PATCH", "/v1/incidents/" + incident["id"],
+                                   {"status": "resolved"}, key=other)
+        self.assert_problem(answer, 404, "not_found")
+
+
 class Questions(Reading, SharedCase):
     def refused(self, base, name, **parameters):
         answer = self.weir.request("GET", path(base, **parameters))
