@@ -19,7 +19,7 @@
  * has it: tls_server.py says which kinds of servers there are. TEST_TLS_SERVER in the
  * environment is its path.
  */
-enum { KIND_COUNT_MAX = 16 };
+enum { KIND_COUNT_MAX = 16, LARGE_SIZE = 200000 };
 
 struct kind {
     char name[16];
@@ -57,7 +57,7 @@ static void read_kinds(FILE *stream)
     cr_assert(false, "the server did not start");
 }
 
-static void start_server(void)
+static void start_server(const char *option)
 {
     const char *script = getenv("TEST_TLS_SERVER");
     int in[2], out[2];
@@ -74,7 +74,7 @@ static void start_server(void)
         dup2(in[0], 0);
         dup2(out[1], 1);
         close(in[1]);
-        execlp("python3", "python3", "-W", "ignore", script, directory, (char *)NULL);
+        execlp("python3", "python3", "-W", "ignore", script, directory, option, (char *)NULL);
         _exit(127);
     }
     close(in[0]);
@@ -85,13 +85,13 @@ static void start_server(void)
     fclose(stream);
 }
 
-static void begin(void)
+static void begin_with(const char *option)
 {
     struct resolver_dns_config config = {.servers = "127.0.0.1:1"};
     FILE *hosts;
 
     cr_assert(mkdtemp(directory) != NULL);
-    start_server();
+    start_server(option);
     hosts = fopen(path_of("hosts"), "w");
     fputs("127.0.0.1 good.test another.good.test\n", hosts);
     fclose(hosts);
@@ -119,7 +119,18 @@ static void end(void)
     cr_assert(system(command) == 0);
 }
 
+static void begin(void)
+{
+    begin_with(NULL);
+}
+
+static void begin_peers(void)
+{
+    begin_with("--peers");
+}
+
 TestSuite(client_tls, .init = begin, .fini = end, .timeout = 60);
+TestSuite(client_tls_peers, .init = begin_peers, .fini = end, .timeout = 60);
 
 static const struct http_client_result *get(const char *kind, const char *path)
 {
@@ -320,6 +331,69 @@ Test(client_tls, leaves_nothing_when_it_stops_in_the_middle)
 }
 
 /* --- the trust store ----------------------------------------------------------------- */
+
+/* --- servers that others use ---------------------------------------------------- */
+
+static void need_nginx(void)
+{
+    for (uint32_t i = 0; i < kind_count; i++)
+        if (strcmp(kinds[i].name, "nginx") == 0 && kinds[i].port == 0)
+            cr_skip_test("NGINX IS MISSING");
+}
+
+Test(client_tls_peers, speaks_with_nginx)
+{
+    need_nginx();
+    (void)get("nginx", "/hello");
+    assert_answer(HTTP_CLIENT_RESPONSE, 200, "hello");
+    (void)get("nginx", "/large");
+    cr_assert(eq(int, call.call.result.outcome, HTTP_CLIENT_RESPONSE));
+    cr_assert(call.call.result.was_reused);
+    cr_assert(eq(sz, call.call.result.body.size, LARGE_SIZE));
+}
+
+Test(client_tls_peers, resumes_a_session_of_nginx)
+{
+    need_nginx();
+    (void)get("nginx", "/reused");
+    assert_answer(HTTP_CLIENT_RESPONSE, 200, ".");
+    (void)get("nginx", "/close");
+    assert_answer(HTTP_CLIENT_RESPONSE, 200, "bye");
+    (void)get("nginx", "/reused");
+    cr_assert(not(call.call.result.was_reused));
+    assert_answer(HTTP_CLIENT_RESPONSE, 200, "r");
+}
+
+Test(client_tls_peers, refuses_nginx_with_a_certificate_that_is_no_good)
+{
+    need_nginx();
+    assert_refused("nginx-expired", BR_ERR_X509_EXPIRED, "certificate_expired");
+    assert_refused("nginx-other", BR_ERR_X509_BAD_SERVER_NAME, "wrong_host");
+    assert_refused("nginx-self", BR_ERR_X509_NOT_TRUSTED, "not_trusted");
+}
+
+Test(client_tls_peers, speaks_with_openssl_s_server)
+{
+    (void)get("sserver", "/hello");
+    assert_answer(HTTP_CLIENT_RESPONSE, 200, "hello");
+    (void)get("sserver", "/large");
+    cr_assert(eq(int, call.call.result.outcome, HTTP_CLIENT_RESPONSE));
+    cr_assert(eq(sz, call.call.result.body.size, LARGE_SIZE));
+}
+
+Test(client_tls_peers, does_not_take_half_an_answer_of_openssl_s_server_for_a_whole_one)
+{
+    (void)get("sserver", "/half");
+    cr_assert(eq(int, call.call.result.outcome, HTTP_CLIENT_CLOSED_EARLY));
+    cr_assert(eq(u32, call.call.result.status, 200));
+}
+
+Test(client_tls_peers, refuses_openssl_s_server_with_a_certificate_that_is_no_good)
+{
+    assert_refused("sserver-expired", BR_ERR_X509_EXPIRED, "certificate_expired");
+    assert_refused("sserver-other", BR_ERR_X509_BAD_SERVER_NAME, "wrong_host");
+    assert_refused("sserver-self", BR_ERR_X509_NOT_TRUSTED, "not_trusted");
+}
 
 Test(trust_store, reads_the_authorities_of_the_system)
 {
