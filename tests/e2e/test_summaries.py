@@ -323,7 +323,8 @@ class Summaries(Case):
         """Whatever the server does with it, which here is to say it back in every way."""
         def script(n):
             told = dict(GOOD, title="your key is " + CANARY)
-            answers = [(401, {"X-Key": CANARY}, json.dumps({"error": {"message": CANARY}}).encode()),
+            refusal = json.dumps({"error": {"message": CANARY}}).encode()
+            answers = [(401, {"X-Key": CANARY}, refusal),
                        (500, {}, CANARY.encode()),
                        completion(told, model=CANARY),
                        completion("not JSON: " + CANARY),

@@ -11,7 +11,6 @@
  */
 enum {
     SEED_COUNT = 8,
-    MINUTE_MS = 60000,
     HOUR_MS = 3600000,
     LEASE_ROUND_MAX = 64,
 };

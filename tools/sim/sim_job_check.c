@@ -113,7 +113,8 @@ void sim_job_check_is_durable(const struct sim_job_crew *crew, uint32_t job, str
 void sim_job_check_outcome_is_durable(const struct sim_job_crew *crew,
                                       const struct sim_job_finish *finish)
 {
-    uint32_t job = crew->model->leases[finish->lease].job;
+    const struct sim_job_lease *lease = &crew->model->leases[finish->lease];
+    uint32_t job = lease->job;
     const char *id = crew->model->jobs[job].id;
     struct job_view view;
     char text[48];
@@ -122,7 +123,9 @@ void sim_job_check_outcome_is_durable(const struct sim_job_crew *crew,
         return;
     if (finish->is_failure) {
         snprintf(text, sizeof(text), "job %u failed", job);
-        if (view.state == JOB_SCHEDULED && view.last_error.bits != 0)
+        /* Who hears late of it: the lease after it may have run out by now, and said so. */
+        if (view.state == JOB_SCHEDULED && view.attempt == lease->attempt &&
+            view.last_error.bits != 0)
             check_text(crew, job, view.last_error, text, "the failure of");
         return;
     }
