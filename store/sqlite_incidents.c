@@ -87,35 +87,37 @@ enum read_result sqlite_run_incidents(struct sqlite_query *run)
     static const struct sqlite_rows rows = {SLICE_INITIALIZER("incidents"), write_incident,
                                             incident_place};
     const struct read_incidents *asked = &run->query->incidents;
-    struct read_cursor place = {{INT64_MAX, UINT64_MAX, UINT64_MAX}};
+    struct read_cursor place = {{INT64_MAX}};
     char id[UUID_TEXT_SIZE];
     sqlite3_stmt *row;
     int r;
 
+    /* The place is the one upper bound: beside another one SQLite might begin at that. */
+    if (asked->until_ms != 0)
+        place.words[0] = asked->until_ms;
     if (read_cursor_read(run->query, &place) == READ_CURSOR_BAD)
         return READ_BAD_CURSOR;
     r = sqlite_query_prepare(run,
                              "SELECT " INCIDENT_COLUMNS " FROM incidents"
                              " INDEXED BY incidents_by_opened"
                              " WHERE project_id = ?1 AND (opened_ms, id) < (?2, ?3)"
-                             " AND opened_ms >= ?4 AND opened_ms < ?5"
-                             " AND (?6 = 0 OR (?6 >> status) & 1)"
-                             " AND (?7 = 0 OR (?7 >> severity) & 1)"
-                             " AND (?8 = 0 OR (?8 >> environment) & 1)"
-                             " AND (?9 = '' OR fingerprint = ?9)"
-                             " ORDER BY opened_ms DESC, id DESC LIMIT ?10",
+                             " AND opened_ms >= ?4"
+                             " AND (?5 = 0 OR (?5 >> status) & 1)"
+                             " AND (?6 = 0 OR (?6 >> severity) & 1)"
+                             " AND (?7 = 0 OR (?7 >> environment) & 1)"
+                             " AND (?8 = '' OR fingerprint = ?8)"
+                             " ORDER BY opened_ms DESC, id DESC LIMIT ?9",
                              &row);
     if (r < 0)
         return sqlite_query_result(r);
     sqlite_bind_number(row, 2, (int64_t)place.words[0]);
     sqlite_bind_uuid(row, 3, &place.words[1], id);
     sqlite_bind_number(row, 4, (int64_t)asked->since_ms);
-    sqlite_bind_number(row, 5, asked->until_ms == 0 ? INT64_MAX : (int64_t)asked->until_ms);
-    sqlite_bind_number(row, 6, asked->statuses);
-    sqlite_bind_number(row, 7, asked->severities);
-    sqlite_bind_number(row, 8, asked->environments);
-    sqlite_bind_slice(row, 9, asked->fingerprint);
-    sqlite_bind_number(row, 10, (int64_t)run->query->limit + 1);
+    sqlite_bind_number(row, 5, asked->statuses);
+    sqlite_bind_number(row, 6, asked->severities);
+    sqlite_bind_number(row, 7, asked->environments);
+    sqlite_bind_slice(row, 8, asked->fingerprint);
+    sqlite_bind_number(row, 9, (int64_t)run->query->limit + 1);
     return sqlite_query_page(run, row, &rows);
 }
 
@@ -162,6 +164,12 @@ static void write_event(struct sqlite_query *run, sqlite3_stmt *row)
 static const struct sqlite_rows EVENT_ROWS = {SLICE_INITIALIZER("events"), write_event,
                                               sqlite_event_place};
 
+/* The place before all of its events. */
+static struct read_cursor newest_of(const struct found *found)
+{
+    return (struct read_cursor){{(uint64_t)found->to_ms, INT64_MAX}};
+}
+
 /* The incident's events, behind place. 0 or a negative errno. */
 MUST_USE static int prepare_events(struct sqlite_query *run, const struct found *found,
                                    const struct read_cursor *place, sqlite3_stmt **ret_row)
@@ -169,25 +177,23 @@ MUST_USE static int prepare_events(struct sqlite_query *run, const struct found 
     int r = sqlite_query_prepare(run,
                                  "SELECT " EVENT_COLUMNS " FROM events INDEXED BY events_by_series"
                                  " WHERE series = ?2 AND project_id = ?1"
-                                 " AND occurred_ms BETWEEN ?3 AND ?4"
-                                 " AND (occurred_ms, events.id) < (?5, ?6)"
-                                 " ORDER BY occurred_ms DESC, events.id DESC LIMIT ?7",
+                                 " AND occurred_ms >= ?3 AND (occurred_ms, events.id) < (?4, ?5)"
+                                 " ORDER BY occurred_ms DESC, events.id DESC LIMIT ?6",
                                  ret_row);
 
     if (r < 0)
         return r;
     sqlite_bind_bytes(*ret_row, 2, found->series, sizeof(found->series));
     sqlite_bind_number(*ret_row, 3, found->from_ms);
-    sqlite_bind_number(*ret_row, 4, found->to_ms);
-    sqlite_bind_number(*ret_row, 5, (int64_t)place->words[0]);
-    sqlite_bind_number(*ret_row, 6, (int64_t)place->words[1]);
-    sqlite_bind_number(*ret_row, 7, (int64_t)run->query->limit + 1);
+    sqlite_bind_number(*ret_row, 4, (int64_t)place->words[0]);
+    sqlite_bind_number(*ret_row, 5, (int64_t)place->words[1]);
+    sqlite_bind_number(*ret_row, 6, (int64_t)run->query->limit + 1);
     return 0;
 }
 
 enum read_result sqlite_run_incident_events(struct sqlite_query *run)
 {
-    struct read_cursor place = {{INT64_MAX, INT64_MAX, 0}};
+    struct read_cursor place;
     struct found found;
     sqlite3_stmt *row;
     int r = find_incident(run, &row, &found);
@@ -195,8 +201,12 @@ enum read_result sqlite_run_incident_events(struct sqlite_query *run)
     if (r <= 0)
         return r == 0 ? READ_NOT_FOUND : sqlite_query_result(r);
     sqlite_reset(row);
+    place = newest_of(&found);
     if (read_cursor_read(run->query, &place) == READ_CURSOR_BAD)
         return READ_BAD_CURSOR;
+    /* It may have been resolved since the page before. */
+    if ((int64_t)place.words[0] > found.to_ms)
+        place = newest_of(&found);
     r = prepare_events(run, &found, &place, &row);
     return r < 0 ? sqlite_query_result(r) : sqlite_query_page(run, row, &EVENT_ROWS);
 }
@@ -305,7 +315,7 @@ MUST_USE static int write_summary(struct sqlite_query *run, const struct found *
 MUST_USE static int write_events(struct sqlite_query *run, const struct found *found,
                                  struct read_cursor *ret_next, bool *ret_has_more)
 {
-    static const struct read_cursor newest = {{INT64_MAX, INT64_MAX, 0}};
+    struct read_cursor newest = newest_of(found);
     sqlite3_stmt *row;
     int r = prepare_events(run, found, &newest, &row);
 

@@ -59,9 +59,11 @@ enum {
 };
 
 #define FILTERS                                                                                    \
-    " events.project_id = ?1 AND occurred_ms >= ?2 AND occurred_ms < ?3"                           \
+    " events.project_id = ?1 AND occurred_ms >= ?2"                                                \
     " AND (?4 = 0 OR (?4 >> environment) & 1) AND (?5 = 0 OR (?5 >> event_type) & 1)"              \
     " AND (?6 = 0 OR (?6 >> severity) & 1)"
+#define BEFORE " AND occurred_ms < ?3"
+/* It says "before" as well: a second bound of that kind might be the one that SQLite begins at. */
 #define NEWEST_BEHIND " AND (occurred_ms, events.id) < (?8, ?9)"
 #define NEWEST_FIRST " ORDER BY occurred_ms DESC, events.id DESC"
 #define HITS " event_search CROSS JOIN events ON events.id = event_search.rowid"
@@ -80,14 +82,14 @@ static const char SQL_JOIN[] =
     " CROSS JOIN events ON events.id = hit" NEWEST_FIRST;
 static const char SQL_BEST[] =
     "SELECT " EVENT_COLUMNS ", score FROM (SELECT events.id AS hit, " SCORE " AS score FROM" HITS
-    " WHERE event_search MATCH ?7 AND" FILTERS " AND (" SCORE ", events.id) > (?8, ?9)"
+    " WHERE event_search MATCH ?7 AND" FILTERS BEFORE " AND (" SCORE ", events.id) > (?8, ?9)"
     " ORDER BY " SCORE ", events.id LIMIT ?10)"
     " CROSS JOIN events ON events.id = hit ORDER BY score, events.id";
 
 static const char SQL_COUNT_HITS[] = "SELECT count(*) FROM (SELECT 1 FROM event_search"
                                      " WHERE event_search MATCH ?7 LIMIT ?10)";
 static const char SQL_COUNT_PLAIN[] =
-    "SELECT count(*) FROM (SELECT 1 FROM events INDEXED BY events_by_time WHERE" FILTERS
+    "SELECT count(*) FROM (SELECT 1 FROM events INDEXED BY events_by_time WHERE" FILTERS BEFORE
     " LIMIT ?10)";
 static const char SQL_COUNT_MINUTES[] =
     "SELECT coalesce(sum(value), 0) FROM metric_minutes WHERE project_id = ?1"
@@ -96,14 +98,14 @@ static const char SQL_COUNT_MINUTES[] =
     " LIMIT ?10 + 1";
 static const char SQL_COUNT_JOIN[] =
     "SELECT count(*) FROM (SELECT rowid AS hit FROM event_search WHERE event_search MATCH ?7"
-    " ORDER BY rowid DESC LIMIT ?10) CROSS JOIN events ON events.id = hit WHERE" FILTERS;
+    " ORDER BY rowid DESC LIMIT ?10) CROSS JOIN events ON events.id = hit WHERE" FILTERS BEFORE;
 static const char SQL_FACETS_PLAIN[] =
     "SELECT environment, event_type, severity FROM events INDEXED BY events_by_time WHERE" FILTERS
-    " ORDER BY occurred_ms DESC LIMIT ?10";
+        BEFORE " ORDER BY occurred_ms DESC LIMIT ?10";
 static const char SQL_FACETS_JOIN[] =
     "SELECT environment, event_type, severity FROM (SELECT rowid AS hit FROM event_search"
     " WHERE event_search MATCH ?7 ORDER BY rowid DESC LIMIT ?10)"
-    " CROSS JOIN events ON events.id = hit WHERE" FILTERS;
+    " CROSS JOIN events ON events.id = hit WHERE" FILTERS BEFORE;
 static const char SQL_HIGHLIGHT[] =
     "SELECT highlight(event_search, 1, '" MARK_BEGIN "', '" MARK_END "') FROM event_search"
     " WHERE event_search MATCH ?2 AND rowid = ?1";
@@ -472,6 +474,17 @@ static void recall(struct search *search, const struct read_cursor *place)
     search->total = (int64_t)place->words[3];
 }
 
+/* Events occurred before it, or at the same time with a lower id than the place's. */
+static int64_t first_of(const struct search *search, enum read_cursor_result has_place,
+                        const struct read_cursor *place)
+{
+    uint64_t to_ms = search->run.query->search.to_ms;
+
+    if (has_place == READ_CURSOR_GIVEN)
+        return (int64_t)place->words[0];
+    return to_ms == 0 ? INT64_MAX : (int64_t)to_ms;
+}
+
 /* The statement of the page, bound. 0 or a negative errno. */
 MUST_USE static int prepare_page(struct search *search, enum read_cursor_result has_place,
                                  const struct read_cursor *place, sqlite3_stmt **ret_row)
@@ -490,12 +503,9 @@ MUST_USE static int prepare_page(struct search *search, enum read_cursor_result 
         sqlite3_bind_double(*ret_row, PARAMETER_PLACE,
                             has_place == READ_CURSOR_GIVEN ? score_of(place->words[0]) : -1e308);
     else
-        sqlite_bind_number(*ret_row, PARAMETER_PLACE,
-                           has_place == READ_CURSOR_GIVEN ? (int64_t)place->words[0] : INT64_MAX);
+        sqlite_bind_number(*ret_row, PARAMETER_PLACE, first_of(search, has_place, place));
     sqlite_bind_number(*ret_row, PARAMETER_PLACE + 1,
-                       has_place == READ_CURSOR_GIVEN ? (int64_t)place->words[1]
-                       : search->is_ranked            ? INT64_MIN
-                                                      : INT64_MAX);
+                       has_place == READ_CURSOR_GIVEN ? (int64_t)place->words[1] : INT64_MIN);
     return 0;
 }
 
