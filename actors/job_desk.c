@@ -681,24 +681,10 @@ static int start(struct actor *self)
     return 0;
 }
 
-/* Killed at the end of its time: a disk does not answer, and what reads from it is not given back.
- */
-static void release(struct actor *self)
-{
-    struct job_desk *desk = desk_of(self);
-
-    if (desk->is_stopping && desk->carrier.busy_count > 0) {
-        SOMETIMES("the time to stop is over with jobs being carried forward");
-        runtime_fail(app_of(desk)->runtime, KEEPER_EXIT_IO,
-                     "jobs were still being carried forward when the time to stop was over");
-    }
-}
-
 const struct actor_type job_desk_type = {
     .name = "jobs",
     .start = start,
     .receive = receive,
-    .release = release,
     .mailbox_max = 65536,
 };
 

@@ -504,7 +504,10 @@ static int start(struct actor *self)
     return 0;
 }
 
-/* Killed at the end of its time: a log is still being written, nobody knows how far. */
+/*
+ * At the end of its time a log is still being written, nobody knows how far; or read, because a
+ * disk does not answer: whoever asked was killed, and its buffers are not given back.
+ */
 static void release(struct actor *self)
 {
     const struct keeper *keeper = keeper_of(self);
@@ -513,6 +516,11 @@ static void release(struct actor *self)
         SOMETIMES("the time to stop is over with a log being written");
         runtime_fail(app_of(keeper)->runtime, KEEPER_EXIT_IO,
                      "the journal was still being written when the time to stop was over");
+    }
+    if (keeper->is_stopping && !journal_reader_is_idle(keeper->reader)) {
+        SOMETIMES("the time to stop is over with a log being read");
+        runtime_fail(app_of(keeper)->runtime, KEEPER_EXIT_IO,
+                     "the journal was still being read when the time to stop was over");
     }
 }
 

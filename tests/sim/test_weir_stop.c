@@ -313,6 +313,42 @@ Test(weir_stop, says_so_when_the_disk_holds_it_up_for_too_long)
     cr_expect(lt(u32, late_count, SEED_COUNT));
 }
 
+static void on_late_answer(struct weir_client *client)
+{
+    (void)client;
+}
+
+/* Whoever asked for the read was killed with its buffer: that is no orderly end. */
+Test(weir_stop, says_so_when_a_read_is_all_that_holds_it_up)
+{
+    static struct weir_client reader;
+    struct weir_call call = {.method = "GET"};
+    char path[64], id[WEIR_ID_SIZE + 1];
+
+    for (uint64_t seed = 1; seed <= SEED_COUNT; seed++) {
+        uint32_t n = 0;
+
+        begin(seed, 1);
+        run_a_while();
+        load.is_paused = true;
+        cr_assert(eq(int, weir_run_for(&weir, 3000), SIM_REACHED));
+        while (!load.acknowledged[n])
+            n++;
+        weir_write_id(id, n);
+        snprintf(path, sizeof(path), "/v1/events/%s", id);
+        call.path = path;
+        weir.server->faults.stuck_ns = (struct sim_range){120000000000, 120000000000};
+        weir.server->faults.disk_stuck.once_count = 1;
+        weir_client_init(&reader, &weir, 0, on_late_answer);
+        weir_client_call(&reader, &call, "");
+        cr_assert(eq(int, weir_run_for(&weir, 20), SIM_REACHED));
+        cr_assert(eq(u32, weir.server->faults.disk_stuck.once_count, 0), "seed %lu", seed);
+        cr_assert(eq(int, weir_try_stop(&weir), 74), "seed %lu", seed);
+        check_journal();
+        weir_end(&weir);
+    }
+}
+
 static struct weir_client early;
 static uint32_t early_status;
 static bool early_is_done;
