@@ -348,10 +348,25 @@ static void find_active(const struct incident_table *table, struct incident_seri
             series->active_ms = (int64_t)minute * MINUTE_MS;
 }
 
+bool incident_life_is_recent(const struct incident_table *table,
+                             const struct incident_series *series)
+{
+    return series->received_ms + INCIDENT_RECENT_MS >= table->recovered_ms;
+}
+
+/* The first minute that is judged again; 1 at the least. */
+static uint32_t first_undecided(const struct incident_table *table,
+                                const struct incident_series *series, uint32_t last)
+{
+    if (incident_life_is_recent(table, series) && series->ring.head < last && series->ring.head > 0)
+        last = series->ring.head;
+    return last > INCIDENT_CATCH_UP_MINUTES ? last - INCIDENT_CATCH_UP_MINUTES : 1;
+}
+
 void incident_life_catch_up(struct incident_table *table, struct incident_series *series)
 {
     uint32_t last = minute_of(incident_stream_of(table, series)->clock_ms);
-    uint32_t first = last > INCIDENT_CATCH_UP_MINUTES ? last - INCIDENT_CATCH_UP_MINUTES : 1;
+    uint32_t first = first_undecided(table, series, last);
 
     if (series->what == SERIES_SIGNUPS || series->incident != SLOT_NONE) {
         incident_watch(table, series);
@@ -369,12 +384,14 @@ void incident_life_catch_up(struct incident_table *table, struct incident_series
             find_active(table, series, first);
     }
     table->is_catching_up = true;
-    for (uint32_t minute = first; minute <= last; minute++) {
+    for (uint32_t minute = first; minute <= last && minute <= series->ring.head; minute++) {
         /* What was due before the minute comes first: an incident may end, another begin. */
         if (!incident_life_step(table, series, (int64_t)minute * MINUTE_MS))
             SOMETIMES("catching up waits for room");
         if (series->what != SERIES_SIGNUPS)
             judge_minute(table, series, minute, 0);
     }
+    if (!list_is_empty(&series->watch))
+        (void)incident_life_step(table, series, (int64_t)last * MINUTE_MS);
     table->is_catching_up = false;
 }

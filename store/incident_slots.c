@@ -107,6 +107,8 @@ void incident_slot_detach(struct incident_table *table, uint32_t slot)
     struct incident *incident = incident_at(table, slot);
 
     assert(incident->header.status == INCIDENT_RESOLVED);
+    /* It may be over before its texts have been read: a recording is played in one go. */
+    incident->source = table->series[incident->series].source;
     incident->series = SLOT_NONE;
 }
 
@@ -168,7 +170,7 @@ struct journal_location incident_table_source(const struct incident_table *table
     const struct incident *incident = incident_at(table, slot);
 
     if (incident->series == SLOT_NONE)
-        return JOURNAL_LOCATION_NONE;
+        return incident->source;
     return table->series[incident->series].source;
 }
 

@@ -135,13 +135,26 @@ static void note_newest(struct incident_stream *stream, const struct record_even
     stream->anchor_ms = event->received_ms;
 }
 
-static void note_source(struct incident_series *series, int64_t at_ms,
-                        struct journal_location location)
+static void note_source(struct incident_series *series, const struct record_event *event,
+                        int64_t at_ms, struct journal_location location)
 {
     if (at_ms < series->last_ms)
         return;
     series->last_ms = at_ms;
+    series->received_ms = event->received_ms;
     series->source = location;
+}
+
+/*
+ * True when its minute has left the ring of any series already. After a restart the newest
+ * events are taken all the same: a recording may leap, and what was due then be undecided.
+ */
+static bool is_past(const struct incident_table *table, const struct incident_stream *stream,
+                    const struct record_event *event)
+{
+    if (minute_of(instant_of(event)) + MINUTE_RING_COUNT > minute_of(stream->clock_ms))
+        return false;
+    return table->is_resumed || event->received_ms + INCIDENT_RECENT_MS < table->now_ms;
 }
 
 /* What comes before its counting. INCIDENT_FOLDED, or why it does not count; NULL then. */
@@ -161,9 +174,7 @@ static enum incident_folded find_place(struct incident_table *table,
     project = incident_get_project(table, event->project, event->partition);
     if (project == NULL)
         return INCIDENT_UNFOLDED;
-    /* Its minute has left the ring of any series already. */
-    if (minute_of(instant_of(event)) + MINUTE_RING_COUNT <=
-        minute_of(project->streams[event->environment].clock_ms))
+    if (is_past(table, &project->streams[event->environment], event))
         return INCIDENT_LATE;
     *ret_series = incident_get_series(table, project, event, instant_of(event), &overflows);
     if (*ret_series == NULL)
@@ -209,7 +220,7 @@ enum incident_folded incident_table_fold(struct incident_table *table,
     }
     if (!minute_ring_add(&series->ring, at_ms))
         return folded;
-    note_source(series, at_ms, location);
+    note_source(series, event, at_ms, location);
     incident_life_on_event(table, series, at_ms);
     return folded;
 }
@@ -258,7 +269,7 @@ void incident_table_recover(struct incident_table *table, const struct record_ev
     if (at_ms > stream->clock_ms)
         stream->clock_ms = at_ms;
     if (minute_ring_add(&series->ring, at_ms))
-        note_source(series, at_ms, location);
+        note_source(series, event, at_ms, location);
 }
 
 /* No clock is behind what its incidents know; without events left they are all there is. */
@@ -290,13 +301,16 @@ static bool is_over(const struct incident_table *table, const struct incident *i
     const struct incident_image_header *header = &incident->header, *other;
     const struct incident_project *project = incident_find_project(table, header->project);
     const struct incident_series *series = incident_find_series(table, header->series);
+    int64_t from_ms;
 
     if (project == NULL)
         return true;
     if (header->status != INCIDENT_RESOLVED)
         return false;
-    if (project->streams[header->environment].clock_ms - header->resolved_ms >
-        (int64_t)INCIDENT_REOPEN_MINUTES_MAX * MINUTE_MS)
+    from_ms = project->streams[header->environment].clock_ms;
+    if (series != NULL && incident_life_is_recent(table, series) && series->last_ms < from_ms)
+        from_ms = series->last_ms;
+    if (from_ms - header->resolved_ms > (int64_t)INCIDENT_REOPEN_MINUTES_MAX * MINUTE_MS)
         return true;
     if (series == NULL || series->incident == SLOT_NONE)
         return false;
@@ -316,6 +330,7 @@ static void attach_incidents(struct incident_table *table)
 bool incident_table_resume(struct incident_table *table, uint64_t now_ms)
 {
     if (!table->is_resumed) {
+        table->recovered_ms = table->now_ms;
         table->now_ms = now_ms;
         table->is_resumed = true;
         find_clocks(table);

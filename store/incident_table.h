@@ -48,6 +48,7 @@ enum {
     INCIDENT_JUMP_MINUTES_MAX =
         256,                        /* ticks after a leap; then nothing is left that could happen */
     INCIDENT_CATCH_UP_MINUTES = 31, /* that are judged again after a restart */
+    INCIDENT_RECENT_MS = 600000,    /* what came so long before it may have been undecided */
 };
 
 struct incident_table;

@@ -25,7 +25,8 @@ struct incident_series {
     int64_t due_ms;                 /* of what happens next, when it is watched */
     int64_t last_ms;                /* when its newest event happened */
     int64_t active_ms;              /* signups: the last tick at which they were missing */
-    struct journal_location source; /* of its newest event */
+    uint64_t received_ms;           /* when its newest event came, by the server's clock */
+    struct journal_location source; /* where that is */
     struct list_node watch;         /* stream.watched, or free */
     struct minute_ring ring;
 };
@@ -59,9 +60,10 @@ struct incident {
     uint32_t partition;
     bool is_used;
     bool has_texts;
-    uint32_t series;           /* slot of its series, SLOT_NONE: it is over */
-    uint32_t changes;          /* decided and not durable */
-    uint64_t durable_revision; /* 0: it has no record yet */
+    uint32_t series;                /* slot of its series, SLOT_NONE: it is over */
+    uint32_t changes;               /* decided and not durable */
+    struct journal_location source; /* once it is over: its series' newest event then */
+    uint64_t durable_revision;      /* 0: it has no record yet */
     struct journal_location location;
     uint32_t size;
     uint16_t sizes[INCIDENT_SECTION_COUNT];
@@ -76,7 +78,8 @@ struct incident_table {
     struct incident_table_config config;
     struct series_scope scope;
     struct rng rng;
-    uint64_t now_ms; /* the server's clock, as last heard */
+    uint64_t now_ms;       /* the server's clock, as last heard */
+    uint64_t recovered_ms; /* when the newest event of all came that was read back */
     bool is_resumed;
     bool is_catching_up;
 
@@ -161,6 +164,10 @@ void incident_life_on_event(struct incident_table *table, struct incident_series
 /* Does what is due in the series up to this instant. False: no room for its changes. */
 bool incident_life_step(struct incident_table *table, struct incident_series *series,
                         int64_t clock_ms);
+
+/* After a restart: true when some of its events came so late that they may be undecided. */
+bool incident_life_is_recent(const struct incident_table *table,
+                             const struct incident_series *series);
 
 /* After a restart: judges the last minutes again. */
 void incident_life_catch_up(struct incident_table *table, struct incident_series *series);

@@ -127,6 +127,7 @@ static void on_breach(struct incident_model *model, struct model_series *series,
         incident->header.severity = (uint8_t)severity;
         incident->header.last_seen_ms = at_ms;
         note(incident, INCIDENT_CAUSE_REOPENED);
+        incident->told += (incident->header.flags & INCIDENT_FLAG_FLAPPING) == 0;
     } else {
         series->incident = (int32_t)model->incident_count++;
         assert(model->incident_count < MODEL_INCIDENTS_MAX);
@@ -138,6 +139,7 @@ static void on_breach(struct incident_model *model, struct model_series *series,
                                                           .rule = (uint8_t)rule,
                                                           .severity = (uint8_t)severity};
         note(incident, INCIDENT_CAUSE_OPENED);
+        incident->told++;
     }
     incident->header.baseline_milli = expected(model, series, at_ms);
     series->active_ms = at_ms;

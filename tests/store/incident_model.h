@@ -18,6 +18,7 @@ struct model_incident {
     uint32_t series;
     struct incident_image_header header; /* what of it is meaningful to a model */
     uint32_t causes[INCIDENT_CAUSE_COUNT];
+    uint32_t told; /* how often it opened or reopened, but for when it flapped */
 };
 
 struct model_series {
