@@ -120,8 +120,7 @@ static void on_breach(struct incident_table *table, struct incident_series *seri
         !incident_is_confirmed(&series->ring, (enum series_what)series->what, rules,
                                minute_of(at_ms), floor_of(incident)))
         return;
-    if (at_ms - header->resolved_ms <= (int64_t)rules->reopen_minutes * MINUTE_MS &&
-        !MUTANT("incident_never_reopened"))
+    if (at_ms - header->resolved_ms <= (int64_t)rules->reopen_minutes * MINUTE_MS)
         reopen(table, series, incident, verdict, at_ms);
     else
         open_new(table, series, verdict, at_ms);
@@ -225,7 +224,7 @@ static void note_seen(struct incident_table *table, struct incident_series *seri
 static void tick(struct incident_table *table, struct incident_series *series, uint32_t minute)
 {
     series->ticked_minute = minute;
-    if (series->what == SERIES_SIGNUPS && !MUTANT("incident_silence_unseen"))
+    if (series->what == SERIES_SIGNUPS)
         judge_drop(table, series, minute);
     if (series->incident == SLOT_NONE)
         return;

@@ -169,7 +169,7 @@ static enum incident_folded find_place(struct incident_table *table,
     if (!event_record_has_series(event))
         return INCIDENT_IGNORED;
     if (event->environment >= EVENT_ENVIRONMENT_COUNT || instant_of(event) < OLDEST_MS ||
-        ((event->flags & RECORD_EVENT_LATE) != 0 && !MUTANT("incident_counts_late_events")))
+        (event->flags & RECORD_EVENT_LATE) != 0)
         return INCIDENT_LATE;
     project = incident_get_project(table, event->project, event->partition);
     if (project == NULL)

@@ -79,7 +79,7 @@ class Incidents(Seeing, SharedCase):
 
     def test_a_recording_of_months_ago_opens_what_it_would_have_then(self):
         self.send(self.weir, self.key, (
-            event(event_type="error", environment="staging", occurred_at="2025-01-15T12:00:%02dZ" % i)
+            event(environment="staging", occurred_at="2025-01-15T12:00:%02dZ" % i)
             for i in range(40)))
         self.assertEqual(self.wait_for_one(self.weir, self.key)["opened_at"],
                          "2025-01-15T12:00:29.000Z")
@@ -166,7 +166,8 @@ class Restarts(Seeing, Case):
         self.send(weir, key, errors(15))
         incident = self.wait_for_one(weir, key)
         self.assertEqual(incident["window_count"], 30)
-        weir.request("PATCH", "/v1/incidents/" + incident["id"], {"status": "investigating"}, key=key)
+        weir.request("PATCH", "/v1/incidents/" + incident["id"], {"status": "investigating"},
+                     key=key)
         weir.kill()
         weir.start()
         self.send(weir, key, errors(40))
