@@ -9,6 +9,7 @@
 
 #include "contracts/json_reader.h"
 #include "contracts/uuid.h"
+#include "store/ai_run_record.h"
 #include "store/incident_record.h"
 #include "store/sqlite_queries_internals.h"
 
@@ -19,16 +20,23 @@ enum {
 
 static const int64_t WINDOW_MS = INT64_C(5) * 60000;
 
+/* What a model has called it, else what the rule did. */
+#define INCIDENT_TITLE                                                                             \
+    "coalesce((SELECT output ->> 'title' FROM ai_runs WHERE incident_id = incidents.id"            \
+    " AND ai_runs.project_id = incidents.project_id AND state = 3"                                 \
+    " ORDER BY created_ms DESC LIMIT 1), title)"
+
 #define INCIDENT_COLUMNS                                                                           \
-    "id, environment, rule, fingerprint, status, severity, title, opened_ms, last_seen_ms,"        \
-    " resolved_ms, reopened_ms, reopen_count, is_flapping, updated_ms, window_count,"              \
-    " baseline_milli, revision, series"
+    "id, environment, rule, fingerprint, status, severity, " INCIDENT_TITLE ", opened_ms,"         \
+    " last_seen_ms, resolved_ms, reopened_ms, reopen_count, is_flapping, updated_ms,"              \
+    " window_count, baseline_milli, revision, series, title"
 
 enum {
     COLUMN_ID,
     COLUMN_OPENED = 7,
     COLUMN_RESOLVED = 9,
     COLUMN_SERIES = 17,
+    COLUMN_RULE_TITLE = 18,
 };
 
 /* An incident, as far as its events are found by it. */
@@ -52,7 +60,9 @@ static void write_incident_members(struct sqlite_query *run, sqlite3_stmt *row)
     sqlite_write_text(writer, "fingerprint", sqlite_slice(row, 3));
     sqlite_write_text(writer, "status", incident_status_name((uint32_t)sqlite_number(row, 4)));
     sqlite_write_text(writer, "severity", incident_severity_name((uint32_t)sqlite_number(row, 5)));
+    static_assert(AI_RUN_SUCCEEDED == 3, "the number in the SQL");
     sqlite_write_text(writer, "title", sqlite_slice(row, 6));
+    sqlite_write_text(writer, "rule_title", sqlite_slice(row, COLUMN_RULE_TITLE));
     sqlite_write_time(writer, "opened_at", row, COLUMN_OPENED);
     sqlite_write_time(writer, "last_seen_at", row, 8);
     sqlite_write_time(writer, "resolved_at", row, COLUMN_RESOLVED);

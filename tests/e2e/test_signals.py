@@ -109,7 +109,7 @@ class Acceptance(SignalCase):
         incident = self.incident(server)
         self.assertEqual(incident["project_id"], PROJECT)
         self.assertEqual((incident["environment"], incident["status"]), ("prod", "open"))
-        self.assertIn("PAYMENT_TIMEOUT", incident["title"])
+        self.assertIn("PAYMENT_TIMEOUT", incident["rule_title"])
         detail = self.summarised(server, incident)
         self.assertEqual(detail["incident"]["id"], incident["id"])
         summary = detail["ai_summary"]
@@ -143,6 +143,7 @@ class Acceptance(SignalCase):
         server.start()
         detail = self.summarised(server, incident)
         self.assertEqual(detail["ai_summary"]["title"], SUMMARY["title"])
+        self.assertEqual(detail["incident"]["title"], SUMMARY["title"])
         self.assertEqual([i["id"] for i in self.incidents(server)], [incident["id"]])
         self.assertEqual(len(peer.seen("/v1/chat/completions")), 2)
         runs = self.get(server, "/v1/ai/runs")["runs"]

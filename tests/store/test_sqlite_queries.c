@@ -559,6 +559,8 @@ Test(sqlite_queries, shows_what_a_model_said_with_its_incident)
     put_run(2, AI_RUN_FAILED, 1);
     query.incident.id = id_of(1, NOON_MS, id);
     cr_assert(eq(int, ask(&query), READ_OK));
+    cr_expect(is("incident/title", "\"It broke\""));
+    cr_expect(is("incident/rule_title", "\"Error spike: E on /x\""));
     cr_expect(is("ai_summary/title", "\"It broke\""));
     cr_expect(is("ai_summary/next_steps", "[\"look\"]"));
     cr_expect(is("ai_summary/confidence", "0.8"));
