@@ -80,6 +80,7 @@ static void write_incident(struct json_writer *writer, const struct incident_ima
     write_text(writer, SLICE_LITERAL("status"), incident_status_name(header->status));
     write_text(writer, SLICE_LITERAL("severity"), incident_severity_name(header->severity));
     write_text(writer, SLICE_LITERAL("title"), image->sections[INCIDENT_SECTION_TITLE]);
+    write_text(writer, SLICE_LITERAL("rule_title"), image->sections[INCIDENT_SECTION_TITLE]);
     write_time(writer, SLICE_LITERAL("opened_at"), header->opened_ms);
     write_time(writer, SLICE_LITERAL("last_seen_at"), header->last_seen_ms);
     write_time(writer, SLICE_LITERAL("resolved_at"), header->resolved_ms);
