@@ -17,7 +17,10 @@
  * forgotten when somebody looks. Whether one still waits as it was told is asked of the table.
  */
 
-enum { VICTIM_LOOK_MAX = 64 };
+enum {
+    VICTIM_LOOK_MAX = 64,
+    WAITING_LOOK_MAX = 64, /* of the parked of one destination, for one that still waits */
+};
 
 static struct app *app_of(const struct breakers *breakers)
 {
@@ -86,6 +89,8 @@ static void pop_parked(struct breakers *breakers, struct breakers_entry *entry)
     struct breakers_parked *parked = parked_at(breakers, entry->parked_first);
     void *slot = parked;
 
+    assert(entry->parked_count > 0);
+    entry->parked_count--;
     entry->parked_first = parked->next;
     if (entry->parked_first == 0)
         entry->parked_last = 0;
@@ -149,6 +154,7 @@ static struct breakers_entry *make(struct breakers *breakers, struct slice org,
     list_init(&entry->bucket_link);
     list_init(&entry->recent_link);
     list_init(&entry->dirty_link);
+    entry->since_ms = now_ms;
     entry->org_size = (uint8_t)org.size;
     entry->project_size = (uint8_t)project.size;
     entry->origin_size = (uint16_t)origin.size;
@@ -241,7 +247,7 @@ static void fill_write(struct breakers_write *write)
 {
     const struct breakers_entry *entry = write->entry;
     struct breakers_record record = {
-        .at_ms = write->breakers->home->shard->clock.unix_ms,
+        .at_ms = entry->since_ms,
         .origin_size = entry->origin_size,
         .org_size = entry->org_size,
         .project_size = entry->project_size,
@@ -304,10 +310,11 @@ static void write_dirty(struct breakers *breakers)
 
 /* The breaker has been asked or told; writes down a change of its state. */
 static void note_change(struct breakers *breakers, struct breakers_entry *entry,
-                        enum breaker_state before)
+                        enum breaker_state before, uint64_t now_ms)
 {
     if (breaker_state(&entry->breaker) == before)
         return;
+    entry->since_ms = now_ms;
     mark_dirty(breakers, entry);
     write_dirty(breakers);
 }
@@ -326,8 +333,32 @@ bool breakers_admit(struct breakers *breakers, struct breakers_entry *entry,
     is_admitted =
         breaker_admit(&entry->breaker, policy, now_ms, ret_generation) == BREAKER_ADMITTED;
     entry->call_count += is_admitted;
-    note_change(breakers, entry, before);
+    note_change(breakers, entry, before, now_ms);
     return is_admitted;
+}
+
+/* Those at the head whose time has passed, count_max of them at most. Returns how many. */
+static uint32_t forget_late(struct breakers *breakers, struct breakers_entry *entry,
+                            uint64_t now_ms, uint32_t count_max)
+{
+    uint32_t count = 0;
+
+    while (count < count_max && entry->parked_first != 0 &&
+           parked_at(breakers, entry->parked_first)->due_ms <= now_ms) {
+        pop_parked(breakers, entry);
+        count++;
+    }
+    return count;
+}
+
+void breakers_forget_late(struct breakers *breakers, uint64_t now_ms)
+{
+    uint32_t left = BREAKERS_FORGET_MAX;
+
+    for (struct list_node *node = breakers->recent.next; node != &breakers->recent;
+         node = node->next)
+        left -= forget_late(breakers, container_of(node, struct breakers_entry, recent_link),
+                            now_ms, left);
 }
 
 uint64_t breakers_park(struct breakers *breakers, struct breakers_entry *entry,
@@ -341,8 +372,7 @@ uint64_t breakers_park(struct breakers *breakers, struct breakers_entry *entry,
         entry->prober_ms = next_ms;
         return next_ms;
     }
-    while (entry->parked_first != 0 && parked_at(breakers, entry->parked_first)->due_ms <= now_ms)
-        pop_parked(breakers, entry);
+    (void)forget_late(breakers, entry, now_ms, UINT32_MAX);
     entry->line_us = max_u64(entry->line_us + BREAKERS_LINE_US, due_ms * 1000);
     due_ms = entry->line_us / 1000;
     parked = FAILPOINT("no place among the parked") ? NULL : pool_acquire(&breakers->parked);
@@ -354,7 +384,21 @@ uint64_t breakers_park(struct breakers *breakers, struct breakers_entry *entry,
     else
         parked_at(breakers, entry->parked_last)->next = pool_index(&breakers->parked, parked) + 1;
     entry->parked_last = pool_index(&breakers->parked, parked) + 1;
+    entry->parked_count++;
     return due_ms;
+}
+
+/* True when the job still waits as it was told to. */
+static bool still_waits(const struct breakers *breakers, const struct breakers_parked *parked,
+                        struct job_ref *ret_ref)
+{
+    struct job_table *table = breakers->home->jobs.table;
+    struct job_view view;
+
+    if (!job_table_find(table, parked->id_low, ret_ref))
+        return false;
+    job_table_view(table, *ret_ref, &view);
+    return view.state == JOB_SCHEDULED && view.when_ms == parked->due_ms && !view.is_committing;
 }
 
 /* Lets the first of those that still wait come at due_ms. False: nobody waits. */
@@ -365,14 +409,10 @@ static bool call_parked(struct breakers *breakers, struct breakers_entry *entry,
 
     while (entry->parked_first != 0) {
         struct breakers_parked parked = *parked_at(breakers, entry->parked_first);
-        struct job_view view;
         struct job_ref ref;
 
         pop_parked(breakers, entry);
-        if (!job_table_find(table, parked.id_low, &ref))
-            continue;
-        job_table_view(table, ref, &view);
-        if (view.state != JOB_SCHEDULED || view.when_ms != parked.due_ms || view.is_committing)
+        if (!still_waits(breakers, &parked, &ref))
             continue;
         job_table_reschedule(table, ref, now_ms, due_ms);
         return true;
@@ -403,7 +443,7 @@ void breakers_end(struct breakers *breakers, struct breakers_entry *entry,
     else if (breaker_on_result(&entry->breaker, policy, now_ms, generation,
                                result == BREAKERS_SUCCESS))
         SOMETIMES("a result changes a breaker");
-    note_change(breakers, entry, before);
+    note_change(breakers, entry, before, now_ms);
     switch (breaker_state(&entry->breaker)) {
     case BREAKER_OPEN:
         appoint_prober(breakers, entry, policy, now_ms);
@@ -461,8 +501,10 @@ static int apply(struct durable *self, const struct durable_fact *fact)
                               : find(breakers, org, project, origin);
     if (entry == NULL)
         return 0; /* it made room while its record was written */
-    if (fact->is_recovery)
+    if (fact->is_recovery) {
         entry->breaker = saved;
+        entry->since_ms = record.at_ms;
+    }
     forget_record(breakers, entry);
     if (breaker_state(&saved) == BREAKER_CLOSED)
         return 0;
@@ -497,6 +539,63 @@ static const struct durable_type durable_breaker_type = {
     .carry_up_to = carry,
     .live_bytes = live_bytes,
 };
+
+/* --- audit
+ * ---------------------------------------------------------------------------------------- */
+
+/* True when its probe should have come long ago and there is a job that could be it. */
+static bool is_unprobed(const struct breakers *breakers, const struct breakers_entry *entry,
+                        uint64_t now_ms)
+{
+    uint32_t number = entry->parked_first;
+    struct breaker_view view;
+
+    breaker_look(&entry->breaker, &view);
+    if (view.state != BREAKER_OPEN ||
+        max_u64(view.until_ms, entry->prober_ms) + BREAKERS_LATE_MS >= now_ms)
+        return false;
+    for (uint32_t i = 0; i < WAITING_LOOK_MAX && number != 0; i++) {
+        const struct breakers_parked *parked = pool_at(&breakers->parked, number - 1);
+        struct job_ref ref;
+
+        if (still_waits(breakers, parked, &ref))
+            return true;
+        number = parked->next;
+    }
+    return false;
+}
+
+static uint32_t count_mismatches(const struct breakers_entry *entry)
+{
+    return (uint32_t)(entry->call_count > BREAKERS_CALLS_MAX) +
+           ((entry->parked_first == 0) != (entry->parked_count == 0)) +
+           ((entry->parked_last == 0) != (entry->parked_count == 0)) +
+           ((entry->record_size == 0) != (entry->location.bits == 0));
+}
+
+void breakers_audit(const struct breakers *breakers, uint64_t now_ms,
+                    struct breakers_audit *ret_audit)
+{
+    struct breakers_audit audit = {.count = 0};
+    uint64_t live = 0;
+
+    for (const struct list_node *node = breakers->recent.next; node != &breakers->recent;
+         node = node->next) {
+        const struct breakers_entry *entry = container_of(node, struct breakers_entry, recent_link);
+
+        audit.count++;
+        audit.open_count += breaker_state(&entry->breaker) == BREAKER_OPEN;
+        audit.call_count += entry->call_count;
+        audit.parked_count += entry->parked_count;
+        audit.mismatch_count += count_mismatches(entry);
+        audit.unprobed_count += is_unprobed(breakers, entry, now_ms);
+        live += entry->record_size;
+    }
+    audit.mismatch_count += (uint32_t)(audit.count != pool_used_count(&breakers->entries)) +
+                            (audit.parked_count != pool_used_count(&breakers->parked)) +
+                            (live != breakers->live_bytes);
+    *ret_audit = audit;
+}
 
 /* --- numbers
  * ---------------------------------------------------------------------------------------- */

@@ -19,7 +19,7 @@
  * its state, and carried forward unless it says CLOSED, which is what an unknown one is. On
  * disk, RECORD_BREAKER, little-endian:
  *
- *      0  u64   unix ms
+ *      0  u64   unix ms since when it is in this state
  *      8  32 B  struct breaker_saved
  *     40  u16   size of the origin
  *     42  u8    size of the organisation
@@ -48,6 +48,8 @@ enum {
     BREAKERS_RECORD_VERSION = 1,
     BREAKERS_NAME_SIZE_MAX = 128, /* of a series */
     BREAKERS_SAMPLE_MAX = 64,     /* named series */
+    BREAKERS_FORGET_MAX = 4096,   /* of the parked, at each look for those that have come */
+    BREAKERS_LATE_MS = 10000,     /* a probe is late that comes later than this */
 };
 
 struct app_shard;
@@ -78,12 +80,14 @@ struct breakers_entry {
     struct list_node recent_link;
     struct list_node dirty_link;
     struct journal_location location; /* of its record, if that is needed */
+    uint64_t since_ms;                /* it is in its state */
     uint64_t prober_ms;               /* one of those parked comes then */
     uint64_t line_us;                 /* when the last of them comes by itself */
     uint32_t record_size;
     uint32_t call_count;
     uint32_t parked_first; /* indexes + 1 */
     uint32_t parked_last;
+    uint32_t parked_count;
     bool is_writing;
     bool is_changed; /* since the record on its way was filled */
     uint16_t origin_size;
@@ -179,5 +183,22 @@ MUST_USE bool breakers_record_decode(struct slice payload, struct breakers_recor
                                      struct slice *ret_org, struct slice *ret_project,
                                      struct slice *ret_origin);
 
-/* What there is to show, in an order that stays. */
+/* The parked whose time has passed have come: forgets the first of them, a bounded part. */
+void breakers_forget_late(struct breakers *breakers, uint64_t now_ms);
+
+/* What can be seen of all of them at once. */
+struct breakers_audit {
+    uint32_t count;
+    uint32_t open_count;
+    uint32_t call_count;
+    uint32_t parked_count;
+    uint32_t mismatch_count; /* what is not as it must be: 0 */
+    uint32_t unprobed_count; /* open too long: a job waits, and none has come as the probe */
+};
+
+/* Looks at each of them. On the shard's thread. */
+void breakers_audit(const struct breakers *breakers, uint64_t now_ms,
+                    struct breakers_audit *ret_audit);
+
+/* What there is to show to metrics, in an order that stays. */
 void breakers_sample(const struct breakers *breakers, struct breakers_samples *ret_samples);

@@ -70,6 +70,19 @@ static const struct examination_text TEXTS[EXAMINATION_CHECK_COUNT] = {
                          .rule = "leases = permits of queues = permits of projects",
                          .failure = "a permit is held by no lease, or a lease holds none",
                          .numbers = {"leases", "of_queues", "of_projects"}},
+    [EXAMINE_RUNS] = {.name = "runs",
+                      .rule =
+                          "runs inside of the process = runs of handlers, each within its bound",
+                      .failure = "runs inside of the process are not those of the handlers",
+                      .numbers = {"runs", "of_handlers", "concurrency"}},
+    [EXAMINE_BREAKERS] = {.name = "breakers",
+                          .rule = "calls and parked jobs belong to breakers",
+                          .failure = "calls or parked jobs do not belong to breakers",
+                          .numbers = {"breakers", "calls", "parked"}},
+    [EXAMINE_PROBES] = {.name = "probes",
+                        .rule = "breakers are probed when their open time is over",
+                        .warning = "jobs wait at open breakers, and none has come to probe",
+                        .numbers = {"open", "unprobed"}},
     [EXAMINE_DUE] = {.name = "due",
                      .rule = "whatever waits for a time is in the due heap",
                      .failure = "jobs were not in the due heap",
@@ -124,6 +137,11 @@ static const struct examination_text TEXTS[EXAMINATION_CHECK_COUNT] = {
                             .warning = "little room is left for queues",
                             .failure = "there is no room for queues",
                             .numbers = {"queues", "limit"}},
+    [EXAMINE_PARKED_ROOM] = {.name = "parked_room",
+                             .rule = "there is room for parked jobs",
+                             .warning = "little room is left for parked jobs: when their peer is "
+                                        "well, others are not called and come later",
+                             .numbers = {"parked", "limit"}},
     [EXAMINE_DEDUP_ROOM] = {.name = "dedup_room",
                             .rule = "there is room for ids of events",
                             .warning = "little room is left for ids of events: the window shrinks",
@@ -312,6 +330,33 @@ static void look_at_lateness(struct examination *examination, struct job_desk *d
     set(examination, EXAMINE_LATENESS, status, late_ms, 0, 0);
 }
 
+/* Each run leads one call at most. */
+static void look_at_handlers(struct examination *examination, struct app_shard *home)
+{
+    const struct job_handlers *handlers = &home->jobs.handlers;
+    uint64_t run_count = 0, concurrency = 0;
+    struct breakers_audit breakers;
+    bool is_within = true;
+
+    for (uint32_t i = 0; i < handlers->handler_count; i++) {
+        const struct job_handler *handler = handlers->handlers[i];
+
+        run_count += handler->run_count;
+        concurrency += handler->concurrency;
+        is_within &= handler->run_count <= handler->concurrency;
+    }
+    set(examination, EXAMINE_RUNS, fail_unless(is_within && run_count == handlers->run_count),
+        handlers->run_count, run_count, concurrency);
+    breakers_forget_late(&home->breakers, home->shard->clock.unix_ms);
+    breakers_audit(&home->breakers, home->shard->clock.unix_ms, &breakers);
+    set(examination, EXAMINE_BREAKERS,
+        fail_unless(breakers.mismatch_count == 0 && breakers.call_count <= handlers->run_count),
+        breakers.count, breakers.call_count, breakers.parked_count);
+    set(examination, EXAMINE_PROBES, warn_unless(breakers.unprobed_count == 0), breakers.open_count,
+        breakers.unprobed_count, 0);
+    look_at_room(examination, EXAMINE_PARKED_ROOM, breakers.parked_count, BREAKERS_PARKED_MAX);
+}
+
 /* Queues in which workers wait although a job may be leased. */
 static uint32_t count_unserved(struct job_desk *desk)
 {
@@ -339,6 +384,7 @@ void examination_begin(struct examination *examination, struct app_shard *home)
     look_at_journal(examination, home);
     look_at_rooms(examination, home);
     look_at_actors(examination, home);
+    look_at_handlers(examination, home);
     look_at_read_model(examination, home);
     if (!home->jobs.is_resumed)
         return;

@@ -81,6 +81,8 @@ static void write_runtime(const struct app *app, const struct inspection *inspec
     json_writer_end_array(writer);
     json_writer_key(writer, SLICE_LITERAL("queues"));
     shard_view_write_queues(views, app->shard_count, writer);
+    json_writer_key(writer, SLICE_LITERAL("breakers"));
+    shard_view_write_breakers(views, app->shard_count, writer);
     json_writer_end_object(writer);
 }
 
@@ -109,7 +111,8 @@ static size_t answer_size(const struct app *app, const struct inspection *inspec
     if (inspection->kind == INSPECTION_DOCTOR)
         return ANSWER_SIZE + EXAMINATION_JSON_SIZE_MAX;
     return ANSWER_SIZE + (size_t)app->shard_count * SHARD_VIEW_JSON_SIZE_MAX +
-           (size_t)SHARD_VIEW_QUEUE_COUNT_MAX * SHARD_VIEW_QUEUE_JSON_SIZE_MAX;
+           (size_t)SHARD_VIEW_QUEUE_COUNT_MAX * SHARD_VIEW_QUEUE_JSON_SIZE_MAX +
+           (size_t)BREAKERS_VIEW_COUNT_MAX * BREAKERS_VIEW_JSON_SIZE_MAX;
 }
 
 static int answer(struct exchange *x, const struct inspection *inspection)

@@ -140,6 +140,17 @@ static void take_journal(const struct keeper *keeper, struct shard_view *view)
     journal_stats(journal, &view->journal);
 }
 
+static void take_handlers(const struct job_handlers *handlers, struct shard_view *view)
+{
+    view->handler_count = handlers->handler_count;
+    for (uint32_t i = 0; i < handlers->handler_count; i++)
+        view->handlers[i] = (struct shard_view_handler){
+            .kind = handlers->handlers[i]->type->kind,
+            .run_count = handlers->handlers[i]->run_count,
+            .concurrency = handlers->handlers[i]->concurrency,
+        };
+}
+
 void shard_view_take(struct app_shard *home, const struct shard_view_filter *filter,
                      struct shard_view *ret_view)
 {
@@ -156,6 +167,10 @@ void shard_view_take(struct app_shard *home, const struct shard_view_filter *fil
     take_journal(&home->keeper, ret_view);
     job_table_stats(desk->table, &ret_view->jobs);
     take_queues(desk, filter, ret_view);
+    take_handlers(&desk->handlers, ret_view);
+    breakers_view_take(&home->breakers, (struct slice){filter->org, filter->org_size},
+                       (struct slice){filter->project, filter->project_size},
+                       home->shard->clock.unix_ms, &ret_view->breakers);
 }
 
 /* --- writing --------------------------------------------------------------------- */
@@ -252,6 +267,20 @@ static void write_journal(const struct shard_view *view, struct json_writer *wri
     json_writer_end_object(writer);
 }
 
+static void write_handlers(const struct shard_view *view, struct json_writer *writer)
+{
+    KEY(writer, "handlers");
+    json_writer_begin_array(writer);
+    for (uint32_t i = 0; i < view->handler_count; i++) {
+        json_writer_begin_object(writer);
+        write_text(writer, SLICE_LITERAL("kind"), view->handlers[i].kind);
+        write_number(writer, SLICE_LITERAL("running"), view->handlers[i].run_count);
+        write_number(writer, SLICE_LITERAL("concurrency"), view->handlers[i].concurrency);
+        json_writer_end_object(writer);
+    }
+    json_writer_end_array(writer);
+}
+
 void shard_view_write(const struct shard_view *view, struct json_writer *writer)
 {
     assert(view->actor_count <= SHARD_VIEW_ACTOR_COUNT_MAX);
@@ -265,6 +294,9 @@ void shard_view_write(const struct shard_view *view, struct json_writer *writer)
     write_number(writer, SLICE_LITERAL("actors_left_out"), view->left_out_count);
     write_number(writer, SLICE_LITERAL("timers"), view->timer_count);
     write_jobs(view, writer);
+    write_handlers(view, writer);
+    KEY(writer, "breakers");
+    breakers_view_write_totals(&view->breakers, writer);
     write_journal(view, writer);
     json_writer_end_object(writer);
 }
@@ -311,4 +343,15 @@ void shard_view_write_queues(const struct shard_view *const *views, uint32_t vie
         next[best_view]++;
     }
     json_writer_end_array(writer);
+}
+
+void shard_view_write_breakers(const struct shard_view *const *views, uint32_t view_count,
+                               struct json_writer *writer)
+{
+    const struct breakers_view *breakers[SHARD_COUNT_MAX];
+
+    assert(view_count <= SHARD_COUNT_MAX);
+    for (uint32_t i = 0; i < view_count; i++)
+        breakers[i] = &views[i]->breakers;
+    breakers_view_write(breakers, view_count, writer);
 }

@@ -3,10 +3,13 @@
  *
  * Taken on the shard's own thread into a block that was lent for it, written as JSON on the
  * shard that was asked. Bounded: actors of one kind that stand side by side (connections) are
- * one line with their number, queues are those with the most jobs that have not ended.
+ * one line with their number, queues are those with the most jobs that have not ended, breakers
+ * those that keep most away.
  */
 #pragma once
 
+#include "actors/breakers_view.h"
+#include "actors/job_handler.h"
 #include "actors/job_request.h"
 #include "contracts/json_writer.h"
 #include "store/job_table.h"
@@ -15,7 +18,7 @@
 enum {
     SHARD_VIEW_ACTOR_COUNT_MAX = 48,
     SHARD_VIEW_QUEUE_COUNT_MAX = 20,  /* of each shard, and of all together */
-    SHARD_VIEW_JSON_SIZE_MAX = 24576, /* of one shard, without its queues */
+    SHARD_VIEW_JSON_SIZE_MAX = 24576, /* of one shard, without its queues and breakers */
     SHARD_VIEW_QUEUE_JSON_SIZE_MAX = 2048,
 };
 
@@ -45,12 +48,20 @@ struct shard_view_queue {
     char kind[JOB_NAME_SIZE_MAX];
 };
 
+/* What carries out jobs of one kind inside of the process. The kind is static. */
+struct shard_view_handler {
+    struct slice kind;
+    uint32_t run_count;
+    uint32_t concurrency;
+};
+
 struct shard_view {
     uint32_t shard;
     uint32_t actor_count;
     uint32_t left_out_count; /* actors for which there was no line */
     uint32_t queue_count;    /* lines */
     uint32_t queue_total;    /* queues of the shard */
+    uint32_t handler_count;
     uint32_t log_count;
     uint32_t waiting_workers;
     uint32_t carrying_count; /* segments that wait until this shard has carried on what it needs */
@@ -63,9 +74,11 @@ struct shard_view {
     struct job_table_stats jobs;
     struct shard_view_actor actors[SHARD_VIEW_ACTOR_COUNT_MAX];
     struct shard_view_queue queues[SHARD_VIEW_QUEUE_COUNT_MAX]; /* the deepest first */
+    struct shard_view_handler handlers[JOB_HANDLER_COUNT_MAX];
+    struct breakers_view breakers;
 };
 
-/* Which queues are shown: those of one project, or with empty names all. */
+/* Which queues and breakers are shown: those of one project, or with empty names all. */
 struct shard_view_filter {
     uint8_t org_size;
     uint8_t project_size;
@@ -77,9 +90,13 @@ struct shard_view_filter {
 void shard_view_take(struct app_shard *home, const struct shard_view_filter *filter,
                      struct shard_view *ret_view);
 
-/* Writes all but the queues, as one object. */
+/* Writes all but the queues and breakers, as one object. */
 void shard_view_write(const struct shard_view *view, struct json_writer *writer);
 
 /* Writes the deepest queues of all these shards, as one array. */
 void shard_view_write_queues(const struct shard_view *const *views, uint32_t view_count,
                              struct json_writer *writer);
+
+/* Writes the breakers that keep most away of all these shards, as one array. */
+void shard_view_write_breakers(const struct shard_view *const *views, uint32_t view_count,
+                               struct json_writer *writer);

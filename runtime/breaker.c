@@ -308,6 +308,30 @@ enum breaker_state breaker_state(const struct breaker *breaker)
     return (enum breaker_state)breaker->state;
 }
 
+struct slice breaker_state_name(enum breaker_state state)
+{
+    static const struct slice NAMES[] = {
+        [BREAKER_CLOSED] = SLICE_INITIALIZER("closed"),
+        [BREAKER_OPEN] = SLICE_INITIALIZER("open"),
+        [BREAKER_HALF_OPEN] = SLICE_INITIALIZER("half_open"),
+    };
+
+    assert(state < ARRAY_COUNT(NAMES));
+    return NAMES[state];
+}
+
+void breaker_look(const struct breaker *breaker, struct breaker_view *ret_view)
+{
+    enum breaker_state state = breaker_state(breaker);
+
+    *ret_view = (struct breaker_view){
+        .state = state,
+        .failure_count = breaker->consecutive_failures,
+        .open_count = breaker->open_count,
+        .until_ms = state == BREAKER_OPEN ? breaker->until_ms : 0,
+    };
+}
+
 /* --- durable form --------------------------------------------------------- */
 
 static void put(struct breaker_saved *saved, size_t offset, size_t size, uint64_t value)

@@ -109,6 +109,14 @@ struct breaker_saved {
 };
 static_assert(sizeof(struct breaker_saved) == BREAKER_SAVED_SIZE, "a durable format");
 
+/* A breaker as people are shown it. */
+struct breaker_view {
+    enum breaker_state state;
+    uint32_t failure_count; /* in a row, while closed */
+    uint32_t open_count;    /* times it opened since it was last closed */
+    uint64_t until_ms;      /* open: until then nobody is admitted; else 0 */
+};
+
 enum breaker_admission {
     BREAKER_ADMITTED,
     BREAKER_PARKED, /* see breaker_next_ms() */
@@ -157,6 +165,12 @@ void breaker_release(struct breaker *breaker, uint32_t generation);
 
 /* Its state as of the last call; open until somebody asks after its time. */
 enum breaker_state breaker_state(const struct breaker *breaker);
+
+/* "closed", "open", "half_open". */
+struct slice breaker_state_name(enum breaker_state state);
+
+/* What there is to show, as of the last call. */
+void breaker_look(const struct breaker *breaker, struct breaker_view *ret_view);
 
 /* The durable form of what it is now. */
 void breaker_save(const struct breaker *breaker, struct breaker_saved *ret_saved);

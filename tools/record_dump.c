@@ -468,22 +468,18 @@ static bool write_replay(const struct journal_record_view *record, struct json_w
 /* False when the payload is none of this version. */
 static bool write_breaker(struct slice payload, struct json_writer *writer)
 {
-    static const struct slice states[] = {
-        [BREAKER_CLOSED] = SLICE_INITIALIZER("closed"),
-        [BREAKER_OPEN] = SLICE_INITIALIZER("open"),
-        [BREAKER_HALF_OPEN] = SLICE_INITIALIZER("half_open"),
-    };
     struct slice org, project, origin;
     struct breakers_record record;
 
     if (!breakers_record_decode(payload, &record, &org, &project, &origin) ||
-        record.saved.bytes[4] >= ARRAY_COUNT(states))
+        record.saved.bytes[4] > BREAKER_HALF_OPEN)
         return false;
     write_time(writer, SLICE_LITERAL("at"), record.at_ms);
     write_text(writer, SLICE_LITERAL("org_id"), org);
     write_text(writer, SLICE_LITERAL("project_id"), project);
     write_text(writer, SLICE_LITERAL("origin"), origin);
-    write_text(writer, SLICE_LITERAL("state"), states[record.saved.bytes[4]]);
+    write_text(writer, SLICE_LITERAL("state"),
+               breaker_state_name((enum breaker_state)record.saved.bytes[4]));
     return true;
 }
 

@@ -1,11 +1,19 @@
 """How the server is, for operators: /v1/admin/runtime, /v1/admin/doctor, weir doctor."""
+import datetime
 import json
 import re
 import threading
+import time
 
-from harness import Case, ORG, SharedCase, run_weir
+from harness import Case, ORG, SharedCase, run_weir, wait_until
+from test_http_request import PRIVATE, Peer
 
 LINE = r"^(ok   |WARN |FAIL )[a-z_]+ +\S.*$"
+
+
+def unix_ms(text):
+    moment = datetime.datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%f%z")
+    return round(moment.timestamp() * 1000)
 
 
 def key(server, project, scopes=("ingest", "read", "admin")):
@@ -75,6 +83,88 @@ class Runtime(SharedCase):
             self.assert_problem(self.weir.request("GET", path), 403, "forbidden_scope")
             self.assert_problem(self.weir.request("GET", path, key=None), 401)
             self.assert_problem(self.weir.admin("POST", path), 405, "method_not_allowed")
+
+
+class Breakers(Case):
+    def jobs(self, server, url, count, **options):
+        body = {"jobs": [{"kind": "http.request", "payload": {"url": url}}] * count}
+        self.assertEqual(server.request("POST", "/v1/jobs/batch", body, **options).status, 202)
+
+    def runtime(self, server, **options):
+        response = server.request("GET", "/v1/admin/runtime", **options) if options \
+            else server.admin("GET", "/v1/admin/runtime")
+        self.assertEqual(response.status, 200, response)
+        return response.json()
+
+    def peer(self, script):
+        peer = Peer(script)
+        self.addCleanup(peer.close)
+        return peer
+
+    def test_an_open_breaker_is_shown_with_what_waits_for_it_and_again_after_a_restart(self):
+        down = self.peer(lambda path, seen: None)
+        up = self.peer(lambda path, seen: (200, {}, b""))
+        server = self.server("--shards", "2", env=PRIVATE)
+        mine, other = key(server, "proj_a"), key(server, "proj_b")
+        before = int(time.time() * 1000)
+        self.jobs(server, up.url + "/", 1, key=other)
+        self.jobs(server, down.url + "/", 40, key=mine)
+
+        def opened():
+            first = self.runtime(server)["breakers"][:1]
+            return first and first[0]["state"] == "open" and first[0]["parked"] >= 20
+        wait_until(opened, 15, "no open breaker")
+        shown = self.runtime(server)
+        first = shown["breakers"][0]
+        self.assertEqual((first["org"], first["project"], first["destination"]),
+                         (ORG, "proj_a", down.url))
+        self.assertEqual((first["failures"], first["openings"]), (0, 1))
+        self.assertGreaterEqual(unix_ms(first["since"]), before)
+        self.assertEqual(unix_ms(first["next_probe_at"]) - unix_ms(first["since"]), 30001)
+        wait_until(lambda: len(self.runtime(server)["breakers"]) == 2, 15, "no second breaker")
+        second = self.runtime(server)["breakers"][1]
+        self.assertEqual((second["destination"], second["state"], second["next_probe_at"],
+                          second["parked"]), (up.url, "closed", None, 0))
+        self.assertEqual(sum(s["breakers"]["open"] for s in self.runtime(server)["shards"]), 1)
+        self.assertEqual([b["project"] for b in self.runtime(server, key=other)["breakers"]],
+                         ["proj_b"])
+        checks = {check["name"]: check
+                  for check in server.admin("GET", "/v1/admin/doctor").json()["checks"]}
+        self.assertEqual([checks[name]["status"] for name in ("runs", "breakers", "probes",
+                                                              "parked_room")], ["ok"] * 4, checks)
+        self.assertEqual(checks["probes"]["numbers"], {"open": 1, "unprobed": 0})
+        self.assertGreaterEqual(checks["breakers"]["numbers"]["parked"], 20)
+        server.kill()
+        server.start()
+        again = self.runtime(server)["breakers"][0]
+        self.assertEqual([again[name] for name in ("project", "destination", "state", "since",
+                                                   "next_probe_at", "openings")],
+                         [first[name] for name in ("project", "destination", "state", "since",
+                                                   "next_probe_at", "openings")])
+        self.assertEqual(server.stop(), 0, server.log_tail())
+
+    def test_handlers_inside_of_the_process_are_shown_with_what_they_run(self):
+        release = threading.Event()
+        self.addCleanup(release.set)
+        slow = self.peer(lambda path, seen: release.wait(60) and (200, {}, b""))
+        server = self.server(env=PRIVATE)
+        self.jobs(server, slow.url + "/", 3)
+        wait_until(lambda: len(slow.seen("/")) == 3, 15, "no requests")
+        shard = self.runtime(server)["shards"][0]
+        handlers = {handler["kind"]: handler for handler in shard["handlers"]}
+        self.assertEqual(handlers["http.request"]["running"], 3)
+        self.assertGreaterEqual(handlers["http.request"]["concurrency"], 3)
+        self.assertEqual(handlers["incident.summarize"]["running"], 0)
+        self.assertEqual((shard["breakers"]["calls"], shard["breakers"]["closed"]), (3, 1))
+        self.assertEqual(self.runtime(server)["breakers"][0]["calls"], 3)
+        checks = {check["name"]: check
+                  for check in server.admin("GET", "/v1/admin/doctor").json()["checks"]}
+        self.assertEqual(checks["runs"]["numbers"]["of_handlers"], 3)
+        self.assertEqual(checks["breakers"]["numbers"], {"breakers": 1, "calls": 3, "parked": 0})
+        release.set()
+        wait_until(lambda: self.runtime(server)["shards"][0]["breakers"]["calls"] == 0, 15,
+                   "calls do not end")
+        self.assertEqual(server.stop(), 0, server.log_tail())
 
 
 class Doctor(Case):

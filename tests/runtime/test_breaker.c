@@ -695,6 +695,35 @@ Test(breaker, ignores_results_of_calls_from_before_a_restart)
     cr_expect(eq(int, breaker_state(&breaker), BREAKER_HALF_OPEN));
 }
 
+Test(breaker, can_be_looked_at_in_every_state)
+{
+    static const char *const NAMES[] = {"closed", "open", "half_open"};
+    struct breaker_view view;
+
+    begin(&ONE_PROBE);
+    (void)call(false);
+    (void)call(false);
+    breaker_look(&breaker, &view);
+    cr_expect(eq(int, view.state, BREAKER_CLOSED));
+    cr_expect(eq(u32, view.failure_count, 2));
+    cr_expect(eq(u32, view.open_count, 0));
+    cr_expect(eq(u64, view.until_ms, 0));
+    begin(&ONE_PROBE);
+    trip();
+    breaker_look(&breaker, &view);
+    cr_expect(eq(int, view.state, BREAKER_OPEN));
+    cr_expect(eq(u32, view.failure_count, 0));
+    cr_expect(eq(u32, view.open_count, 1));
+    cr_expect(eq(u64, view.until_ms, now_ms + ONE_PROBE.open_ms));
+    pass_open_time();
+    (void)start_call();
+    breaker_look(&breaker, &view);
+    cr_expect(eq(int, view.state, BREAKER_HALF_OPEN));
+    cr_expect(eq(u64, view.until_ms, 0));
+    for (uint32_t i = 0; i < ARRAY_COUNT(NAMES); i++)
+        cr_expect(slice_equal(breaker_state_name((enum breaker_state)i), slice_of(NAMES[i])));
+}
+
 Test(breaker, is_saved_the_same_after_it_was_loaded)
 {
     struct breaker_saved saved, again;

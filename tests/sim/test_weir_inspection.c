@@ -111,18 +111,26 @@ Test(weir_inspection, names_what_is_broken)
     queue = job_table_queue_at(find_table(), 0);
     queue->permit_count++;
     queue->accepted_count++;
+    weir.process.app.shards[1].breakers.live_bytes++;
+    weir.process.app.shards[1].jobs.handlers.run_count++;
     cr_assert(eq(u32, examine(), 200));
     cr_expect(says("{\"status\":\"fail\",\"shards\":2"));
     cr_expect(says("{\"name\":\"permits\",\"status\":\"fail\""));
     cr_expect(says("{\"name\":\"queues\",\"status\":\"fail\""));
     cr_expect(says("{\"name\":\"counters\",\"status\":\"fail\""));
+    cr_expect(says("{\"name\":\"breakers\",\"status\":\"fail\""));
+    cr_expect(says("{\"name\":\"runs\",\"status\":\"fail\""));
     cr_expect(says("{\"name\":\"accounting\",\"status\":\"ok\""));
     cr_expect(says("{\"name\":\"due\",\"status\":\"ok\""));
     queue->permit_count--;
     queue->accepted_count--;
+    weir.process.app.shards[1].breakers.live_bytes--;
+    weir.process.app.shards[1].jobs.handlers.run_count--;
     /* What was found stays known, though all is well now. */
     cr_assert(eq(u32, examine(), 200));
     cr_expect(says("{\"name\":\"permits\",\"status\":\"ok\""));
+    cr_expect(says("{\"name\":\"breakers\",\"status\":\"ok\""));
+    cr_expect(says("{\"name\":\"runs\",\"status\":\"ok\""));
     cr_expect(says("{\"name\":\"audit\",\"status\":\"fail\""));
     weir_stop(&weir);
 }
