@@ -204,8 +204,8 @@ static void identify(struct intake *intake, const struct raw_event *event,
         rng_fill(&intake->actor.shard->rng, random_bytes, sizeof(random_bytes));
         uuid_format_v4(random_bytes, entry->event_id);
     }
-    intake_request_identify(intake, entry, key_project(key),
-                            (struct slice){entry->event_id, UUID_TEXT_SIZE}, true);
+    intake_request_identify(intake, entry, key, (struct slice){entry->event_id, UUID_TEXT_SIZE},
+                            true);
 }
 
 /* What must be known of the event without reading its envelope, see store/event_record.h. */
@@ -298,7 +298,7 @@ static void add_claim(struct exchange *x, struct intake_request *request)
         siphash_64(BODY_HASH_KEY, (struct slice){(const char *)parts, sizeof(parts)});
     memcpy(request->claim_header.project, project.data, project.size);
     request->claim_header.project_size = (uint8_t)project.size;
-    intake_request_identify(request->home, &request->claim, project, name, false);
+    intake_request_identify(request->home, &request->claim, note->auth.key, name, false);
 }
 
 static struct intake_request *acquire(struct exchange *x)

@@ -45,26 +45,34 @@ static void request_check(const struct intake_request *request)
     assert(request->entries != NULL);
 }
 
-void intake_key(const uint8_t hash_key[SIPHASH_KEY_SIZE], struct slice project, struct slice name,
-                bool is_event, struct dedup_key *ret_key)
+/* kind, size of org, org, size of project, project, name: no two are the same bytes */
+void intake_key(const uint8_t hash_key[SIPHASH_KEY_SIZE], struct slice org, struct slice project,
+                struct slice name, bool is_event, struct dedup_key *ret_key)
 {
-    char text[2 + TENANT_NAME_SIZE_MAX + IDEMPOTENCY_KEY_SIZE_MAX];
+    char text[3 + 2 * TENANT_NAME_SIZE_MAX + IDEMPOTENCY_KEY_SIZE_MAX];
+    char *at = text;
     uint8_t hash[SIPHASH_128_SIZE];
 
+    assert(org.size <= TENANT_NAME_SIZE_MAX);
     assert(project.size <= TENANT_NAME_SIZE_MAX);
     assert(name.size <= IDEMPOTENCY_KEY_SIZE_MAX);
-    text[0] = is_event ? 'e' : 'i';
     if (MUTANT("lookup_ignores_tenant"))
-        project.size = 0;
-    text[1] = (char)project.size;
-    memcpy(text + 2, project.data, project.size);
-    memcpy(text + 2 + project.size, name.data, name.size);
-    siphash_128(hash_key, (struct slice){text, 2 + project.size + name.size}, hash);
+        org.size = project.size = 0;
+    *at++ = is_event ? 'e' : 'i';
+    *at++ = (char)org.size;
+    memcpy(at, org.data, org.size);
+    at += org.size;
+    *at++ = (char)project.size;
+    memcpy(at, project.data, project.size);
+    at += project.size;
+    memcpy(at, name.data, name.size);
+    at += name.size;
+    siphash_128(hash_key, (struct slice){text, (size_t)(at - text)}, hash);
     memcpy(ret_key->words, hash, sizeof(ret_key->words));
 }
 
 void intake_request_identify(struct intake *intake, struct intake_entry *entry,
-                             struct slice project, struct slice name, bool is_event)
+                             const struct record_key *key, struct slice name, bool is_event)
 {
     struct app *app = app_of(intake);
     uint8_t id_bytes[UUID_SIZE];
@@ -72,7 +80,7 @@ void intake_request_identify(struct intake *intake, struct intake_entry *entry,
     /* Two spellings of one UUID are one id. */
     if (is_event && uuid_parse(name, id_bytes))
         name = (struct slice){(const char *)id_bytes, sizeof(id_bytes)};
-    intake_key(app->hash_key, project, name, is_event, &entry->key);
+    intake_key(app->hash_key, key_org(key), key_project(key), name, is_event, &entry->key);
     entry->owner = (uint32_t)(entry->key.words[1] % app->shard_count);
 }
 

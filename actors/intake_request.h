@@ -108,9 +108,9 @@ MUST_USE struct intake_request *intake_request_acquire(struct intake *intake,
  */
 MUST_USE int intake_request_make_room(struct intake_request *request, uint32_t count);
 
-/* Fills in what follows from an entry's id and flags: hash, owner. */
+/* Fills in what follows from an entry's id and flags: hash, owner. key is the API key's. */
 void intake_request_identify(struct intake *intake, struct intake_entry *entry,
-                             struct slice project, struct slice name, bool is_event);
+                             const struct record_key *key, struct slice name, bool is_event);
 
 /* Starts the work. The request is decided later, perhaps before this returns. */
 void intake_request_submit(struct intake_request *request);
@@ -149,6 +149,6 @@ bool intake_request_append(struct intake_request *request);
 /* Tells the connection that its request is decided; tries again later if need be. */
 void intake_request_tell(struct intake_request *request);
 
-/* The dedup key of an event id or an Idempotency-Key of a project. */
-void intake_key(const uint8_t hash_key[SIPHASH_KEY_SIZE], struct slice project, struct slice name,
-                bool is_event, struct dedup_key *ret_key);
+/* The dedup key of an event id or an Idempotency-Key of a project of an organisation. */
+void intake_key(const uint8_t hash_key[SIPHASH_KEY_SIZE], struct slice org, struct slice project,
+                struct slice name, bool is_event, struct dedup_key *ret_key);

@@ -289,7 +289,7 @@ int lookup_on_request(struct exchange *x)
     memcpy(request->org, key_org(note->auth.key).data, request->org_size);
     request->shard_index = home->shard->index;
     request->shards_left = home->app->shard_count - 1;
-    intake_key(home->app->hash_key, key_project(note->auth.key),
+    intake_key(home->app->hash_key, key_org(note->auth.key), key_project(note->auth.key),
                (struct slice){(const char *)id, sizeof(id)}, true, &request->key);
     note->request = request;
     look_here(request);

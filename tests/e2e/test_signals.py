@@ -254,6 +254,24 @@ class DoneRight(SignalCase):
         self.assert_problem(server.request("PATCH", "/v1/incidents/" + incident["id"],
                                            {"status": "resolved"}, key=other), 404)
 
+    def test_two_organisations_may_have_a_project_of_the_same_name(self):
+        server = self.server()
+        made = server.admin("POST", "/v1/admin/keys", {
+            "org_id": "org_other", "project_id": PROJECT, "scopes": ["ingest", "read"]})
+        other = made.json()["key"]
+        ours = checkout_error(message="ours")
+        theirs = dict(ours, message="theirs")
+        idem = {"idempotency-key": "the same"}
+        self.assertFalse(self.post_ok(server, ours, headers=idem)["duplicate"])
+        answer = self.post(server, theirs, key=other, headers=idem)
+        self.assertEqual((answer.status, answer.json()["duplicate"]), (202, False), answer)
+        path = "/v1/events/" + ours["event_id"]
+        self.assertEqual(self.get(server, path)["message"], "ours")
+        self.assertEqual(self.get(server, path, key=other)["message"], "theirs")
+        self.spike(server)
+        self.incident(server)
+        self.assertEqual(self.get(server, "/v1/incidents", key=other)["incidents"], [])
+
     def test_bad_numbers_in_a_query_are_refused(self):
         server = self.server()
         for query in ("limit=abc", "limit=-1", "limit=0", "limit=101", "status=closed",

@@ -41,7 +41,8 @@ static uint32_t owner_of(struct slice name, bool is_event)
 {
     struct dedup_key key;
 
-    intake_key(weir.process.app.hash_key, SLICE_LITERAL("proj_demo"), name, is_event, &key);
+    intake_key(weir.process.app.hash_key, SLICE_LITERAL("org_demo"), SLICE_LITERAL("proj_demo"),
+               name, is_event, &key);
     return (uint32_t)(key.words[1] % SHARD_COUNT);
 }
 

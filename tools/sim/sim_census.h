@@ -33,6 +33,7 @@ struct sim_census {
     const struct sim_server *server;
     const struct sim_model *model;
     struct sim_story *story;
+    const char *orgs[SIM_TENANT_COUNT];
     const char *projects[SIM_TENANT_COUNT];
     uint32_t shared_count; /* numbers below twice this share their ids across tenants */
 

@@ -38,6 +38,8 @@ void sim_check_init(struct sim_check *check, struct sim_server *server, struct s
     check->census.server = server;
     check->census.model = model;
     check->census.story = story;
+    check->census.orgs[0] = "org_demo";
+    check->census.orgs[1] = "org two";
     check->census.projects[0] = "proj_demo";
     check->census.projects[1] = "project two";
 }
@@ -49,7 +51,7 @@ static bool locate(const struct sim_check *check, uint32_t number,
                    struct journal_location *ret_location)
 {
     const struct app *app = &check->server->app;
-    const char *project = check->census.projects[check->model->items[number].tenant];
+    uint32_t tenant = check->model->items[number].tenant;
     char id[SIM_ID_SIZE + 1];
     uint8_t bytes[UUID_SIZE];
     struct dedup_key key;
@@ -60,7 +62,8 @@ static bool locate(const struct sim_check *check, uint32_t number,
     sim_census_write_id(&check->census, number, id);
     is_uuid = uuid_parse((struct slice){id, SIM_ID_SIZE}, bytes);
     assert(is_uuid);
-    intake_key(app->hash_key, (struct slice){project, strlen(project)},
+    intake_key(app->hash_key, slice_of(check->census.orgs[tenant]),
+               slice_of(check->census.projects[tenant]),
                (struct slice){(const char *)bytes, sizeof(bytes)}, true, &key);
     owner = &app->shards[key.words[1] % app->shard_count].intake;
     if (dedup_find(owner->dedup, key, 0, owner->actor.shard->clock.unix_ms, &found) == DEDUP_NEW)

@@ -329,8 +329,9 @@ static void ask_admin(struct sim_client *client)
         client->number = fresh;
         keys->keys[fresh].state = SIM_KEY_CREATING;
         snprintf(client->body, sizeof(client->body),
-                 "{\"org_id\":\"org two\",\"project_id\":\"%s\",\"scopes\":[\"ingest\",\"read\","
+                 "{\"org_id\":\"%s\",\"project_id\":\"%s\",\"scopes\":[\"ingest\",\"read\","
                  "\"admin\"]}",
+                 workload->check->census.orgs[SIM_TENANT_COUNT - 1],
                  workload->check->census.projects[SIM_TENANT_COUNT - 1]);
     } else if (old != SIM_KEY_COUNT_MAX && old != 0) {
         client->ask = SIM_ASK_ADMIN_REVOKE;
