@@ -384,7 +384,8 @@ static void fill_client_config(const struct app *app, struct http_client_config 
 {
     uint32_t calls =
         http_requests_concurrency(app->settings->job_http_concurrency, app->shard_count) +
-        incident_summaries_concurrency(app->settings->ai_concurrency, app->shard_count);
+        incident_summaries_concurrency(app->settings->ai_concurrency, app->shard_count) +
+        1; /* the demo's */
 
     *ret_config = http_client_config_default();
     ret_config->call_count_max = calls;
@@ -490,6 +491,7 @@ static int init_shard(struct app *app, uint32_t index)
         r = keeper_init(&home->keeper, home);
     if (r < 0)
         return r;
+    demo_traffic_init(&home->demo_traffic, home);
     read_port_init(&home->read_port, app->read_model, home->shard, &app->metrics.read_model);
     read_watch_init(&home->read_watch, app->read_model, home->shard, &app->metrics.read_model);
     durable_add(&home->keeper.durables, &home->breakers.durable);
@@ -565,6 +567,9 @@ static int start_tree(struct app_shard *home)
               SHUTDOWN_INFINITY);
     for (uint32_t i = 0; i < home->listener_count; i++)
         add_child(home, "listener", &home->listeners[i].actor, &listener_type, LISTENER_MAGIC, 0);
+    if (demo_traffic_is_wanted(home))
+        add_child(home, "demo_traffic", &home->demo_traffic.actor, &demo_traffic_type,
+                  DEMO_TRAFFIC_MAGIC, 0);
     return supervisor_spawn(home->shard, &home->root, &home->root_spec, ACTOR_ID_NONE);
 }
 

@@ -28,6 +28,7 @@
  *      |- intake       POST /v1/events: dedup, append, acknowledge
  *      |- connections  (simple_one_for_one, temporary)
  *      |- listener...  one per address
+ *      |- demo_traffic on shard 0 of a demo: events for who looks for the first time
  */
 #pragma once
 
@@ -35,6 +36,7 @@
 #include "actors/ai_runs.h"
 #include "actors/breakers.h"
 #include "actors/dead_letters.h"
+#include "actors/demo_traffic.h"
 #include "actors/http_request.h"
 #include "actors/incident_summary.h"
 #include "actors/incidents.h"
@@ -64,7 +66,7 @@
 
 enum {
     APP_TEXT_SIZE = 1024,
-    APP_CHILD_COUNT_MAX = 12 + SETTINGS_LISTEN_COUNT_MAX,
+    APP_CHILD_COUNT_MAX = 14 + SETTINGS_LISTEN_COUNT_MAX,
     APP_TOKEN_BYTES = 32,
     START_TRY_COUNT_MAX = 20, /* for what a process that was just killed still holds */
     START_TRY_MS = 100,
@@ -111,6 +113,7 @@ struct app_shard {
     struct read_port read_port;
     struct read_watch read_watch;
     struct intake intake;
+    struct demo_traffic demo_traffic;
     struct listener listeners[SETTINGS_LISTEN_COUNT_MAX];
     uint32_t listener_count;
 };

@@ -70,7 +70,7 @@ const struct config_key SETTINGS_KEYS[] = {
      .name = "demo",
      CONFIG_BOOL_AT(struct settings, demo),
      .default_text = "false",
-     .help = "Make the demo key; loopback only."},
+     .help = "Make the demo key, send events with it ([demo]); loopback only."},
     {.section = "server",
      .name = "unsafe_storage",
      CONFIG_BOOL_AT(struct settings, unsafe_storage),
@@ -506,6 +506,12 @@ const struct config_key SETTINGS_KEYS[] = {
      .max = 16777216,
      .default_text = "65536",
      .help = "AI runs that a shard keeps in its log for retain_days; beyond it the oldest go."},
+
+    {.section = "demo",
+     .name = "traffic",
+     CONFIG_BOOL_AT(struct settings, demo_traffic),
+     .default_text = "true",
+     .help = "With [server] demo: send events of an invented shop, at times a burst of errors."},
 };
 
 const uint32_t SETTINGS_KEY_COUNT = ARRAY_COUNT(SETTINGS_KEYS);

@@ -106,6 +106,8 @@ struct settings {
     int64_t ai_price_cached;
     int64_t ai_price_output;
     int64_t ai_runs; /* per shard */
+    /* [demo] */
+    bool demo_traffic;
 };
 
 /* The table of keys, in the order in which they are printed. */

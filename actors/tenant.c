@@ -18,8 +18,6 @@
  * a key the same slot: what else is kept per key (its rate) is found by slot.
  */
 
-#define DEMO_SECRET "dev-api-key-12345"
-
 static struct tenant *tenant_of(struct actor *self)
 {
     return ACTOR_CAST(self, struct tenant, TENANT_MAGIC);
@@ -323,7 +321,7 @@ uint64_t tenant_live_bytes(const struct tenant *tenant)
 bool tenant_is_ready(struct tenant *tenant)
 {
     return !tenant->home->app->settings->demo ||
-           keyring_find(&tenant->keyring, SLICE_LITERAL(DEMO_SECRET)) != KEYRING_NO_SLOT;
+           keyring_find(&tenant->keyring, SLICE_LITERAL(TENANT_DEMO_SECRET)) != KEYRING_NO_SLOT;
 }
 
 void tenant_on_open(struct tenant *tenant)
@@ -335,14 +333,14 @@ void tenant_on_open(struct tenant *tenant)
 
     if (!tenant->home->app->settings->demo || tenant->home->shard->index != 0)
         return;
-    if (keyring_find(&tenant->keyring, SLICE_LITERAL(DEMO_SECRET)) != KEYRING_NO_SLOT)
+    if (keyring_find(&tenant->keyring, SLICE_LITERAL(TENANT_DEMO_SECRET)) != KEYRING_NO_SLOT)
         return;
     request = tenant_acquire(tenant, NULL);
     assert(request != NULL);
     request->operation = TENANT_CREATE;
     rng_fill(&tenant->actor.shard->rng, random_bytes, sizeof(random_bytes));
     uuid_format_v4(random_bytes, request->record.id);
-    set_secret(request, DEMO_SECRET, sizeof(DEMO_SECRET) - 1);
+    set_secret(request, TENANT_DEMO_SECRET, sizeof(TENANT_DEMO_SECRET) - 1);
     memcpy(request->record.org, org, sizeof(org) - 1);
     request->record.org_size = sizeof(org) - 1;
     memcpy(request->record.project, project, sizeof(project) - 1);

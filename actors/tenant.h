@@ -24,6 +24,9 @@ enum {
     TENANT_SECRET_SIZE_MAX = 64,
 };
 
+/* The key of org_demo/proj_demo that [server] demo makes. */
+#define TENANT_DEMO_SECRET "dev-api-key-12345"
+
 struct app_shard;
 struct tenant;
 

@@ -17,6 +17,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SERVER_CORE, CLIENT_CORE = "0", "1"
 START_SECONDS_MAX = 60
 STOP_SECONDS_MAX = 30
+QUIET = {"WEIR_DEMO_TRAFFIC": "false"}  # what is measured is what we send
 
 
 def free_port():
@@ -94,7 +95,7 @@ class Server:
         pin = ["taskset", "-c", SERVER_CORE] if self.pinned else []
         self.process = subprocess.Popen(
             pin + self.command(), stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
-            env=dict(os.environ, **self.environment), user=self.user)
+            env={**os.environ, **QUIET, **self.environment}, user=self.user)
         try:
             self.wait_ready()
         except BaseException:

@@ -70,7 +70,8 @@ static const struct option_spec OPTIONS[] = {
      .help = "I/O backend (default auto); epoll is not built yet"},
     {.name = "demo",
      .kind = OPTION_FLAG,
-     .help = "make the key dev-api-key-12345 for org_demo/proj_demo; loopback only"},
+     .help = "make the key dev-api-key-12345 for org_demo/proj_demo and send events of an "
+             "invented shop with it ([demo] traffic); loopback only"},
     {.name = "unsafe-storage",
      .kind = OPTION_FLAG,
      .help = "go on where the file system cannot keep what is acknowledged"},
@@ -353,6 +354,9 @@ static void say_ready(void)
     if (settings.demo)
         printf("weir serve: demo: organisation org_demo, project proj_demo, key "
                "dev-api-key-12345, loopback only; do not use it for anything real\n");
+    if (demo_traffic_is_wanted(&app.shards[0]))
+        puts("weir serve: demo: events of an invented shop come by themselves, a burst of errors "
+             "first; WEIR_DEMO_TRAFFIC=false: none");
     printf("weir serve: admin token: %s\n",
            getenv("WEIR_ADMIN_TOKEN") != NULL ? "from WEIR_ADMIN_TOKEN" : "in <data>/admin.token");
     fflush(stdout);

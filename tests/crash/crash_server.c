@@ -50,6 +50,7 @@ static void make_small(struct settings *s, const struct crash_server_config *con
     s->listen.items[0] = "127.0.0.1:0";
     s->listen.count = 1;
     s->demo = true;
+    s->demo_traffic = false;
     s->connections = 16;
     s->requests_in_flight = 64;
     s->event_index_entries = 65536;

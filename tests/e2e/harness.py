@@ -120,9 +120,14 @@ class Server:
         assert self.process is None or self.process.poll() is not None
         self.process = subprocess.Popen([self.binary, *self.arguments], stdin=subprocess.DEVNULL,
                                         stdout=self.log_file, stderr=self.log_file,
-                                        env=environment(self.env), preexec_fn=self.preexec)
+                                        env=environment(self.without_traffic()),
+                                        preexec_fn=self.preexec)
         LIVE.add(self.process)
         return self
+
+    def without_traffic(self):
+        """Cases know what they have sent, unless one wants the demo's own traffic."""
+        return {"WEIR_DEMO_TRAFFIC": "false", **(self.env or {})}
 
     def wait_ready(self, timeout=30):
         def ready():

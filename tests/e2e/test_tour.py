@@ -119,7 +119,8 @@ class Tour(Case):
         env = {"WEIR_SERVER_LISTEN": "127.0.0.1:%d" % port, "WEIR_SERVER_SHARDS": "2"}
         if filesystem_of(directory) == "tmpfs":
             env["WEIR_SERVER_UNSAFE_STORAGE"] = "true"
-        first = self.unstarted("--shards=2", data=os.path.join(directory, "weir-data"), port=port)
+        first = self.unstarted("--shards=2", data=os.path.join(directory, "weir-data"), port=port,
+                               env={"WEIR_DEMO_TRAFFIC": "true"})
         first.start()
         shell = Shell(directory, env)
         self.addCleanup(shell.close)
@@ -145,8 +146,8 @@ class Tour(Case):
         blocks = tour_blocks(readme())
         commands = "".join(block for block, _ in blocks)
         for word in ("/v1/events", "/v1/events/batch", "?partial=true", "x-ndjson", "gzip",
-                     "idempotency-key", "keys create", "/metrics", "replay", "journal inspect",
-                     "journal verify", "journal dump", "kill -9"):
+                     "idempotency-key", "keys create", "/metrics", "/v1/incidents", "ai_summary",
+                     "replay", "journal inspect", "journal verify", "journal dump", "kill -9"):
             self.assertIn(word, commands)
         self.assertGreater(sum(expected is not None for _, expected in blocks), 10)
 

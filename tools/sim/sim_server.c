@@ -32,6 +32,7 @@ static void make_small(struct settings *s)
     s->listen.items[0] = "127.0.0.1:3000";
     s->listen.count = 1;
     s->demo = true;
+    s->demo_traffic = false; /* so that tests know what there is */
     s->connections = 64;
     s->batch_events = 100;
     s->requests_in_flight = 256;
