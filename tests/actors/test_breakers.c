@@ -318,7 +318,7 @@ Test(breakers, appoints_another_probe_when_the_first_has_failed)
     call(entry, usual(), BREAKERS_FAILURE);
     cr_assert(eq(u32, state_of(entry), BREAKER_OPEN));
     cr_assert(eq(u64, job_fixture_view(second).when_ms, now_ms + OPEN_MS + 1));
-    cr_assert(gt(u64, job_fixture_view(third).when_ms, now_ms + OPEN_MS + 1));
+    cr_assert(lt(u64, now_ms + OPEN_MS + 1, job_fixture_view(third).when_ms));
 }
 
 Test(breakers, passes_over_parked_jobs_that_wait_no_more)
@@ -486,7 +486,7 @@ Test(breakers, is_closed_after_a_restart_when_it_was_closed_and_needs_no_record_
 {
     open_it(peer("http://a:80"));
     settle();
-    cr_assert(gt(u64, breakers->live_bytes, 0));
+    cr_assert(lt(u64, 0, breakers->live_bytes));
     pass(OPEN_MS + 1);
     call(peer("http://a:80"), usual(), BREAKERS_SUCCESS);
     settle();
