@@ -197,17 +197,15 @@ size_t fingerprint_write(const struct raw_event *event, char ret_text[FINGERPRIN
 size_t partition_key_write(const struct raw_event *event, struct slice org_id,
                            struct slice project_id, char *text, size_t capacity)
 {
+    char error_code[FINGERPRINT_PART_SIZE_MAX], route[FINGERPRINT_PART_SIZE_MAX];
     struct slice pieces[4] = {org_id, project_id};
-    struct part error_code;
-    struct part route;
     size_t piece_count = 3;
     size_t size = 0;
 
     if (event->type == EVENT_TYPE_ERROR) {
-        build_part(&event->error_code, &error_code);
-        build_part(&event->route, &route);
-        pieces[2] = (struct slice){error_code.text, error_code.size};
-        pieces[3] = (struct slice){route.text, route.size};
+        pieces[2] =
+            (struct slice){error_code, fingerprint_part_write(&event->error_code, error_code)};
+        pieces[3] = (struct slice){route, fingerprint_part_write(&event->route, route)};
         piece_count = 4;
     } else {
         pieces[2] = event_type_name(event->type);

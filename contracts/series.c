@@ -233,12 +233,33 @@ static char *begin_key(const struct series_scope *scope, char what,
     return text + 3 + sizeof(scope->project);
 }
 
+/* Writes one part behind its size; returns where the next one goes. */
+static char *put_part(char *at, const char *bytes, size_t size)
+{
+    uint16_t size_on_paper = (uint16_t)size;
+
+    memcpy(at, &size_on_paper, sizeof(size_on_paper));
+    memcpy(at + sizeof(size_on_paper), bytes, size);
+    return at + sizeof(size_on_paper) + size;
+}
+
+static char *put_overrides(const struct raw_event *event, char *at)
+{
+    struct parts parts;
+    size_t from = 0;
+
+    find_parts(event, &parts);
+    for (uint32_t i = 0; i < parts.count; i++) {
+        at = put_part(at, parts.bytes + from, parts.sizes[i]);
+        from += parts.sizes[i];
+    }
+    return at;
+}
+
 bool series_key(const struct series_scope *scope, const struct raw_event *event,
                 uint64_t ret_key[2])
 {
-    char text[KEY_SIZE_MAX], *at;
-    struct parts parts;
-    size_t from = 0;
+    char text[KEY_SIZE_MAX], part[FINGERPRINT_PART_SIZE_MAX], *at;
 
     if (event->type == EVENT_TYPE_SIGNUP) {
         at = begin_key(scope, COUNT_SIGNUPS, event->environment, text);
@@ -247,15 +268,12 @@ bool series_key(const struct series_scope *scope, const struct raw_event *event,
     }
     if (event->type != EVENT_TYPE_ERROR)
         return false;
-    find_parts(event, &parts);
     at = begin_key(scope, COUNT_ERRORS, event->environment, text);
-    for (uint32_t i = 0; i < parts.count; i++) {
-        uint16_t size = (uint16_t)parts.sizes[i];
-
-        memcpy(at, &size, sizeof(size));
-        memcpy(at + sizeof(size), parts.bytes + from, size);
-        at += sizeof(size) + size;
-        from += size;
+    if (likely(event->fingerprint.type == JSON_ABSENT)) {
+        at = put_part(at, part, fingerprint_part_write(&event->error_code, part));
+        at = put_part(at, part, series_route_write(event, part));
+    } else {
+        at = put_overrides(event, at);
     }
     hash_key(scope, text, at, ret_key);
     return true;

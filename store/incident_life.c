@@ -143,13 +143,39 @@ static void judge_minute(struct incident_table *table, struct incident_series *s
                   at_ms != 0 ? at_ms : minute_ring_last_ms(&series->ring, minute));
 }
 
+/* The newest minute, of which there is a measure already: one event more. */
+static void judge_again(struct incident_table *table, struct incident_series *series, int64_t at_ms)
+{
+    const struct incident *incident = incident_of(table, series);
+    struct incident_verdict verdict;
+
+    series->measure.count++;
+    if (incident != NULL && incident->header.status != INCIDENT_RESOLVED &&
+        incident->header.severity == INCIDENT_SEVERITY_CRITICAL)
+        return; /* it cannot become worse */
+    incident_judge_spike(&series->measure, rules_of(table, series), &verdict);
+    if (verdict.is_breach)
+        on_breach(table, series, &verdict, at_ms);
+}
+
 void incident_life_on_event(struct incident_table *table, struct incident_series *series,
                             int64_t at_ms)
 {
-    uint32_t first = minute_of(at_ms), last;
+    uint32_t first = minute_of(at_ms), floor = floor_of(incident_of(table, series)), last;
 
     if (series->what == SERIES_SIGNUPS)
         return; /* it is about their absence: see tick() */
+    if (series->what == SERIES_ERRORS && first == series->ring.head && first > floor) {
+        if (series->measure.minute == first && series->measure.floor == floor) {
+            judge_again(table, series, at_ms);
+            return;
+        }
+        incident_measure(&series->ring, first, floor, &series->measure);
+        series->measure.count--; /* this event is judged like all that follow */
+        judge_again(table, series, at_ms);
+        return;
+    }
+    series->measure.minute = 0; /* what was before the newest minute has changed */
     judge_minute(table, series, first, at_ms);
     last = first + SPIKE_WINDOW_MINUTES;
     if (last > series->ring.head)

@@ -15,8 +15,11 @@ enum { SWEEP_STEP = 8 };
 
 struct incident_project *incident_find_project(const struct incident_table *table, uint64_t hash)
 {
-    uint32_t slot = slot_index_find(&table->project_index, hash);
+    uint32_t slot = table->last_project;
 
+    if (table->projects[slot].is_used && table->projects[slot].hash == hash)
+        return &table->projects[slot];
+    slot = slot_index_find(&table->project_index, hash);
     return slot == SLOT_NONE ? NULL : &table->projects[slot];
 }
 
@@ -48,8 +51,10 @@ struct incident_project *incident_get_project(struct incident_table *table, uint
     struct incident_project *project = incident_find_project(table, hash);
     uint32_t slot;
 
-    if (project != NULL)
+    if (project != NULL) {
+        table->last_project = (uint32_t)(project - table->projects);
         return project;
+    }
     slot = find_project_slot(table);
     if (slot == SLOT_NONE) {
         SOMETIMES("there are too many projects for the incidents");

@@ -32,6 +32,7 @@ static void forget(struct incident_table *table, uint32_t slot)
     table->stats.incidents--;
     table->stats.open -= incident->header.status != INCIDENT_RESOLVED;
     incident->is_used = false;
+    table->is_full = false;
 }
 
 static bool may_be_forgotten(const struct incident *incident)
@@ -47,6 +48,8 @@ static uint32_t find_slot(struct incident_table *table)
 
     if (table->incidents_end < table->config.incidents_max)
         return table->incidents_end++;
+    if (table->is_full)
+        return SLOT_NONE; /* nothing has changed since all of them were looked at */
     for (uint32_t i = 0; i < table->incidents_end; i++) {
         const struct incident *incident = &table->incidents[i];
 
@@ -57,6 +60,7 @@ static uint32_t find_slot(struct incident_table *table)
              incident->header.written_ms < table->incidents[oldest].header.written_ms))
             oldest = i;
     }
+    table->is_full = oldest == SLOT_NONE;
     if (oldest != SLOT_NONE) {
         SOMETIMES("an old incident makes room");
         forget(table, oldest);
@@ -110,6 +114,7 @@ void incident_slot_detach(struct incident_table *table, uint32_t slot)
     /* It may be over before its texts have been read: a recording is played in one go. */
     incident->source = table->series[incident->series].source;
     incident->series = SLOT_NONE;
+    table->is_full = false;
 }
 
 /* --- changes ---------------------------------------------------------------------- */
@@ -285,6 +290,7 @@ void incident_table_written(struct incident_table *table, uint32_t slot, uint64_
         incident->changes--;
     }
     incident->durable_revision = revision;
+    table->is_full = false;
     set_location(table, incident, location, size);
 }
 

@@ -28,6 +28,7 @@ struct incident_series {
     uint64_t received_ms;           /* when its newest event came, by the server's clock */
     struct journal_location source; /* where that is */
     struct list_node watch;         /* stream.watched, or free */
+    struct spike_measure measure;   /* of the newest minute, as long as only that one grows */
     struct minute_ring ring;
 };
 
@@ -94,10 +95,12 @@ struct incident_table {
     struct incident_project *projects;
     uint32_t projects_end;
     struct slot_index project_index;
+    uint32_t last_project; /* slot that was found last: the events of a request are one project's */
     struct list_node streams;
 
     struct incident *incidents;
     uint32_t incidents_end;
+    bool is_full; /* the last look found no slot, and nothing has changed since */
     struct slot_index incident_index;
     uint64_t live_bytes;
 

@@ -23,31 +23,42 @@ static uint64_t spike_count(const struct minute_ring *ring, int64_t minute, int6
     return minute_ring_sum(ring, first > floor ? first : floor + 1, minute);
 }
 
-static void judge_spike(const struct minute_ring *ring, const struct incident_rules *rules,
-                        int64_t minute, int64_t floor, struct incident_verdict *verdict)
+void incident_measure(const struct minute_ring *ring, uint32_t minute, uint32_t floor,
+                      struct spike_measure *ret_measure)
 {
-    int64_t before = minute - SPIKE_WINDOW_MINUTES;
-    uint64_t baseline, scaled;
+    int64_t before = (int64_t)minute - SPIKE_WINDOW_MINUTES;
 
-    verdict->count = spike_count(ring, minute, floor);
-    if (rules->spike_is_off || verdict->count < rules->spike_count)
+    ret_measure->minute = minute;
+    ret_measure->floor = floor;
+    ret_measure->count = spike_count(ring, minute, floor);
+    ret_measure->baseline = minute_ring_sum(ring, before - SPIKE_BASELINE_MINUTES, before - 1);
+    ret_measure->has_history = minute_ring_sum(ring, (int64_t)minute - SPIKE_HISTORY_MINUTES,
+                                               before - SPIKE_BASELINE_MINUTES) > 0;
+}
+
+void incident_judge_spike(const struct spike_measure *measure, const struct incident_rules *rules,
+                          struct incident_verdict *ret_verdict)
+{
+    uint64_t baseline = measure->baseline;
+    uint64_t scaled = measure->count * SPIKE_PARTS * 100;
+
+    *ret_verdict =
+        (struct incident_verdict){.count = measure->count, .severity = INCIDENT_SEVERITY_WARN};
+    if (rules->spike_is_off || measure->count < rules->spike_count)
         return;
-    baseline = minute_ring_sum(ring, before - SPIKE_BASELINE_MINUTES, before - 1);
-    scaled = verdict->count * SPIKE_PARTS * 100;
-    if (baseline == 0 || minute_ring_sum(ring, minute - SPIKE_HISTORY_MINUTES,
-                                         before - SPIKE_BASELINE_MINUTES) == 0) {
-        verdict->is_breach = true;
-        verdict->rule = INCIDENT_RULE_NEW_ERROR;
-        verdict->severity = INCIDENT_SEVERITY_ERROR;
+    if (baseline == 0 || !measure->has_history) {
+        ret_verdict->is_breach = true;
+        ret_verdict->rule = INCIDENT_RULE_NEW_ERROR;
+        ret_verdict->severity = INCIDENT_SEVERITY_ERROR;
         return;
     }
-    verdict->is_breach = scaled >= baseline * rules->spike_percent;
-    verdict->rule = INCIDENT_RULE_ERROR_SPIKE;
-    verdict->baseline_milli = baseline * 1000 / SPIKE_PARTS;
+    ret_verdict->is_breach = scaled >= baseline * rules->spike_percent;
+    ret_verdict->rule = INCIDENT_RULE_ERROR_SPIKE;
+    ret_verdict->baseline_milli = baseline * 1000 / SPIKE_PARTS;
     if (scaled >= baseline * rules->spike_critical_percent)
-        verdict->severity = INCIDENT_SEVERITY_CRITICAL;
+        ret_verdict->severity = INCIDENT_SEVERITY_CRITICAL;
     else if (scaled >= baseline * rules->spike_error_percent)
-        verdict->severity = INCIDENT_SEVERITY_ERROR;
+        ret_verdict->severity = INCIDENT_SEVERITY_ERROR;
 }
 
 static void judge_drop(const struct minute_ring *ring, const struct incident_rules *rules,
@@ -74,11 +85,14 @@ void incident_judge(const struct minute_ring *ring, enum series_what what,
                     const struct incident_rules *rules, uint32_t minute, uint32_t floor,
                     struct incident_verdict *ret_verdict)
 {
+    struct spike_measure measure;
+
     memset(ret_verdict, 0, sizeof(*ret_verdict));
     ret_verdict->severity = INCIDENT_SEVERITY_WARN;
     switch (what) {
     case SERIES_ERRORS:
-        judge_spike(ring, rules, minute, floor, ret_verdict);
+        incident_measure(ring, minute, floor, &measure);
+        incident_judge_spike(&measure, rules, ret_verdict);
         return;
     case SERIES_SIGNUPS:
         judge_drop(ring, rules, minute, floor, ret_verdict);

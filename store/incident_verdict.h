@@ -41,6 +41,15 @@ enum series_what {
     SERIES_OVERFLOW,
 };
 
+/* What the rule for spikes compares, of one minute. */
+struct spike_measure {
+    uint32_t minute; /* 0: not measured */
+    uint32_t floor;
+    bool has_history;
+    uint64_t count;
+    uint64_t baseline;
+};
+
 /* What is wrong, when something is. */
 struct incident_verdict {
     bool is_breach;
@@ -58,6 +67,17 @@ struct incident_verdict {
 void incident_judge(const struct minute_ring *ring, enum series_what what,
                     const struct incident_rules *rules, uint32_t minute, uint32_t floor,
                     struct incident_verdict *ret_verdict);
+
+/*
+ * The two halves of that for errors. An event in the minute that was measured adds one to its
+ * count and changes nothing else, so a flood need not be measured again event by event.
+ */
+void incident_measure(const struct minute_ring *ring, uint32_t minute, uint32_t floor,
+                      struct spike_measure *ret_measure);
+
+/* The second half: what the rules say to what was measured. */
+void incident_judge_spike(const struct spike_measure *measure, const struct incident_rules *rules,
+                          struct incident_verdict *ret_verdict);
 
 /* True when the minutes up to this one are all in breach, rules->pending_minutes of them. */
 MUST_USE bool incident_is_confirmed(const struct minute_ring *ring, enum series_what what,
