@@ -2,6 +2,8 @@
 
 #include <errno.h>
 
+#include "store/incident_table.h"
+#include "store/job_record.h"
 #include "store/record.h"
 #include "store/recovery.h"
 
@@ -66,6 +68,21 @@ static bool has_own_filler(struct slice envelope, uint32_t number)
     return at + index < end && at[index] == '"';
 }
 
+static struct sim_series *series_of(struct sim_census *census, const uint64_t key[2])
+{
+    uint32_t i = 0;
+
+    while (i < census->series_count &&
+           (census->series[i].key[0] != key[0] || census->series[i].key[1] != key[1]))
+        i++;
+    assert(i < SIM_SERIES_COUNT_MAX);
+    if (i == census->series_count) {
+        census->series[i] = (struct sim_series){.key = {key[0], key[1]}};
+        census->series_count++;
+    }
+    return &census->series[i];
+}
+
 static void read_event(struct sim_census *census, const struct recovery_group *group,
                        const struct journal_record_view *record)
 {
@@ -100,6 +117,32 @@ static void read_event(struct sim_census *census, const struct recovery_group *g
         .size = (uint32_t)record->payload.size,
     };
     census->life_count += group->boot_generation == census->server->boot_generation;
+    if (event_record_has_series(&event) && (event.flags & RECORD_EVENT_LATE) == 0) {
+        struct sim_series *series = series_of(census, event.series);
+
+        series->event_count++;
+        series->is_blurred |=
+            (int64_t)event.received_ms + INCIDENT_FUTURE_MS_MAX < event.occurred_ms;
+    }
+}
+
+static void read_incident(struct sim_census *census, const struct journal_record_view *record)
+{
+    struct incident_image image;
+
+    if (incident_image_decode(record->payload, &image) < 0)
+        sim_story_fail(census->story, SIM_NO_NUMBER, "the log holds an incident that is none");
+    series_of(census, image.header.series)->incident_count++;
+    census->incident_count++;
+}
+
+static void read_job(struct sim_census *census, const struct journal_record_view *record)
+{
+    struct job_image image;
+
+    if (job_image_decode(record->payload, &image) == 0 &&
+        slice_equal(image.sections[JOB_SECTION_KIND], SLICE_LITERAL("incident.summarize")))
+        census->summary_job_count++;
 }
 
 /* The number of the first event that the claim answers for; every one has a client's id. */
@@ -155,6 +198,10 @@ static int on_group(struct recovery_visitor *visitor, const struct recovery_grou
             read_event(census, group, record);
         else if (record->type == RECORD_CLAIM)
             read_claim(census, record);
+        else if (record->type == RECORD_INCIDENT)
+            read_incident(census, record);
+        else if (record->type == RECORD_JOB)
+            read_job(census, record);
     }
     census->group_count++;
     return 0;
@@ -179,6 +226,9 @@ int sim_census_read(struct sim_census *census, bool read_only, char *text)
     census->life_count = 0;
     census->group_count = 0;
     census->log_hash = 0;
+    census->series_count = 0;
+    census->incident_count = 0;
+    census->summary_job_count = 0;
     text[0] = '\0';
     r = superblock_read(config.disk, SIM_SERVER_DATA, &superblock);
     if (r == -ENOENT)

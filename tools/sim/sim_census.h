@@ -14,6 +14,7 @@
 enum {
     SIM_ID_SIZE = 36,
     SIM_TENANT_COUNT = 2,
+    SIM_SERIES_COUNT_MAX = 32,
 };
 
 /* Where one item was found in the log. */
@@ -26,6 +27,14 @@ struct sim_found {
     uint32_t variant;
     struct journal_location location;
     uint32_t size; /* of the record's payload */
+};
+
+/* What the log says about one series of errors; the clients' events all have the same time. */
+struct sim_series {
+    uint64_t key[2];
+    uint32_t event_count; /* that count, the late ones left out */
+    bool is_blurred;      /* the server's clock jumped: they count in minutes of its own */
+    uint32_t incident_count;
 };
 
 /* One look at the log. Large. Set the first group; the rest is of the latest look. */
@@ -42,6 +51,10 @@ struct sim_census {
     uint32_t group_count;
     uint32_t log_count; /* logs that the data directory ever had */
     uint64_t log_hash;  /* of all records */
+    struct sim_series series[SIM_SERIES_COUNT_MAX];
+    uint32_t series_count;
+    uint32_t incident_count;    /* records */
+    uint32_t summary_job_count; /* JOB records of what incidents ask for */
     struct sim_found found[SIM_ITEM_COUNT_MAX];
 };
 

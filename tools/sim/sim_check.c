@@ -3,6 +3,7 @@
 #include <fcntl.h>
 
 #include "runtime/sim_disk.h"
+#include "store/incident_record.h"
 #include "store/record.h"
 #include "store/recovery.h"
 
@@ -367,6 +368,22 @@ bool sim_check_log(struct sim_check *check)
     sim_story_tell(check->story, SIM_NO_NUMBER, 0, "the log holds %u events in %u groups",
                    check->census.found_count, check->census.group_count);
     return true;
+}
+
+void sim_check_incidents(struct sim_check *check, bool was_orderly)
+{
+    const struct sim_census *census = &check->census;
+
+    check->has_summary_job |= census->summary_job_count > 0;
+    if (!was_orderly || check->may_lack_last)
+        return;
+    for (uint32_t i = 0; i < census->series_count; i++)
+        if (census->series[i].event_count >= INCIDENT_RULES_DEFAULT.spike_count &&
+            !census->series[i].is_blurred && census->series[i].incident_count == 0)
+            sim_story_fail(check->story, SIM_NO_NUMBER, "%u errors in one minute and no incident",
+                           census->series[i].event_count);
+    if (census->incident_count > 0 && !check->has_summary_job)
+        sim_story_fail(check->story, SIM_NO_NUMBER, "incidents, and no job to summarise one");
 }
 
 void sim_check_recovery_repeats(struct sim_check *check)

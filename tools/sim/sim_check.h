@@ -23,6 +23,7 @@ struct sim_check {
     bool may_lack_old;        /* retention drops segments: what is gone may be gone */
     bool may_lack_last; /* acknowledged writes were damaged: what is missing must be the last */
 
+    bool has_summary_job; /* some look at the log has found one */
     uint64_t check_count;
     struct journal_location acknowledged[SIM_ITEM_COUNT_MAX]; /* where, when it was checked */
     bool is_group_in_doubt[SIM_GROUP_COUNT_MAX]; /* part of it may be in the page cache only */
@@ -60,3 +61,9 @@ void sim_check_leaks(const struct sim_check *check);
  * be there; after an orderly stop there are no others.
  */
 void sim_check_accounting(const struct sim_check *check, bool was_orderly);
+
+/*
+ * After sim_check_log(). When the process has ended in order: where enough errors are in the
+ * log there is an incident, and incidents have asked for summaries.
+ */
+void sim_check_incidents(struct sim_check *check, bool was_orderly);

@@ -469,6 +469,7 @@ static void check_disk(bool was_orderly)
     if (!sim_check_log(&run.check))
         return;
     sim_check_accounting(&run.check, was_orderly);
+    sim_check_incidents(&run.check, was_orderly);
     sim_check_disk_bound(&run.check);
     if (draw(REPEAT_ODDS) == 0)
         sim_check_recovery_repeats(&run.check);
