@@ -460,6 +460,22 @@ Test(incident_table, forgets_an_incident_that_cannot_be_written)
     incident_table_check(fx.table);
 }
 
+/* A batch of a recording: opened, resolved and over before anybody has written a thing. */
+Test(incident_table, knows_where_its_events_are_even_when_it_is_over)
+{
+    for (int i = 0; i < 31; i++) {
+        struct record_event event = fixture_error(i < 30 ? NOON + i : NOON + 3 * HOUR, 1, 1);
+
+        event.received_ms = (uint64_t)NOON;
+        event.occurred_ms -= 24 * HOUR;
+        incident_table_fold(fx.table, &event, journal_location_make(0, 1, 8 * (uint64_t)(i + 1)),
+                            event.received_ms);
+    }
+    cr_assert(eq(int, incident_table_at(fx.table, 0)->status, INCIDENT_RESOLVED));
+    cr_assert(eq(u64, incident_table_source(fx.table, 0).bits,
+                 journal_location_make(0, 1, 8 * UINT64_C(30)).bits));
+}
+
 Test(incident_table, takes_rules_of_a_project_and_keeps_the_latest)
 {
     struct incident_rules_record record = {

@@ -365,8 +365,10 @@ bool sim_check_log(struct sim_check *check)
         compare_order(check, &model->units[i]);
     }
     settle(check);
-    sim_story_tell(check->story, SIM_NO_NUMBER, 0, "the log holds %u events in %u groups",
-                   check->census.found_count, check->census.group_count);
+    sim_story_tell(check->story, SIM_NO_NUMBER, 0,
+                   "the log holds %u events and %u records of incidents in %u groups",
+                   check->census.found_count, check->census.incident_count,
+                   check->census.group_count);
     return true;
 }
 

@@ -12,7 +12,7 @@
 
 #include "tools/sim/sim_census.h"
 
-enum { SIM_GROUP_COUNT_MAX = 65536 };
+enum { SIM_GROUP_COUNT_MAX = 262144 };
 
 /* One run's checker. Large; fields below the first group may be read. */
 struct sim_check {
