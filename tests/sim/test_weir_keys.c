@@ -323,15 +323,29 @@ Test(weir_keys, are_copied_forward_some_at_a_time)
     weir_end(&weir);
 }
 
+static bool is_copied_or_all_sent(void)
+{
+    return is_copied() || load.acknowledged_count == load.event_count;
+}
+
 Test(weir_keys, are_copied_forward_as_soon_as_there_is_room_again)
 {
-    blockade = (struct blockade){.hook = {on_hit}};
-    begin(1, true);
-    sim_point_install(&blockade.hook);
-    cr_assert(eq(int, weir_run_until(&weir, is_copied), SIM_REACHED));
-    sim_point_install(NULL);
-    /* Intake did not write many segments meanwhile, with the oldest one waiting to go. */
-    cr_assert(
-        le(u64, blockade.used_now, blockade.used_then + 4 * weir.process.settings.segment_bytes));
-    weir_end(&weir);
+    uint32_t waited_count = 0;
+
+    /* Only a copy that comes while something is in hand can find the staging full. */
+    for (uint64_t seed = 1; seed <= SEED_COUNT && waited_count < 2; seed++) {
+        blockade = (struct blockade){.hook = {on_hit}};
+        begin(seed, true);
+        sim_point_install(&blockade.hook);
+        cr_assert(eq(int, weir_run_until(&weir, is_copied_or_all_sent), SIM_REACHED));
+        sim_point_install(NULL);
+        /* Intake did not write many segments meanwhile, with the oldest one waiting to go. */
+        if (is_copied()) {
+            waited_count++;
+            cr_assert(le(u64, blockade.used_now,
+                         blockade.used_then + 4 * weir.process.settings.segment_bytes));
+        }
+        weir_end(&weir);
+    }
+    cr_assert(lt(u32, 0, waited_count));
 }
