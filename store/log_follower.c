@@ -117,6 +117,12 @@ void log_follower_return(struct log_follower *follower, const struct read_place 
     }
 }
 
+const struct read_place *log_follower_place(const struct log_follower *follower, uint32_t log)
+{
+    assert(log < follower->log_count);
+    return &follower->logs[log].place;
+}
+
 /* ---- which segment ---- */
 
 static const struct log_file *file_of(const struct log_follower_log *log)

@@ -64,6 +64,9 @@ uint64_t log_follower_lag(const struct log_follower *follower);
 /* Goes back to these places: what was given out since is given out again. */
 void log_follower_return(struct log_follower *follower, const struct read_place *places);
 
+/* Where the log's next record is: behind all that was given out, and behind what is gone. */
+const struct read_place *log_follower_place(const struct log_follower *follower, uint32_t log);
+
 /*
  * The first log, counted from first and around, that has something to read now. 1; 0 when there
  * is none; or a negative errno as log_follower_next().

@@ -99,7 +99,6 @@ MUST_USE static int read_log(struct read_writer *writer, uint32_t log, struct ba
         r = log_follower_next(&writer->follower, log, &group);
         if (r != 1)
             break;
-        writer->batch[log] = group.place;
         batch->source = SOURCE_DATABASE;
         r = apply_group(writer, &group, batch);
         if (r == 0)
@@ -126,14 +125,22 @@ MUST_USE static int read_logs(struct read_writer *writer, struct batch *batch)
     return r < 0 ? r : 0;
 }
 
+/*
+ * Places move without records too: where a log's records are gone, up to where it ends perhaps,
+ * and then no record would ever bring the new place along.
+ */
 MUST_USE static int put_places(struct read_writer *writer)
 {
     struct read_backend *backend = writer->backend;
     int r = 0;
 
-    for (uint32_t log = 0; r == 0 && log < writer->log_count; log++)
-        if (writer->batch[log].next_lsn != writer->committed[log].next_lsn)
-            r = backend->vtable->put_place(backend, &writer->batch[log]);
+    for (uint32_t log = 0; r == 0 && log < writer->log_count; log++) {
+        const struct read_place *place = log_follower_place(&writer->follower, log);
+
+        writer->batch[log] = *place;
+        if (place->next_lsn != writer->committed[log].next_lsn)
+            r = backend->vtable->put_place(backend, place);
+    }
     return r;
 }
 

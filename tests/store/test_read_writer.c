@@ -139,3 +139,45 @@ Test(read_writer, steps_over_what_retention_took_and_counts_it)
     cr_assert(
         eq(u64, (uint64_t)read_fixture_number(&fixture, COUNT) + skipped, fixture.event_count));
 }
+
+/* The log is written no more, and all that was in it goes. */
+static void empty_log(void)
+{
+    fixture.log.config.sealed = true;
+    fixture.log.config.retain_bytes = 1;
+    read_fixture_crash(&fixture, true);
+    fixture_run(&fixture.log, 200);
+    cr_assert(not(fixture_exists(&fixture.log, "log-00/0000000000000001.seg")));
+}
+
+/* It is up to date with a log that has no record any more to say so with; for good. */
+static void assert_current(uint64_t skipped)
+{
+    cr_assert(eq(int, read_fixture_open(&fixture), 0), "%s", fixture.text);
+    cr_assert(eq(int, read_fixture_follow(&fixture), READ_STEP_IDLE), "%s", fixture.writer.text);
+    cr_assert(eq(u64, fixture.writer.committed[0].next_lsn, fixture.event_count + 1));
+    cr_assert(eq(u64, fixture.writer.committed_skipped, skipped));
+    read_fixture_close(&fixture);
+    cr_assert(eq(int, read_fixture_open(&fixture), 0), "%s", fixture.text);
+    cr_assert(eq(u64, fixture.writer.committed[0].next_lsn, fixture.event_count + 1));
+    cr_assert(eq(u64, log_follower_lag(&fixture.writer.follower), 0));
+}
+
+Test(read_writer, is_up_to_date_with_a_log_whose_records_are_all_gone)
+{
+    read_fixture_add(&fixture, 28);
+    empty_log();
+    assert_current(0);
+}
+
+Test(read_writer, is_up_to_date_when_the_rest_of_a_log_is_gone)
+{
+    read_fixture_add(&fixture, 20);
+    cr_assert(eq(int, read_fixture_open(&fixture), 0), "%s", fixture.text);
+    cr_assert(eq(int, read_fixture_follow(&fixture), READ_STEP_IDLE));
+    read_fixture_close(&fixture);
+    read_fixture_add(&fixture, 8);
+    empty_log();
+    assert_current(8);
+    cr_assert(eq(i64, read_fixture_number(&fixture, COUNT), 20));
+}
