@@ -18,7 +18,7 @@
  *     metric:    0               1                              6
  */
 
-enum { NS_DIGITS = 9 };
+enum { NS_DIGITS = 9, INDEX_SIZE = 2 * METRICS_SERIES_MAX };
 
 const uint64_t METRICS_REQUEST_NS[METRICS_REQUEST_BOUNDS] = {
     100000,   250000,   500000,    1000000,   2500000,   5000000,    10000000,
@@ -41,12 +41,13 @@ struct series {
     const uint64_t *bounds;
     uint32_t bound_count;
     uint32_t value_index;
-    uint32_t labels_hash; /* so that telling labels apart needs no look at the text */
 };
 
 struct metrics_registry {
     struct series series[METRICS_SERIES_MAX];
     uint16_t series_of_value[METRICS_VALUES_MAX];
+    uint16_t by_name[INDEX_SIZE]; /* 1 + the first series of a name; 0 is free */
+    uint16_t by_labels[INDEX_SIZE];
     uint32_t series_count;
     uint32_t value_count;
     bool frozen;
@@ -86,41 +87,52 @@ static uint32_t value_count_of(const struct series *series)
     return series->kind == METRIC_HISTOGRAM ? series->bound_count + 2 : 1;
 }
 
-/* FNV-1a. */
-static uint32_t hash_text(const char *text)
+/* FNV-1a, going on from hash. */
+static uint32_t hash_text(uint32_t hash, const char *text)
 {
-    uint32_t hash = 2166136261u;
-
     for (; *text != '\0'; text++)
         hash = (hash ^ (uint8_t)*text) * 16777619u;
     return hash;
 }
 
-/* One name has one kind, one unit and one place in the text, else scrapers refuse it all. */
-static void check_name(const struct metrics_registry *registry, const struct series *series)
+/* Where the index has the series of this name, and of these labels if any are given. */
+static uint16_t *place_of(const struct metrics_registry *registry, uint16_t *index,
+                          const char *name, const char *labels)
 {
-    uint32_t last = registry->series_count - 1;
-    bool is_same = false;
-    bool was_seen = false;
+    uint32_t hash = hash_text(2166136261u, name);
+
+    if (labels != NULL)
+        hash = hash_text(hash, labels);
+    for (;; hash++) {
+        uint16_t *place = &index[hash % INDEX_SIZE];
+        const struct series *other;
+
+        if (*place == 0)
+            return place;
+        other = &registry->series[*place - 1];
+        if (strcmp(other->name, name) == 0 &&
+            (labels == NULL || strcmp(other->labels, labels) == 0))
+            return place;
+    }
+}
+
+/* One name has one kind, one unit and one place in the text, else scrapers refuse it all. */
+static void index_series(struct metrics_registry *registry, const struct series *series)
+{
+    uint16_t *first = place_of(registry, registry->by_name, series->name, NULL);
+    uint16_t *place = place_of(registry, registry->by_labels, series->name, series->labels);
 
     assert(series->name[0] != '\0');
     assert(series->help[0] != '\0');
-    for (uint32_t i = 0; i < registry->series_count; i++) {
-        const struct series *other = &registry->series[i];
-
-        /* Most series share their name, one literal, with the one before. */
-        if (i == 0 || other->name != registry->series[i - 1].name)
-            is_same = strcmp(other->name, series->name) == 0;
-        if (!is_same)
-            continue;
-        assert(other->kind == series->kind);
-        assert(other->unit == series->unit);
-        if (other->labels_hash == series->labels_hash)
-            assert(strcmp(other->labels, series->labels) != 0);
-        was_seen = true;
+    assert(*place == 0);
+    *place = (uint16_t)(registry->series_count + 1);
+    if (*first == 0) {
+        *first = *place;
+        return;
     }
-    if (was_seen)
-        assert(strcmp(registry->series[last].name, series->name) == 0);
+    assert(registry->series[*first - 1].kind == series->kind);
+    assert(registry->series[*first - 1].unit == series->unit);
+    assert(strcmp(registry->series[registry->series_count - 1].name, series->name) == 0);
 }
 
 static struct metric add(struct metrics_registry *registry, struct series series)
@@ -130,8 +142,7 @@ static struct metric add(struct metrics_registry *registry, struct series series
     assert(!registry->frozen);
     assert(registry->series_count < METRICS_SERIES_MAX);
     assert(registry->value_count + value_count <= METRICS_VALUES_MAX);
-    series.labels_hash = hash_text(series.labels);
-    check_name(registry, &series);
+    index_series(registry, &series);
     series.value_index = registry->value_count;
     registry->series_of_value[series.value_index] = (uint16_t)registry->series_count;
     registry->series[registry->series_count++] = series;

@@ -232,6 +232,20 @@ Test(metrics, aborts_when_a_name_comes_again_later, .signal = SIGABRT)
     (void)counter("weir_a_total", "x=\"2\"");
 }
 
+Test(metrics, aborts_when_a_series_comes_twice, .signal = SIGABRT)
+{
+    (void)counter("weir_a_total", "x=\"1\"");
+    (void)counter("weir_a_total", "x=\"2\"");
+    (void)counter("weir_a_total", "x=\"1\"");
+}
+
+Test(metrics, aborts_when_a_name_has_two_kinds, .signal = SIGABRT)
+{
+    (void)counter("weir_a_total", "x=\"1\"");
+    (void)metrics_add_series(registry, METRIC_GAUGE, METRIC_UNIT_NONE, "weir_a_total", "x=\"2\"",
+                             "A.");
+}
+
 Test(metrics, aborts_on_a_series_after_the_freeze, .signal = SIGABRT)
 {
     freeze();

@@ -135,6 +135,8 @@ static void draw_settings(void)
     s->queue_delay_ms = 20 + draw(500);
     s->dedup_entries = 16384;
     s->event_index_entries = 131072; /* for all logs together */
+    s->incident_series = 4096;       /* these two are cleared at each start */
+    s->incident_count = 1024;
     s->connections = 17 + (int64_t)draw_small(64);
     s->requests_in_flight = 4 + draw(256);
     s->answer_timeout_ms = 500 + draw(10000);
