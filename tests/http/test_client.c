@@ -8,8 +8,9 @@
 #include "tests/http/client_fixture.h"
 
 /*
- * What a call does when all goes well, and what becomes of each kind of answer. Time-outs,
- * faults and limits are in test_client_limits.c.
+ * What a call does when all goes well, and what becomes of each kind of answer. The way to
+ * a peer is in test_client_reach.c, time and limits in test_client_limits.c, ends that are
+ * no answers in test_client_end.c, random faults in test_client_swarm.c.
  */
 #define HOST "93.184.216.34"
 
