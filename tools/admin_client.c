@@ -96,8 +96,7 @@ void admin_client_end(struct admin_client *client)
 
 int admin_client_fail(const struct admin_client *client, int exit_code, const char *text)
 {
-    fprintf(stderr, "weir %s: %s\n", client->command->name, text);
-    return exit_code;
+    return command_fail(client->command->name, exit_code, "%s", text);
 }
 
 int admin_client_call(struct admin_client *client, struct http_call_request *request,

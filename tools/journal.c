@@ -119,8 +119,7 @@ static struct journal_command *command_of(struct journal_tool_visitor *visitor)
 
 static int fail(const struct journal_command *command, int exit_code, const char *text)
 {
-    fprintf(stderr, "weir %s: %s\n", command->command->name, text);
-    return exit_code;
+    return command_fail(command->command->name, exit_code, "%s", text);
 }
 
 /* The exit code for an error of the journal's tools. */

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "tools/commands.h"
+#include "tools/interrupt.h"
 #include "tools/load/load_html.h"
 #include "tools/load/load_limit.h"
 #include "tools/load/load_options.h"
@@ -41,31 +42,9 @@ struct load {
     struct load_tally *best; /* of --find-limit: the highest rate that was held */
     struct load_verdict verdict;
     struct load_run_result result;
+    const volatile sig_atomic_t *is_interrupted;
     bool shows_progress;
 };
-
-static volatile sig_atomic_t interrupted;
-
-static void on_interrupt(int number)
-{
-    (void)number;
-    interrupted = 1;
-}
-
-/* The first interrupt ends the run in good order, a second one the process. */
-static void catch_interrupt(void)
-{
-    struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
-
-    (void)sigaction(SIGINT, &action, NULL);
-    (void)sigaction(SIGTERM, &action, NULL);
-}
-
-static int fail(int exit_code, const char *what, const char *why)
-{
-    fprintf(stderr, "weir load: %s: %s\n", what, why);
-    return exit_code;
-}
 
 /* --- set-up --------------------------------------------------------------- */
 
@@ -78,7 +57,7 @@ static int pin(int32_t core)
     CPU_ZERO(&set);
     CPU_SET((size_t)core, &set);
     if (sched_setaffinity(0, sizeof(set), &set) < 0)
-        return fail(COMMAND_FAILED, "--core", strerror(errno));
+        return command_fail("load", COMMAND_FAILED, "--core: %s", strerror(errno));
     return COMMAND_DONE;
 }
 
@@ -90,12 +69,14 @@ static int open_trust(struct load *load)
     if (load->options.target.url.scheme != URL_SCHEME_HTTPS)
         return COMMAND_DONE;
     if (trust_store_new(&load->trust) < 0)
-        return fail(COMMAND_FAILED, "start", "out of memory");
+        return command_fail("load", COMMAND_FAILED, "start: out of memory");
     r = trust_store_add_file(load->trust, TRUST_STORE_SYSTEM_PATH);
     if (r < 0 && path == NULL)
-        return fail(COMMAND_FAILED, TRUST_STORE_SYSTEM_PATH, strerror(-r));
+        return command_fail("load", COMMAND_FAILED, "%s: %s", TRUST_STORE_SYSTEM_PATH,
+                            strerror(-r));
     r = path == NULL ? 0 : trust_store_add_file(load->trust, path);
-    return r < 0 ? fail(COMMAND_FAILED, path, strerror(-r)) : COMMAND_DONE;
+    return r < 0 ? command_fail("load", COMMAND_FAILED, "%s: %s", path, strerror(-r))
+                 : COMMAND_DONE;
 }
 
 static int open_payload(struct load *load)
@@ -110,8 +91,8 @@ static int open_payload(struct load *load)
     }
     r = load_payload_new(&config, message, &load->payload);
     if (r == -EINVAL)
-        return fail(COMMAND_BAD_USAGE, "the request", message);
-    return r < 0 ? fail(COMMAND_FAILED, "start", strerror(-r)) : COMMAND_DONE;
+        return command_fail("load", COMMAND_BAD_USAGE, "the request: %s", message);
+    return r < 0 ? command_fail("load", COMMAND_FAILED, "start: %s", strerror(-r)) : COMMAND_DONE;
 }
 
 static int open_target(struct load *load)
@@ -119,11 +100,11 @@ static int open_target(struct load *load)
     char message[LOAD_TARGET_MESSAGE_SIZE];
 
     if (!load_target_reach(&load->options.target, load->options.connect, REACH_TIMEOUT_MS, message))
-        return fail(COMMAND_UNAVAILABLE, "target", message);
+        return command_fail("load", COMMAND_UNAVAILABLE, "target: %s", message);
     load->tally = malloc(sizeof(*load->tally));
     load->best = malloc(sizeof(*load->best));
     if (load->tally == NULL || load->best == NULL)
-        return fail(COMMAND_FAILED, "start", "out of memory");
+        return command_fail("load", COMMAND_FAILED, "start: out of memory");
     return COMMAND_DONE;
 }
 
@@ -152,7 +133,7 @@ static int run_once(struct load *load, const struct load_scenario_config *scenar
         .delay_ns_max = delay_ns_max,
         .shows_progress = load->shows_progress,
         .progress_name = name,
-        .is_interrupted = &interrupted,
+        .is_interrupted = load->is_interrupted,
     };
     int r;
 
@@ -162,9 +143,9 @@ static int run_once(struct load *load, const struct load_scenario_config *scenar
                     options->is_open_loop);
     r = load_run(&config, load->tally, &load->result);
     if (r == -EPERM || r == -ENOSYS || r == -EACCES)
-        return fail(COMMAND_NOT_PERMITTED, "io_uring", strerror(-r));
+        return command_fail("load", COMMAND_NOT_PERMITTED, "io_uring: %s", strerror(-r));
     if (r < 0)
-        return fail(COMMAND_FAILED, "io_uring", strerror(-r));
+        return command_fail("load", COMMAND_FAILED, "io_uring: %s", strerror(-r));
     load_tally_judge(load->tally, &load->verdict);
     return COMMAND_DONE;
 }
@@ -196,10 +177,11 @@ static int write_hgrm(const char *path, const struct hdr_histogram *histogram)
 
     assert(size > 0);
     if (file == NULL)
-        return fail(COMMAND_CORRUPT, path, strerror(errno));
+        return command_fail("load", COMMAND_CORRUPT, "%s: %s", path, strerror(errno));
     is_written = fwrite(text, 1, (size_t)size, file) == (size_t)size;
     is_written = fclose(file) == 0 && is_written;
-    return is_written ? COMMAND_DONE : fail(COMMAND_CORRUPT, path, "not written");
+    return is_written ? COMMAND_DONE
+                      : command_fail("load", COMMAND_CORRUPT, "%s: not written", path);
 }
 
 static struct load_report report_of(const struct load *load, const struct load_tally *tally)
@@ -235,7 +217,7 @@ static int write_files(const struct load *load, const struct load_report *report
         r = write_hgrm(options->hgrm_uncorrected_path, &report->tally->uncorrected);
     if (r == COMMAND_DONE && options->html_path != NULL &&
         load_html_write(report, options->html_path) < 0)
-        r = fail(COMMAND_CORRUPT, options->html_path, "not written");
+        r = command_fail("load", COMMAND_CORRUPT, "%s: not written", options->html_path);
     return r;
 }
 
@@ -253,7 +235,7 @@ static int print_result(const struct load *load, const struct load_report *repor
     json_writer_init(&writer, text, sizeof(text));
     load_report_json(report, &writer);
     if (!json_writer_finish(&writer, &json))
-        return fail(COMMAND_FAILED, "report", "too long");
+        return command_fail("load", COMMAND_FAILED, "report: too long");
     printf("%.*s\n", (int)json.size, json.data);
     return COMMAND_DONE;
 }
@@ -310,7 +292,7 @@ static int try_rates(struct load *load, struct load_limit *limit)
 {
     double rate;
 
-    while (!interrupted && load_limit_next(limit, &rate)) {
+    while (!*load->is_interrupted && load_limit_next(limit, &rate)) {
         struct load_scenario_config scenario = load->options.scenario;
         enum load_limit_outcome outcome;
         char name[TRY_NAME_SIZE];
@@ -344,7 +326,7 @@ static int find_limit(struct load *load)
         return r;
     if (limit.held == 0) {
         explain_failures(load);
-        return fail(COMMAND_FAILED, "--find-limit", "no rate was held");
+        return command_fail("load", COMMAND_FAILED, "--find-limit: no rate was held");
     }
     snprintf(rate_text, sizeof(rate_text), "%.6g", limit.held);
     scenario->profile.rate_first = scenario->profile.rate_last = limit.held;
@@ -360,7 +342,7 @@ static int find_limit(struct load *load)
         printf("limit: %s/s with p99 below %.6g ms%s\n", rate_text,
                (double)load->options.limit_ns / 1e6,
                limit.is_generator_limit ? "; above, the generator was the limit" : "");
-    return r == COMMAND_DONE && interrupted ? COMMAND_FAILED : r;
+    return r == COMMAND_DONE && *load->is_interrupted ? COMMAND_FAILED : r;
 }
 
 static void close_all(struct load *load)
@@ -388,7 +370,7 @@ int command_load(int argc, char **argv)
         r = open_payload(&load);
     if (r == COMMAND_DONE)
         r = open_target(&load);
-    catch_interrupt();
+    load.is_interrupted = interrupt_catch();
     if (r == COMMAND_DONE)
         r = load.options.limit_ns > 0 ? find_limit(&load) : run_and_report(&load);
     close_all(&load);

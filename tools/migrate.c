@@ -53,12 +53,6 @@ struct migrate {
     bool is_watched; /* stderr is a terminal */
 };
 
-static int fail(int exit_code, const char *text)
-{
-    fprintf(stderr, "weir migrate: %s\n", text);
-    return exit_code;
-}
-
 static int exit_code_of(int error)
 {
     assert(error < 0);
@@ -86,7 +80,7 @@ static int lock_directory(struct migrate *migrate)
         snprintf(text, sizeof(text), "%s is in use: stop the server first", migrate->data);
     else
         snprintf(text, sizeof(text), "%s: %s", path, strerror(-r));
-    return fail(COMMAND_BAD_DATA_DIR, text);
+    return command_fail("migrate", COMMAND_BAD_DATA_DIR, "%s", text);
 }
 
 /* Reads the options, opens the directory. True to go on; false to return *ret_exit_code. */
@@ -109,7 +103,7 @@ static bool begin(struct migrate *migrate, int argc, char **argv, int *ret_exit_
                  r == -ENOENT ? "%s is no data directory: it has no superblock"
                               : "%s/superblock cannot be read",
                  migrate->data);
-        *ret_exit_code = fail(exit_code_of(r), text);
+        *ret_exit_code = command_fail("migrate", exit_code_of(r), "%s", text);
         return false;
     }
     *ret_exit_code = lock_directory(migrate);
@@ -194,12 +188,13 @@ static int run(struct migrate *migrate)
     else
         r = read_migrate(&config, &result, text);
     if (r < 0)
-        return fail(exit_code_of(r), text);
+        return command_fail("migrate", exit_code_of(r), "%s", text);
     clock_update(&migrate->clock);
     print_result(migrate, &result,
                  (double)(migrate->clock.mono_ns - migrate->began_ns) / 1000000000);
-    return fflush(stdout) == 0 ? COMMAND_DONE
-                               : fail(COMMAND_CORRUPT, "the output could not be written");
+    return fflush(stdout) == 0
+               ? COMMAND_DONE
+               : command_fail("migrate", COMMAND_CORRUPT, "the output could not be written");
 }
 
 int command_migrate(int argc, char **argv)

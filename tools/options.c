@@ -429,16 +429,33 @@ void command_print_help(const struct command_spec *command, FILE *stream)
     }
 }
 
+PRINTF_LIKE(2, 0)
+static void complain(const char *name, const char *format, va_list arguments)
+{
+    fprintf(stderr, "weir %s: ", name);
+    vfprintf(stderr, format, arguments);
+    fputs("\n", stderr);
+}
+
 int command_usage_error(const struct command_spec *command, const char *format, ...)
 {
     va_list arguments;
 
-    fprintf(stderr, "weir %s: ", command->name);
     va_start(arguments, format);
-    vfprintf(stderr, format, arguments);
+    complain(command->name, format, arguments);
     va_end(arguments);
-    fprintf(stderr, "\nsee: weir %s --help\n", command->name);
+    fprintf(stderr, "see: weir %s --help\n", command->name);
     return COMMAND_BAD_USAGE;
+}
+
+int command_fail(const char *name, int exit_code, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    complain(name, format, arguments);
+    va_end(arguments);
+    return exit_code;
 }
 
 bool command_begin(const struct command_spec *command, int argc, char **argv,

@@ -105,6 +105,9 @@ MUST_USE bool command_begin(const struct command_spec *command, int argc, char *
 int command_usage_error(const struct command_spec *command, const char *format, ...)
     PRINTF_LIKE(2, 3);
 
+/* Prints "weir NAME: message" to stderr; gives exit_code back. name as in command_spec. */
+int command_fail(const char *name, int exit_code, const char *format, ...) PRINTF_LIKE(3, 4);
+
 /* One action of a command such as `weir keys`: the table entry of its own command. */
 struct command_action {
     const char *name; /* "create" in `weir keys create` */

@@ -11,13 +11,13 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include "contracts/json_writer.h"
 #include "runtime/clock.h"
 #include "runtime/rng.h"
 #include "tools/commands.h"
+#include "tools/interrupt.h"
 #include "tools/line_reader.h"
 #include "tools/options.h"
 #include "tools/replay_event.h"
@@ -129,35 +129,13 @@ struct replay {
     uint64_t line_count;  /* of the recording, when it was surveyed */
     off_t begin;          /* where the recording begins in fd */
     int fd;
+    const volatile sig_atomic_t *is_interrupted;
     bool by_arrival;
     bool is_sorted;
     bool shows_progress;
 };
 
-static volatile sig_atomic_t interrupted;
-
-static void on_interrupt(int number)
-{
-    (void)number;
-    interrupted = 1;
-}
-
-/* The first interrupt ends the run in good order, a second one the process. */
-static void catch_interrupt(void)
-{
-    struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
-
-    (void)sigaction(SIGINT, &action, NULL);
-    (void)sigaction(SIGTERM, &action, NULL);
-}
-
 /* --- set-up --------------------------------------------------------------- */
-
-static int fail(int exit_code, const char *what, const char *why)
-{
-    fprintf(stderr, "weir replay: %s: %s\n", what, why);
-    return exit_code;
-}
 
 /* Copies a pipe into an unnamed file. Its descriptor or -errno. */
 static int spool(int fd)
@@ -191,18 +169,19 @@ static int open_input(struct replay *replay)
 
     replay->fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
     if (replay->fd < 0)
-        return fail(COMMAND_FAILED, path, strerror(errno));
+        return command_fail("replay", COMMAND_FAILED, "%s: %s", path, strerror(errno));
     if ((replay->rewrite.shift || replay->is_sorted) && lseek(replay->fd, 0, SEEK_CUR) < 0) {
         int fd = spool(replay->fd);
 
         if (fd < 0)
-            return fail(COMMAND_CORRUPT, "cannot keep the input", strerror(-fd));
+            return command_fail("replay", COMMAND_CORRUPT, "cannot keep the input: %s",
+                                strerror(-fd));
         if (!is_stdin)
             close(replay->fd);
         replay->fd = fd;
     }
     if (line_reader_init(&replay->lines, replay->fd, REPLAY_EVENT_SIZE_MAX - 1) < 0)
-        return fail(COMMAND_FAILED, path, "out of memory");
+        return command_fail("replay", COMMAND_FAILED, "%s: out of memory", path);
     return 0;
 }
 
@@ -221,7 +200,7 @@ static int open_call(struct replay *replay)
                                    replay->url);
     if (http_call_trust(replay->call, options_text(&replay->options, "ca", NULL), text,
                         sizeof(text)) < 0)
-        return fail(COMMAND_FAILED, "--url", text);
+        return command_fail("replay", COMMAND_FAILED, "--url: %s", text);
     return 0;
 }
 
@@ -250,7 +229,7 @@ static int open_sender(struct replay *replay)
         return command_usage_error(&COMMAND, "it needs --key or WEIR_API_KEY");
     replay->buffer = malloc(REPLAY_EVENT_SIZE_MAX);
     if (replay->buffer == NULL || replay_sender_new(&config, &replay->sender) < 0)
-        return fail(COMMAND_FAILED, "start", "out of memory");
+        return command_fail("replay", COMMAND_FAILED, "start: out of memory");
     return 0;
 }
 
@@ -278,7 +257,7 @@ static int read_plan(struct replay *replay)
         return command_usage_error(&COMMAND, "--seed goes with --new-ids");
     if (replay->rewrite.new_ids && !options_has(&replay->options, "seed") &&
         rng_init_system(&rng) < 0)
-        return fail(COMMAND_FAILED, "start", "the kernel gives no random numbers");
+        return command_fail("replay", COMMAND_FAILED, "start: the kernel gives no random numbers");
     /* 32 bits are enough to tell runs apart, and survive every JSON reader. */
     if (replay->rewrite.new_ids)
         replay->rewrite.seed = options_has(&replay->options, "seed")
@@ -367,9 +346,11 @@ static int survey(struct replay *replay)
             note_bad_line(replay, "it is longer than an event may be");
     }
     if (r < 0 || result < 0)
-        return fail(COMMAND_CORRUPT, replay->options.operands[0], strerror(r < 0 ? -r : -result));
+        return command_fail("replay", COMMAND_CORRUPT, "%s: %s", replay->options.operands[0],
+                            strerror(r < 0 ? -r : -result));
     if (replay->begin < 0 || lseek(replay->fd, replay->begin, SEEK_SET) < 0)
-        return fail(COMMAND_CORRUPT, replay->options.operands[0], strerror(errno));
+        return command_fail("replay", COMMAND_CORRUPT, "%s: %s", replay->options.operands[0],
+                            strerror(errno));
     replay_order_sort(&replay->order);
     for (size_t i = 0; i < replay->order.count; i++)
         if (replay->order.lines[i].unix_ms != INT64_MIN)
@@ -393,7 +374,7 @@ static int wait_for_turn(struct replay *replay, const struct replay_event *event
     due_ns = replay->start_ns + replay_schedule_next(&replay->schedule, unix_ms);
     if (now_ns(replay) < due_ns && !replay_sender_is_empty(replay->sender))
         r = replay_sender_flush(replay->sender);
-    while (r == 0 && !interrupted && now_ns(replay) < due_ns) {
+    while (r == 0 && !*replay->is_interrupted && now_ns(replay) < due_ns) {
         replay_sleep_until(replay->shows_progress
                                ? min_u64(due_ns, replay->clock.mono_ns + PROGRESS_INTERVAL_NS)
                                : due_ns);
@@ -418,7 +399,7 @@ static int send_line(struct replay *replay, struct slice line)
         return 0;
     }
     r = wait_for_turn(replay, &event);
-    if (r != 0 || interrupted)
+    if (r != 0 || *replay->is_interrupted)
         return r;
     r = replay_sender_add(replay->sender, replay->line_number, &event);
     show_progress(replay);
@@ -431,14 +412,14 @@ static int send_sorted(struct replay *replay)
     int r = 0;
 
     replay->start_ns = now_ns(replay);
-    for (size_t i = 0; r == 0 && !interrupted && i < replay->order.count; i++) {
+    for (size_t i = 0; r == 0 && !*replay->is_interrupted && i < replay->order.count; i++) {
         const struct replay_line *place = &replay->order.lines[i];
         ssize_t n = pread(replay->fd, replay->lines.data, place->size,
                           replay->begin + (off_t)place->offset);
 
         if (n != (ssize_t)place->size)
-            return fail(COMMAND_CORRUPT, replay->options.operands[0],
-                        n < 0 ? strerror(errno) : "it has become shorter");
+            return command_fail("replay", COMMAND_CORRUPT, "%s: %s", replay->options.operands[0],
+                                n < 0 ? strerror(errno) : "it has become shorter");
         replay->line_number = place->line_number;
         r = send_line(replay, (struct slice){replay->lines.data, place->size});
     }
@@ -453,12 +434,13 @@ static int send_all(struct replay *replay)
     if (replay->is_sorted)
         return send_sorted(replay);
     replay->start_ns = now_ns(replay);
-    while (r == 0 && !interrupted) {
+    while (r == 0 && !*replay->is_interrupted) {
         struct slice line;
         int result = line_reader_next(&replay->lines, &line);
 
         if (result < 0)
-            return fail(COMMAND_CORRUPT, replay->options.operands[0], strerror(-result));
+            return command_fail("replay", COMMAND_CORRUPT, "%s: %s", replay->options.operands[0],
+                                strerror(-result));
         if (result == LINE_END)
             break;
         replay->line_number = replay->lines.line_number;
@@ -539,9 +521,9 @@ static int finish(struct replay *replay, int r)
 
     if (options_has(&replay->options, "skip-bad"))
         failed = tally->rejected - tally->invalid;
-    is_ok = r == 0 && failed == 0 && tally->differing == 0 && !interrupted;
+    is_ok = r == 0 && failed == 0 && tally->differing == 0 && !*replay->is_interrupted;
     clear_progress(replay);
-    if (interrupted)
+    if (*replay->is_interrupted)
         fputs("weir replay: interrupted\n", stderr);
     if (options_has(&replay->options, "json"))
         print_json(replay, duration_s, is_ok);
@@ -579,7 +561,7 @@ int command_replay(int argc, char **argv)
         r = open_input(&replay);
     if (r == 0)
         r = open_sender(&replay);
-    catch_interrupt();
+    replay.is_interrupted = interrupt_catch();
     if (r == 0 && (replay.rewrite.shift || replay.is_sorted))
         r = survey(&replay);
     if (r == 0)

@@ -21,6 +21,7 @@
 #include "http/headers.h"
 #include "runtime/clock.h"
 #include "tools/commands.h"
+#include "tools/options.h"
 
 enum {
     TEXT_SIZE = 512,
@@ -154,13 +155,6 @@ static bool is_put_off(const struct http_call_answer *answer)
            (answer->status == 409 && answer->retry_after_s > 0);
 }
 
-/* Ends the run: says why, gives the exit code. */
-static int give_up(int exit_code, const char *text)
-{
-    fprintf(stderr, "weir replay: %s\n", text);
-    return exit_code;
-}
-
 /* As http_call_send() with patience. 0 with an answer that is not put off, or an exit code. */
 static int send_patiently(struct replay_sender *sender, const struct http_call_request *request,
                           uint32_t *attempt, struct http_call_answer *ret_answer)
@@ -180,15 +174,15 @@ static int send_patiently(struct replay_sender *sender, const struct http_call_r
         *attempt += 1;
         if (r < 0 && !http_call_is_unreachable(r)) {
             http_call_describe(sender->call, r, text, sizeof(text));
-            return give_up(COMMAND_FAILED, text);
+            return command_fail("replay", COMMAND_FAILED, "%s", text);
         }
         if (r < 0 && (!sender->was_connected || *attempt >= REPLAY_ATTEMPT_COUNT_MAX)) {
             http_call_describe(sender->call, r, text, sizeof(text));
-            return give_up(COMMAND_UNAVAILABLE, text);
+            return command_fail("replay", COMMAND_UNAVAILABLE, "%s", text);
         }
         if (*attempt >= REPLAY_ATTEMPT_COUNT_MAX) {
             http_call_describe_refusal(ret_answer, text, sizeof(text));
-            return give_up(COMMAND_TRY_AGAIN, text);
+            return command_fail("replay", COMMAND_TRY_AGAIN, "%s", text);
         }
         wait_before(sender, *attempt, retry_after_s);
     }
@@ -228,12 +222,10 @@ static int settle_refusal(struct replay_sender *sender, const struct http_call_a
 
     http_call_describe_refusal(answer, text, sizeof(text));
     if (!is_invalid && answer->status != 409)
-        return give_up(COMMAND_FAILED, text);
+        return command_fail("replay", COMMAND_FAILED, "%s", text);
     /* Each event of a batch is answered by itself: this refusal is about the batch. */
-    if (sender->entry_count > 1) {
-        fprintf(stderr, "weir replay: %s; try a smaller --batch\n", text);
-        return COMMAND_FAILED;
-    }
+    if (sender->entry_count > 1)
+        return command_fail("replay", COMMAND_FAILED, "%s; try a smaller --batch", text);
     for (uint32_t i = 0; i < sender->entry_count; i++)
         settle_refused(sender, &sender->entries[i], is_invalid, text);
     return 0;
@@ -314,7 +306,7 @@ static int settle_answer(struct replay_sender *sender, const struct http_call_an
         is_sound = settle_results(sender, document.raw);
     }
     if (!is_sound)
-        return give_up(COMMAND_FAILED, "the answer is not that of a weir server");
+        return command_fail("replay", COMMAND_FAILED, "the answer is not that of a weir server");
     return 0;
 }
 
@@ -336,7 +328,7 @@ static int verify_entry(struct replay_sender *sender, const struct entry *entry)
         return r;
     if (answer.status != 200 && answer.status != 404) {
         http_call_describe_refusal(&answer, text, sizeof(text));
-        return give_up(COMMAND_FAILED, text);
+        return command_fail("replay", COMMAND_FAILED, "%s", text);
     }
     if (answer.status == 404) {
         sender->tally.differing++;
@@ -421,7 +413,8 @@ int replay_sender_flush(struct replay_sender *sender)
             return r;
         attempt = drop_settled(sender) ? 0 : attempt;
         if (sender->entry_count > 0 && ++attempt >= REPLAY_ATTEMPT_COUNT_MAX)
-            return give_up(COMMAND_TRY_AGAIN, "the server goes on putting events off");
+            return command_fail("replay", COMMAND_TRY_AGAIN,
+                                "the server goes on putting events off");
         if (sender->entry_count > 0)
             wait_before(sender, attempt, retry_after_s);
     }
