@@ -138,6 +138,18 @@ enum url_result url_parse(struct slice text, struct url *ret_url)
     return URL_OK;
 }
 
+bool url_is_loopback(const struct url *url)
+{
+    struct slice host = url->host;
+    bool is_number = host.size > 0;
+
+    for (size_t i = 0; i < host.size; i++)
+        is_number &= host.data[i] == '.' || (host.data[i] >= '0' && host.data[i] <= '9');
+    return slice_equal(host, SLICE_LITERAL("localhost")) ||
+           slice_equal(host, SLICE_LITERAL("::1")) ||
+           (is_number && host.size > 4 && memcmp(host.data, "127.", 4) == 0);
+}
+
 bool url_percents_are_valid(struct slice text)
 {
     for (size_t i = 0; i < text.size; i++) {

@@ -52,6 +52,9 @@ MUST_USE enum url_result url_parse_authority(struct slice authority, uint16_t de
                                              struct slice *ret_host, uint16_t *ret_port,
                                              bool *ret_is_ipv6);
 
+/* True when the host is this machine by its name or its address. Nothing is looked up. */
+MUST_USE bool url_is_loopback(const struct url *url);
+
 /* True when every % of the text is followed by two hex digits. */
 MUST_USE bool url_percents_are_valid(struct slice text);
 

@@ -99,14 +99,7 @@ void http_call_free(struct http_call **call)
 
 bool http_call_is_loopback(const struct http_call *call)
 {
-    struct slice host = call->url.host;
-    bool is_number = host.size > 0;
-
-    for (size_t i = 0; i < host.size; i++)
-        is_number &= host.data[i] == '.' || (host.data[i] >= '0' && host.data[i] <= '9');
-    return slice_equal(host, SLICE_LITERAL("localhost")) ||
-           slice_equal(host, SLICE_LITERAL("::1")) ||
-           (is_number && host.size > 4 && memcmp(host.data, "127.", 4) == 0);
+    return url_is_loopback(&call->url);
 }
 
 /* --- connection ------------------------------------------------------------ */

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "actors/tenant.h"
 #include "tools/commands.h"
 #include "tools/interrupt.h"
 #include "tools/load/load_html.h"
@@ -21,8 +22,6 @@
 #include "tools/load/load_options.h"
 #include "tools/load/load_report.h"
 #include "tools/load/load_run.h"
-
-static const char DEMO_KEY[] = "dev-api-key-12345";
 
 enum {
     REACH_TIMEOUT_MS = 5000,
@@ -87,7 +86,7 @@ static int open_payload(struct load *load)
 
     if (load->options.wants_demo_key) {
         fputs("weir load: no --key and no WEIR_API_KEY: using the demo key\n", stderr);
-        config.key = DEMO_KEY;
+        config.key = TENANT_DEMO_SECRET;
     }
     r = load_payload_new(&config, message, &load->payload);
     if (r == -EINVAL)

@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "actors/tenant.h"
 #include "contracts/json_writer.h"
 #include "runtime/clock.h"
 #include "runtime/rng.h"
@@ -31,8 +32,6 @@ enum {
     SUMMARY_SIZE = 2048,
     SPOOL_SIZE = 64 * 1024,
 };
-
-static const char DEMO_KEY[] = "dev-api-key-12345";
 
 static const struct option_spec OPTIONS[] = {
     {.name = "url",
@@ -211,7 +210,7 @@ static const char *find_key(const struct replay *replay)
 
     if ((key == NULL || *key == '\0') && http_call_is_loopback(replay->call)) {
         fprintf(stderr, "weir replay: no --key and no WEIR_API_KEY: using the demo key\n");
-        key = DEMO_KEY;
+        key = TENANT_DEMO_SECRET;
     }
     return key != NULL && *key != '\0' ? key : NULL;
 }

@@ -106,6 +106,32 @@ Test(url, refuses_what_is_not_a_plain_http_url)
     cr_expect(eq(int, url_parse((struct slice){NULL, 0}, &url), URL_BAD));
 }
 
+Test(url, knows_this_machine_by_its_name_and_addresses)
+{
+    static const struct {
+        const char *text;
+        bool is_loopback;
+    } CASES[] = {{"http://localhost", true},
+                 {"https://localhost:8443/x", true},
+                 {"http://127.0.0.1:3000", true},
+                 {"http://127.255.0.9", true},
+                 {"http://[::1]", true},
+                 {"http://[::1]:3000/", true},
+                 {"http://127.example", false},
+                 {"http://127.0.0.1.example", false},
+                 {"http://localhost.example", false},
+                 {"http://128.0.0.1", false},
+                 {"http://127", false},
+                 {"http://[::2]", false}};
+
+    for (size_t i = 0; i < ARRAY_COUNT(CASES); i++) {
+        struct url url;
+
+        cr_assert(eq(int, url_parse(guarded(CASES[i].text), &url), URL_OK), "%s", CASES[i].text);
+        cr_assert(eq(int, url_is_loopback(&url), CASES[i].is_loopback), "%s", CASES[i].text);
+    }
+}
+
 Test(url, decodes_percents_and_only_those)
 {
     char buffer[32];

@@ -35,13 +35,15 @@ Test(load_target, tells_a_server_from_a_path_on_it)
 Test(load_target, knows_this_machine)
 {
     cr_assert(parse("http://localhost/"));
-    cr_assert(load_target_is_loopback(&target));
+    cr_assert(url_is_loopback(&target.url));
     cr_assert(parse("http://127.9.9.9/"));
-    cr_assert(load_target_is_loopback(&target));
+    cr_assert(url_is_loopback(&target.url));
     cr_assert(parse("http://[::1]:80/"));
-    cr_assert(load_target_is_loopback(&target));
+    cr_assert(url_is_loopback(&target.url));
     cr_assert(parse("http://localhost.example.com/"));
-    cr_assert(not(load_target_is_loopback(&target)));
+    cr_assert(not(url_is_loopback(&target.url)));
+    cr_assert(parse("http://127.example.com/"));
+    cr_assert(not(url_is_loopback(&target.url)));
 }
 
 Test(load_target, refuses_what_is_no_url_and_says_so)

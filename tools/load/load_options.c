@@ -260,7 +260,7 @@ static void finish_request(struct load_options *options)
         options_text(raw, "key", payload->sends_events ? getenv("WEIR_API_KEY") : NULL);
 
     options->wants_demo_key = payload->sends_events && (key == NULL || *key == '\0') &&
-                              load_target_is_loopback(&options->target);
+                              url_is_loopback(&options->target.url);
     payload->key = key != NULL && *key != '\0' ? key : NULL;
     payload->authority = options->target.url.authority;
     payload->target = options->target.target;

@@ -52,15 +52,6 @@ bool load_target_parse(struct load_target *target, const char *text,
     return true;
 }
 
-bool load_target_is_loopback(const struct load_target *target)
-{
-    struct slice host = target->url.host;
-
-    return slice_equal(host, SLICE_LITERAL("localhost")) ||
-           slice_equal(host, SLICE_LITERAL("::1")) ||
-           (host.size >= 4 && memcmp(host.data, "127.", 4) == 0);
-}
-
 /* 0, or -errno when nobody takes the connection. */
 static int try_address(const struct addrinfo *item, uint64_t timeout_ms)
 {

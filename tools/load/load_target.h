@@ -27,9 +27,6 @@ struct load_target {
 MUST_USE bool load_target_parse(struct load_target *target, const char *text,
                                 char message[LOAD_TARGET_MESSAGE_SIZE]);
 
-/* True when the host is this machine, by its name or address. */
-bool load_target_is_loopback(const struct load_target *target);
-
 /*
  * Looks the host up and sets address to the first of its addresses that takes a
  * connection within timeout_ms. elsewhere, HOST[:PORT] or NULL, is looked up instead of the
