@@ -1,15 +1,22 @@
-"""That the picture of perf/run shows every one of its figures. Nothing is measured here."""
+"""What perf/run says of its figures: when a row has become worse, when nothing can be said, and
+that its picture shows every one of them. Nothing is measured here."""
 import importlib.machinery
 import importlib.util
+import json
 import os
 import sys
+import tempfile
 import unittest
 import xml.etree.ElementTree
+
+from contextlib import redirect_stdout
+from io import StringIO
 
 PERF = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../perf")
 sys.path.insert(0, PERF)
 
 # pylint: disable=wrong-import-position
+import gate  # noqa: E402
 import plot  # noqa: E402
 
 
@@ -24,6 +31,115 @@ def load_script(name):
 run = load_script("run")
 HEAD = ["- machine: Some CPU, 2 cores, kernel 6.1, load 0.10", "- disk: /dev/x",
         "- weir: weir 1.0 (abc1234) io: uring; commit abc1234"]
+
+
+class Gate(unittest.TestCase):
+    def test_more_than_ten_percent_is_worse_whatever_the_replicas_say(self):
+        self.assertTrue(gate.is_worse([100], [89], False))
+        self.assertTrue(gate.is_worse([100], [111], True))
+        self.assertTrue(gate.is_worse([100, 109, 91], [89, 80, 98], False))
+        self.assertFalse(gate.is_worse([100], [91], False))
+        self.assertFalse(gate.is_worse([100], [109], True))
+        self.assertFalse(gate.is_worse([100], [200], False))
+        self.assertFalse(gate.is_worse([100], [50], True))
+
+    def test_more_than_five_percent_is_worse_when_it_is_no_chance(self):
+        self.assertTrue(gate.is_worse([100, 101, 99], [93, 94, 92], False))
+        self.assertTrue(gate.is_worse([100, 101, 99], [107, 108, 106], True))
+        self.assertFalse(gate.is_worse([100, 101, 99], [96, 97, 95], False))
+        self.assertFalse(gate.is_worse([100, 108, 92], [93, 101, 85], False))
+        self.assertFalse(gate.is_worse([100, 101, 99], [107, 108, 106], False))
+        self.assertFalse(gate.is_worse([100, 101], [93, 94], False))
+
+    def test_the_interval_is_that_of_welch(self):
+        # By hand: means 100 and 94, variances 4 and 9 of four each, sqrt(3.25) = 1.803, 5.23
+        # degrees of freedom, of which 5 are taken: t = 2.015.
+        before = [100 - 6 ** 0.5, 100, 100, 100 + 6 ** 0.5]
+        after = [94 - 13.5 ** 0.5, 94, 94, 94 + 13.5 ** 0.5]
+        low, high = gate.interval(before, after)
+        self.assertAlmostEqual(low, -0.06 - 0.01 * 2.015 * 3.25 ** 0.5, places=6)
+        self.assertAlmostEqual(high, -0.06 + 0.01 * 2.015 * 3.25 ** 0.5, places=6)
+        self.assertEqual(gate.interval([5, 5, 5], [4, 4, 4]), (-0.2, -0.2))
+
+    def test_replicas_far_apart_are_erratic(self):
+        self.assertFalse(gate.is_erratic([100, 105, 95]))
+        self.assertTrue(gate.is_erratic([100, 115, 85]))
+        self.assertFalse(gate.is_erratic([100, 200]))  # too few to tell
+
+    def test_neighbours_are_compared_by_their_ratios(self):
+        low, high = gate.paired_interval([0.9, 0.91, 0.89, 0.9])
+        self.assertTrue(-0.12 < low < -0.1 < high < -0.08, (low, high))
+        low, high = gate.paired_interval([0.9, 1.1, 1.0])
+        self.assertTrue(low < 0 < high)
+
+
+class Check(unittest.TestCase):
+    def check(self, rows, baseline, is_all=True, machine="Some CPU, 2 cores"):
+        """(status, what was printed) against a baseline of these rows."""
+        with tempfile.TemporaryDirectory() as directory:
+            path = os.path.join(directory, "baseline.json")
+            with open(path, "w", encoding="ascii") as file:
+                json.dump({"machine": machine, "commit": "old", "rows": baseline}, file)
+            kept, run.BASELINE, out = run.BASELINE, path, StringIO()
+            try:
+                with redirect_stdout(out):
+                    status = run.check(rows, HEAD, is_all)
+            finally:
+                run.BASELINE = kept
+        return status, out.getvalue()
+
+    def test_passes_when_nothing_is_worse(self):
+        rows = [run.Row("a", "rate", [100, 101, 99], "/s"),
+                run.Row("b", "time", [10, 10, 10], "us", less=True)]
+        self.assertEqual(self.check(rows, {"a": [100, 100, 100], "b": [10.5]})[0], 0)
+
+    def test_fails_when_a_row_is_worse(self):
+        rows = [run.Row("a", "rate", [100, 101, 99], "/s"),
+                run.Row("b", "time", [10, 10, 10], "us", less=True)]
+        status, text = self.check(rows, {"a": [120], "b": [10]})
+        self.assertEqual(status, 1)
+        self.assertIn("a: 100, the baseline 120, 17 % worse", text)
+        self.assertEqual(self.check(rows, {"a": [100], "b": [8]})[0], 1)
+
+    def test_judges_a_row_with_a_peer_by_its_ratio(self):
+        row = run.Row("a", "rate", [50, 51, 49], "/s", aim=0.9, on_ratio=True, peer="other",
+                      peer_values=[50, 51, 49], ratios=[1.0, 1.0, 1.0])
+        self.assertEqual(self.check([row], {"a": [1.0]})[0], 0)
+        self.assertEqual(self.check([row], {"a": [1.2]})[0], 1)
+
+    def test_never_passes_what_was_not_measured_well_enough(self):
+        noisy = run.Row("a", "rate", [100, 100, 100], "/s")
+        noisy.is_noisy = True
+        erratic = run.Row("a", "rate", [100, 150, 50], "/s")
+        for rows, word in (([noisy], "noisy"), ([erratic], "erratic"), ([], "not measured: a")):
+            with self.subTest(word):
+                status, text = self.check(rows, {"a": [100]})
+                self.assertEqual(status, run.EX_TRY_AGAIN)
+                self.assertIn(word, text)
+        self.assertEqual(self.check([], {"a": [100]}, is_all=False)[0], 0)
+        self.assertEqual(self.check([], {}, machine="Another, 2 cores")[0], run.EX_TRY_AGAIN)
+
+    def test_the_baseline_of_the_tree_can_be_read_and_a_saved_one_compares_with_itself(self):
+        with open(run.BASELINE, encoding="ascii") as file:
+            baseline = json.load(file)
+        for identity, values in baseline["rows"].items():
+            self.assertTrue(values and min(values) > 0, identity)
+        rows = [run.Row("a", "rate", [100.123456, 101, 99], "/s"),
+                run.Row("b", "rate", [100, 150, 50], "/s")]
+        with tempfile.TemporaryDirectory() as directory:
+            kept, run.BASELINE = run.BASELINE, os.path.join(directory, "b.json")
+            try:
+                with redirect_stdout(StringIO()) as out:
+                    run.save(rows, HEAD)
+                    status = run.check(rows[:1], HEAD, True)
+                with open(run.BASELINE, encoding="ascii") as file:
+                    text = file.read()
+            finally:
+                run.BASELINE = kept
+        self.assertEqual(status, 0, out.getvalue())
+        self.assertIn('"a": [100.12,101.0,99.0]', text)
+        self.assertEqual(json.loads(text)["head"], HEAD)
+        self.assertIn("not in the baseline: b (erratic", out.getvalue())
 
 
 class Plot(unittest.TestCase):
