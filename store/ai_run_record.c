@@ -2,35 +2,30 @@
 
 #include <errno.h>
 
+#include "store/record_layout.h"
+
 /*
- *     struct ai_run_header, attempt_count struct ai_run_attempt, the sections one after the
- *     other in the order of enum ai_run_section
+ *     struct ai_run_header, attempt_count struct ai_run_attempt, sections
+ *     (store/record_layout.h) in the order of enum ai_run_section
  *
- * Nothing is padded; a payload ends where its sizes say, to the byte. It may lie at any
- * address, so everything of a fixed size is copied out before it is looked at. One check
- * serves both ways.
+ * Attempts are copied out like the head. One check serves both ways.
  */
 
-struct section_rule {
-    uint32_t size_max;
-    bool may_be_empty;
-};
-
-static const struct section_rule SECTIONS[AI_RUN_SECTION_COUNT] = {
-    [AI_RUN_SECTION_ORG] = {JOB_NAME_SIZE_MAX, false},
-    [AI_RUN_SECTION_PROJECT] = {JOB_NAME_SIZE_MAX, false},
-    [AI_RUN_SECTION_KIND] = {JOB_NAME_SIZE_MAX, false},
-    [AI_RUN_SECTION_INCIDENT] = {AI_RUN_NAME_SIZE_MAX, false},
-    [AI_RUN_SECTION_PROVIDER] = {AI_RUN_NAME_SIZE_MAX, false},
-    [AI_RUN_SECTION_MODEL] = {AI_RUN_NAME_SIZE_MAX, false},
-    [AI_RUN_SECTION_ANSWERED] = {AI_RUN_NAME_SIZE_MAX, true},
-    [AI_RUN_SECTION_PROMPT] = {AI_RUN_NAME_SIZE_MAX, false},
-    [AI_RUN_SECTION_SCHEMA] = {AI_RUN_NAME_SIZE_MAX, false},
-    [AI_RUN_SECTION_PRICES] = {AI_RUN_NAME_SIZE_MAX, true},
-    [AI_RUN_SECTION_CORRELATION] = {JOB_CORRELATION_SIZE_MAX, true},
-    [AI_RUN_SECTION_ERROR] = {AI_RUN_ERROR_SIZE_MAX, true},
-    [AI_RUN_SECTION_PROBLEMS] = {AI_RUN_PROBLEMS_SIZE_MAX, true},
-    [AI_RUN_SECTION_OUTPUT] = {AI_RUN_OUTPUT_SIZE_MAX, true},
+static const struct record_section_bounds SECTIONS[AI_RUN_SECTION_COUNT] = {
+    [AI_RUN_SECTION_ORG] = {1, JOB_NAME_SIZE_MAX},
+    [AI_RUN_SECTION_PROJECT] = {1, JOB_NAME_SIZE_MAX},
+    [AI_RUN_SECTION_KIND] = {1, JOB_NAME_SIZE_MAX},
+    [AI_RUN_SECTION_INCIDENT] = {1, AI_RUN_NAME_SIZE_MAX},
+    [AI_RUN_SECTION_PROVIDER] = {1, AI_RUN_NAME_SIZE_MAX},
+    [AI_RUN_SECTION_MODEL] = {1, AI_RUN_NAME_SIZE_MAX},
+    [AI_RUN_SECTION_ANSWERED] = {0, AI_RUN_NAME_SIZE_MAX},
+    [AI_RUN_SECTION_PROMPT] = {1, AI_RUN_NAME_SIZE_MAX},
+    [AI_RUN_SECTION_SCHEMA] = {1, AI_RUN_NAME_SIZE_MAX},
+    [AI_RUN_SECTION_PRICES] = {0, AI_RUN_NAME_SIZE_MAX},
+    [AI_RUN_SECTION_CORRELATION] = {0, JOB_CORRELATION_SIZE_MAX},
+    [AI_RUN_SECTION_ERROR] = {0, AI_RUN_ERROR_SIZE_MAX},
+    [AI_RUN_SECTION_PROBLEMS] = {0, AI_RUN_PROBLEMS_SIZE_MAX},
+    [AI_RUN_SECTION_OUTPUT] = {0, AI_RUN_OUTPUT_SIZE_MAX},
 };
 
 static const struct slice UNKNOWN_NAME = SLICE_INITIALIZER("unknown");
@@ -53,8 +48,6 @@ static const struct slice VALIDATION_NAMES[AI_RUN_VALIDATION_COUNT] = {
     [AI_RUN_INVALID] = SLICE_INITIALIZER("invalid"),
 };
 
-/* The latest instant that has a date: the end of year 9999. */
-static const uint64_t TIME_MS_MAX = UINT64_C(253402300799999);
 static const uint32_t CONFIDENCE_PPM_MAX = 1000000;
 
 /* --- names and moves ------------------------------------------------------------------ */
@@ -108,23 +101,14 @@ struct job_id ai_run_id(const struct ai_run_header *header, uint32_t partition)
 
 /* --- checks ------------------------------------------------------------------------------- */
 
-static bool is_zero(const uint8_t *bytes, size_t size)
-{
-    uint8_t any = 0;
-
-    for (size_t i = 0; i < size; i++)
-        any |= bytes[i];
-    return any == 0;
-}
-
 static bool attempt_is_valid(const struct ai_run_attempt *attempt)
 {
-    if (attempt->started_ms > TIME_MS_MAX || attempt->first_byte_ms > TIME_MS_MAX ||
-        attempt->ended_ms > TIME_MS_MAX)
+    if (attempt->started_ms > RECORD_TIME_MS_MAX || attempt->first_byte_ms > RECORD_TIME_MS_MAX ||
+        attempt->ended_ms > RECORD_TIME_MS_MAX)
         return false;
     return attempt->finish < CHAT_FINISH_COUNT && attempt->error < AI_RUN_ERROR_COUNT &&
            attempt->validation < AI_RUN_VALIDATION_COUNT &&
-           is_zero(attempt->reserved, sizeof(attempt->reserved));
+           record_is_zero(attempt->reserved, sizeof(attempt->reserved));
 }
 
 static bool state_is_valid(uint8_t state)
@@ -136,7 +120,7 @@ static bool state_is_valid(uint8_t state)
 static bool header_is_valid(const struct ai_run_header *header)
 {
     if (header->id_low == 0 || header->id_low > JOB_ID_LOW_MAX ||
-        header->created_ms > TIME_MS_MAX || header->written_ms > TIME_MS_MAX)
+        header->created_ms > RECORD_TIME_MS_MAX || header->written_ms > RECORD_TIME_MS_MAX)
         return false;
     if (header->confidence_ppm > CONFIDENCE_PPM_MAX &&
         header->confidence_ppm != AI_RUN_CONFIDENCE_UNKNOWN)
@@ -145,7 +129,7 @@ static bool header_is_valid(const struct ai_run_header *header)
            state_is_valid(header->state) && header->finish < CHAT_FINISH_COUNT &&
            header->error < AI_RUN_ERROR_COUNT && header->validation < AI_RUN_VALIDATION_COUNT &&
            header->attempt_count <= AI_RUN_ATTEMPT_COUNT_MAX &&
-           is_zero(header->reserved, sizeof(header->reserved));
+           record_is_zero(header->reserved, sizeof(header->reserved));
 }
 
 static bool image_is_valid(const struct ai_run_image *image)
@@ -157,51 +141,37 @@ static bool image_is_valid(const struct ai_run_image *image)
     for (uint32_t i = 0; i < image->header.attempt_count; i++)
         if (!attempt_is_valid(&image->attempts[i]))
             return false;
-    for (uint32_t i = 0; i < AI_RUN_SECTION_COUNT; i++)
-        if (image->sections[i].size > SECTIONS[i].size_max ||
-            (image->sections[i].size == 0 && !SECTIONS[i].may_be_empty))
-            return false;
-    return has_output == (image->header.state == AI_RUN_SUCCEEDED);
+    return record_sections_fit(image->sections, SECTIONS, AI_RUN_SECTION_COUNT) &&
+           has_output == (image->header.state == AI_RUN_SUCCEEDED);
 }
 
 /* --- both ways ------------------------------------------------------------------------------ */
 
 uint64_t ai_run_size(const struct ai_run_image *image)
 {
-    uint64_t size =
-        sizeof(image->header) + image->header.attempt_count * sizeof(image->attempts[0]);
-
-    for (uint32_t i = 0; i < AI_RUN_SECTION_COUNT; i++)
-        size += image->sections[i].size;
-    return size;
+    return sizeof(image->header) + image->header.attempt_count * sizeof(image->attempts[0]) +
+           record_sections_size(image->sections, AI_RUN_SECTION_COUNT);
 }
 
 uint64_t ai_run_encode(const struct ai_run_image *image, char *buffer)
 {
     struct ai_run_header header = image->header;
     size_t attempts_size = header.attempt_count * sizeof(image->attempts[0]);
-    char *at = buffer + sizeof(header);
+    size_t head_size = sizeof(header) + attempts_size;
 
     assert(image_is_valid(image));
-    memcpy(at, image->attempts, attempts_size);
-    at += attempts_size;
-    for (uint32_t i = 0; i < AI_RUN_SECTION_COUNT; i++) {
-        const struct slice *section = &image->sections[i];
-
-        header.sizes[i] = (uint32_t)section->size;
-        if (section->size > 0)
-            memcpy(at, section->data, section->size);
-        at += section->size;
-    }
+    for (uint32_t i = 0; i < AI_RUN_SECTION_COUNT; i++)
+        header.sizes[i] = (uint32_t)image->sections[i].size;
     memcpy(buffer, &header, sizeof(header));
-    assert((uint64_t)(at - buffer) == ai_run_size(image));
-    return (uint64_t)(at - buffer);
+    memcpy(buffer + sizeof(header), image->attempts, attempts_size);
+    return head_size +
+           record_sections_write(image->sections, AI_RUN_SECTION_COUNT, buffer + head_size);
 }
 
 int ai_run_decode(struct slice payload, struct ai_run_image *ret_image)
 {
     struct ai_run_header *header = &ret_image->header;
-    uint64_t size = sizeof(*header), attempts_size;
+    uint64_t attempts_size, head_size;
 
     if (payload.size < sizeof(*header))
         return -EBADMSG;
@@ -209,17 +179,15 @@ int ai_run_decode(struct slice payload, struct ai_run_image *ret_image)
     if (!header_is_valid(header))
         return -EBADMSG;
     attempts_size = header->attempt_count * sizeof(ret_image->attempts[0]);
-    if (attempts_size > payload.size - size)
+    head_size = sizeof(*header) + attempts_size;
+    if (head_size > payload.size)
         return -EBADMSG;
-    memcpy(ret_image->attempts, payload.data + size, attempts_size);
-    size += attempts_size;
-    for (uint32_t i = 0; i < AI_RUN_SECTION_COUNT; i++) {
-        if (header->sizes[i] > payload.size - size)
-            return -EBADMSG;
-        ret_image->sections[i] = (struct slice){payload.data + size, header->sizes[i]};
-        size += header->sizes[i];
-    }
-    return size == payload.size && image_is_valid(ret_image) ? 0 : -EBADMSG;
+    memcpy(ret_image->attempts, payload.data + sizeof(*header), attempts_size);
+    return record_sections_read(payload, head_size, header->sizes, AI_RUN_SECTION_COUNT,
+                                ret_image->sections) &&
+                   image_is_valid(ret_image)
+               ? 0
+               : -EBADMSG;
 }
 
 /* --- attempts ------------------------------------------------------------------------------- */

@@ -1,22 +1,22 @@
 #include "store/incident_record.h"
 
 #include <errno.h>
-#include <string.h>
+
+#include "store/record_layout.h"
 
 /*
- *     struct incident_image_header, the sections one after the other in the order of
+ *     struct incident_image_header, sections (store/record_layout.h) in the order of
  *     enum incident_section
  *
- * Nothing is padded; a payload ends where its sizes say, to the byte. It may lie at any
- * address, so the head is copied out before it is looked at. One check serves both ways.
+ * One check serves both ways.
  */
 
-static const size_t SECTION_SIZE_MAX[INCIDENT_SECTION_COUNT] = {
-    [INCIDENT_SECTION_ORG] = JOB_NAME_SIZE_MAX,
-    [INCIDENT_SECTION_PROJECT] = JOB_NAME_SIZE_MAX,
-    [INCIDENT_SECTION_FINGERPRINT] = FINGERPRINT_SIZE_MAX,
-    [INCIDENT_SECTION_TITLE] = INCIDENT_TITLE_SIZE_MAX,
-    [INCIDENT_SECTION_ACTOR] = INCIDENT_ACTOR_SIZE_MAX,
+static const struct record_section_bounds SECTIONS[INCIDENT_SECTION_COUNT] = {
+    [INCIDENT_SECTION_ORG] = {1, JOB_NAME_SIZE_MAX},
+    [INCIDENT_SECTION_PROJECT] = {1, JOB_NAME_SIZE_MAX},
+    [INCIDENT_SECTION_FINGERPRINT] = {1, FINGERPRINT_SIZE_MAX},
+    [INCIDENT_SECTION_TITLE] = {1, INCIDENT_TITLE_SIZE_MAX},
+    [INCIDENT_SECTION_ACTOR] = {0, INCIDENT_ACTOR_SIZE_MAX},
 };
 
 #define NAME_ENTRY(name, text) SLICE_INITIALIZER(text),
@@ -25,9 +25,6 @@ static const struct slice STATUS_NAMES[] = {INCIDENT_STATUSES(NAME_ENTRY)};
 static const struct slice SEVERITY_NAMES[] = {INCIDENT_SEVERITIES(NAME_ENTRY)};
 static const struct slice CAUSE_NAMES[] = {INCIDENT_CAUSES(NAME_ENTRY)};
 #undef NAME_ENTRY
-
-/* The latest instant that has a date: the end of year 9999. */
-static const int64_t TIME_MS_MAX = INT64_C(253402300799999);
 
 const struct incident_rules INCIDENT_RULES_DEFAULT = {
     .spike_count = 30,
@@ -44,27 +41,16 @@ const struct incident_rules INCIDENT_RULES_DEFAULT = {
     .reopen_minutes = 30,
 };
 
-static bool is_zero(const void *bytes, size_t size)
-{
-    const unsigned char *at = bytes;
-
-    for (size_t i = 0; i < size; i++)
-        if (at[i] != 0)
-            return false;
-    return true;
-}
-
 static bool times_are_valid(const struct incident_image_header *header)
 {
     const int64_t times[] = {header->opened_ms, header->reopened_ms, header->last_seen_ms,
                              header->resolved_ms, header->changed_ms};
 
     for (uint32_t i = 0; i < ARRAY_COUNT(times); i++)
-        if (times[i] < 0 || times[i] > TIME_MS_MAX)
+        if (times[i] < 0 || (uint64_t)times[i] > RECORD_TIME_MS_MAX)
             return false;
-    return header->created_ms <= (uint64_t)TIME_MS_MAX &&
-           header->written_ms <= (uint64_t)TIME_MS_MAX && header->opened_ms > 0 &&
-           header->reopened_ms >= header->opened_ms;
+    return header->created_ms <= RECORD_TIME_MS_MAX && header->written_ms <= RECORD_TIME_MS_MAX &&
+           header->opened_ms > 0 && header->reopened_ms >= header->opened_ms;
 }
 
 static bool header_is_valid(const struct incident_image_header *header)
@@ -78,67 +64,49 @@ static bool header_is_valid(const struct incident_image_header *header)
         header->environment >= EVENT_ENVIRONMENT_COUNT)
         return false;
     if ((header->flags & ~(INCIDENT_FLAG_FLAPPING | INCIDENT_FLAG_NOTIFY)) != 0 ||
-        !is_zero(header->reserved, sizeof(header->reserved)) ||
-        !is_zero(header->reserved_2, sizeof(header->reserved_2)))
+        !record_is_zero(header->reserved, sizeof(header->reserved)) ||
+        !record_is_zero(header->reserved_2, sizeof(header->reserved_2)))
         return false;
     return times_are_valid(header) &&
            (header->status == INCIDENT_RESOLVED) == (header->resolved_ms != 0);
 }
 
-static bool sections_are_valid(const struct incident_image *image)
+static bool image_is_valid(const struct incident_image *image)
 {
-    for (uint32_t i = 0; i < INCIDENT_SECTION_COUNT; i++)
-        if (image->sections[i].size > SECTION_SIZE_MAX[i] ||
-            (image->sections[i].size == 0 && i != INCIDENT_SECTION_ACTOR))
-            return false;
-    return true;
+    return header_is_valid(&image->header) &&
+           record_sections_fit(image->sections, SECTIONS, INCIDENT_SECTION_COUNT);
 }
 
 uint64_t incident_image_size(const struct incident_image *image)
 {
-    uint64_t size = sizeof(image->header);
-
-    for (uint32_t i = 0; i < INCIDENT_SECTION_COUNT; i++)
-        size += image->sections[i].size;
-    return size;
+    return sizeof(image->header) + record_sections_size(image->sections, INCIDENT_SECTION_COUNT);
 }
 
 uint64_t incident_image_encode(const struct incident_image *image, char *buffer)
 {
-    struct incident_image whole = *image;
-    char *at = buffer + sizeof(whole.header);
+    struct incident_image_header header = image->header;
 
-    assert(header_is_valid(&whole.header));
-    assert(sections_are_valid(&whole));
-    for (uint32_t i = 0; i < INCIDENT_SECTION_COUNT; i++) {
-        const struct slice *section = &image->sections[i];
-
-        whole.header.sizes[i] = (uint16_t)section->size;
-        if (section->size > 0)
-            memcpy(at, section->data, section->size);
-        at += section->size;
-    }
-    memcpy(buffer, &whole.header, sizeof(whole.header));
-    return (uint64_t)(at - buffer);
+    assert(image_is_valid(image));
+    for (uint32_t i = 0; i < INCIDENT_SECTION_COUNT; i++)
+        header.sizes[i] = (uint16_t)image->sections[i].size;
+    memcpy(buffer, &header, sizeof(header));
+    return sizeof(header) +
+           record_sections_write(image->sections, INCIDENT_SECTION_COUNT, buffer + sizeof(header));
 }
 
 int incident_image_decode(struct slice payload, struct incident_image *ret_image)
 {
     struct incident_image image;
-    uint64_t size = sizeof(image.header);
+    uint32_t sizes[INCIDENT_SECTION_COUNT];
 
     if (payload.size < sizeof(image.header))
         return -EBADMSG;
     memcpy(&image.header, payload.data, sizeof(image.header));
-    if (!header_is_valid(&image.header))
-        return -EBADMSG;
-    for (uint32_t i = 0; i < INCIDENT_SECTION_COUNT; i++) {
-        if (image.header.sizes[i] > payload.size - size)
-            return -EBADMSG;
-        image.sections[i] = (struct slice){payload.data + size, image.header.sizes[i]};
-        size += image.header.sizes[i];
-    }
-    if (size != payload.size || !sections_are_valid(&image))
+    for (uint32_t i = 0; i < INCIDENT_SECTION_COUNT; i++)
+        sizes[i] = image.header.sizes[i];
+    if (!record_sections_read(payload, sizeof(image.header), sizes, INCIDENT_SECTION_COUNT,
+                              image.sections) ||
+        !image_is_valid(&image))
         return -EBADMSG;
     *ret_image = image;
     return 0;
@@ -222,7 +190,7 @@ bool incident_rules_are_valid(const struct incident_rules *rules)
         rules->reopen_minutes > INCIDENT_REOPEN_MINUTES_MAX)
         return false;
     return rules->spike_is_off <= 1 && rules->drop_is_off <= 1 && percents_are_valid(rules) &&
-           is_zero(rules->reserved, sizeof(rules->reserved));
+           record_is_zero(rules->reserved, sizeof(rules->reserved));
 }
 
 int incident_rules_decode(struct slice payload, struct incident_rules_record *ret_record)
@@ -232,12 +200,12 @@ int incident_rules_decode(struct slice payload, struct incident_rules_record *re
     if (payload.size != sizeof(record))
         return -EBADMSG;
     memcpy(&record, payload.data, sizeof(record));
-    if (record.revision == 0 || record.project == 0 || record.updated_ms > (uint64_t)TIME_MS_MAX ||
+    if (record.revision == 0 || record.project == 0 || record.updated_ms > RECORD_TIME_MS_MAX ||
         !incident_rules_are_valid(&record.rules))
         return -EBADMSG;
     if (record.org_size == 0 || record.org_size > sizeof(record.org) || record.project_size == 0 ||
         record.project_size > sizeof(record.project_name) ||
-        !is_zero(record.reserved, sizeof(record.reserved)))
+        !record_is_zero(record.reserved, sizeof(record.reserved)))
         return -EBADMSG;
     *ret_record = record;
     return 0;

@@ -4,10 +4,11 @@
 
 #include "runtime/retry.h"
 #include "store/job_id.h"
+#include "store/record_layout.h"
 
 /*
- *     JOB        struct job_image_header, after_count x id_low, the sections one after
- *                the other in the order of enum job_section
+ *     JOB        struct job_image_header, after_count x id_low, sections
+ *                (store/record_layout.h) in the order of enum job_section
  *     JOB_FACT   struct job_fact_header, text
  *     JOB_QUEUE  struct job_queue_header, org, project, kind
  *
@@ -22,17 +23,17 @@
 
 enum { CREATED_BITS = 48 };
 
-static const uint32_t SECTION_SIZE_MAX[JOB_SECTION_COUNT] = {
-    [JOB_SECTION_ORG] = JOB_NAME_SIZE_MAX,
-    [JOB_SECTION_PROJECT] = JOB_NAME_SIZE_MAX,
-    [JOB_SECTION_KIND] = JOB_NAME_SIZE_MAX,
-    [JOB_SECTION_KEY] = JOB_KEY_SIZE_MAX,
-    [JOB_SECTION_CORRELATION] = JOB_CORRELATION_SIZE_MAX,
-    [JOB_SECTION_PAYLOAD] = JOB_PAYLOAD_SIZE_MAX,
-    [JOB_SECTION_FIRST_ERROR] = JOB_TEXT_SIZE_MAX,
-    [JOB_SECTION_LAST_ERROR] = JOB_TEXT_SIZE_MAX,
-    [JOB_SECTION_RESULT] = JOB_RESULT_SIZE_MAX,
-    [JOB_SECTION_PROGRESS] = JOB_PROGRESS_SIZE_MAX,
+static const struct record_section_bounds SECTIONS[JOB_SECTION_COUNT] = {
+    [JOB_SECTION_ORG] = {1, JOB_NAME_SIZE_MAX},
+    [JOB_SECTION_PROJECT] = {1, JOB_NAME_SIZE_MAX},
+    [JOB_SECTION_KIND] = {1, JOB_NAME_SIZE_MAX},
+    [JOB_SECTION_KEY] = {0, JOB_KEY_SIZE_MAX},
+    [JOB_SECTION_CORRELATION] = {0, JOB_CORRELATION_SIZE_MAX},
+    [JOB_SECTION_PAYLOAD] = {0, JOB_PAYLOAD_SIZE_MAX},
+    [JOB_SECTION_FIRST_ERROR] = {0, JOB_TEXT_SIZE_MAX},
+    [JOB_SECTION_LAST_ERROR] = {0, JOB_TEXT_SIZE_MAX},
+    [JOB_SECTION_RESULT] = {0, JOB_RESULT_SIZE_MAX},
+    [JOB_SECTION_PROGRESS] = {0, JOB_PROGRESS_SIZE_MAX},
 };
 
 /* What a kind of fact may say in its text; 0: nothing. */
@@ -53,15 +54,6 @@ static bool state_is_storable(uint32_t state)
 static bool id_is_valid(uint64_t id_low)
 {
     return id_low != 0 && id_low <= JOB_ID_LOW_MAX;
-}
-
-static bool is_zero(const uint8_t *bytes, size_t size)
-{
-    uint8_t seen = 0;
-
-    for (size_t i = 0; i < size; i++)
-        seen |= bytes[i];
-    return seen == 0;
 }
 
 static char *put(char *at, const void *bytes, size_t size)
@@ -96,7 +88,8 @@ static bool header_is_valid(const struct job_image_header *header)
         return false;
     if (is_dead != (header->reason != JOB_DEAD_NONE) || header->reason >= JOB_DEAD_REASON_COUNT)
         return false;
-    return (header->flags & JOB_FLAG_CARRIED) != 0 || is_zero(header->order, sizeof(header->order));
+    return (header->flags & JOB_FLAG_CARRIED) != 0 ||
+           record_is_zero(header->order, sizeof(header->order));
 }
 
 /* True when the parts that follow the head are possible. */
@@ -115,20 +108,13 @@ static bool parts_are_valid(const struct job_image *image)
         if (!id_is_valid(id_low) || id_low == header->id_low)
             return false;
     }
-    for (uint32_t i = 0; i < JOB_SECTION_COUNT; i++)
-        if (header->sizes[i] > SECTION_SIZE_MAX[i])
-            return false;
-    return header->sizes[JOB_SECTION_ORG] > 0 && header->sizes[JOB_SECTION_PROJECT] > 0 &&
-           header->sizes[JOB_SECTION_KIND] > 0;
+    return record_sections_fit(image->sections, SECTIONS, JOB_SECTION_COUNT);
 }
 
 uint64_t job_image_size(const struct job_image *image)
 {
-    uint64_t size = sizeof(image->header) + image->after_count * sizeof(uint64_t);
-
-    for (uint32_t i = 0; i < JOB_SECTION_COUNT; i++)
-        size += image->sections[i].size;
-    return size;
+    return sizeof(image->header) + image->after_count * sizeof(uint64_t) +
+           record_sections_size(image->sections, JOB_SECTION_COUNT);
 }
 
 uint64_t job_image_encode(const struct job_image *image, char *buffer)
@@ -138,47 +124,33 @@ uint64_t job_image_encode(const struct job_image *image, char *buffer)
 
     assert(image->after_count <= JOB_AFTER_COUNT_MAX);
     whole.header.after_count = (uint16_t)image->after_count;
-    for (uint32_t i = 0; i < JOB_SECTION_COUNT; i++) {
-        assert(image->sections[i].size <= SECTION_SIZE_MAX[i]);
-        whole.header.sizes[i] = (uint32_t)image->sections[i].size;
-    }
     assert(header_is_valid(&whole.header));
     assert(parts_are_valid(&whole));
+    for (uint32_t i = 0; i < JOB_SECTION_COUNT; i++)
+        whole.header.sizes[i] = (uint32_t)image->sections[i].size;
     at = put(at, &whole.header, sizeof(whole.header));
     at = put(at, image->after, image->after_count * sizeof(uint64_t));
-    for (uint32_t i = 0; i < JOB_SECTION_COUNT; i++)
-        at = put(at, image->sections[i].data, image->sections[i].size);
-    return (uint64_t)(at - buffer);
+    return (uint64_t)(at - buffer) + record_sections_write(image->sections, JOB_SECTION_COUNT, at);
 }
 
 int job_image_decode(struct slice payload, struct job_image *ret_image)
 {
     struct job_image image = {.after = NULL};
-    const char *at = payload.data;
-    uint64_t size = sizeof(image.header);
+    uint64_t head_size = sizeof(image.header);
 
-    if (payload.size < size)
+    if (payload.size < sizeof(image.header))
         return -EBADMSG;
-    memcpy(&image.header, at, sizeof(image.header));
-    at += sizeof(image.header);
+    memcpy(&image.header, payload.data, sizeof(image.header));
     if (!header_is_valid(&image.header))
-        return -EBADMSG;
-    size += image.header.after_count * sizeof(uint64_t);
-    for (uint32_t i = 0; i < JOB_SECTION_COUNT; i++)
-        size += image.header.sizes[i];
-    if (size != payload.size)
         return -EBADMSG;
     image.after_count = image.header.after_count;
     if (image.after_count > 0)
-        image.after = (const void *)at;
-    if (!parts_are_valid(&image))
+        image.after = (const void *)(payload.data + head_size);
+    head_size += image.after_count * sizeof(uint64_t);
+    if (!record_sections_read(payload, head_size, image.header.sizes, JOB_SECTION_COUNT,
+                              image.sections) ||
+        !parts_are_valid(&image))
         return -EBADMSG;
-    at += image.after_count * sizeof(uint64_t);
-    for (uint32_t i = 0; i < JOB_SECTION_COUNT; i++) {
-        image.sections[i] = (struct slice){at, image.header.sizes[i]};
-        at += image.header.sizes[i];
-    }
-    assert(at == payload.data + payload.size);
     *ret_image = image;
     return 0;
 }
@@ -299,7 +271,8 @@ int job_queue_record_decode(struct slice payload, struct job_queue_record *ret_r
     if (!name_is_valid(header.org_size) || !name_is_valid(header.project_size) ||
         !name_is_valid(header.kind_size))
         return -EBADMSG;
-    if (!settings_are_valid(&header.settings) || !is_zero(header.reserved, sizeof(header.reserved)))
+    if (!settings_are_valid(&header.settings) ||
+        !record_is_zero(header.reserved, sizeof(header.reserved)))
         return -EBADMSG;
     at = payload.data + sizeof(header);
     record.settings = header.settings;
