@@ -34,6 +34,3 @@ int incident_rules_put_on_request(struct exchange *exchange);
 
 /* The owner has decided. */
 int incident_change_on_reply(struct exchange *exchange, const struct message *msg);
-
-/* Nobody waits for the answer any more. */
-void incident_change_on_abandon(struct exchange *exchange);

@@ -10,26 +10,10 @@
  * are durable, and what has been decided before that stays decided.
  */
 
-static struct slice org_of(const struct incident_request *request)
-{
-    return (struct slice){request->org, request->org_size};
-}
-
-static struct slice project_of(const struct incident_request *request)
-{
-    return (struct slice){request->project, request->project_size};
-}
-
 static uint64_t number_of(const struct incidents *incidents, const struct incident_request *request)
 {
-    return series_project(incidents->home->app->hash_key, org_of(request), project_of(request));
-}
-
-static void refuse(struct incidents *incidents, struct incident_request *request,
-                   enum problem_code code)
-{
-    request->code = (uint16_t)code;
-    incidents_decide(incidents, request);
+    return series_project(incidents->home->app->hash_key, errand_org(&request->errand),
+                          errand_project(&request->errand));
 }
 
 /* --- answers' JSON ------------------------------------------------------------------- */
@@ -142,14 +126,12 @@ static void begin_answer(struct incident_request *request, struct json_writer *w
     json_writer_init(writer, request->text, sizeof(request->text));
 }
 
-static void end_answer(struct incidents *incidents, struct incident_request *request,
-                       struct json_writer *writer)
+static void end_answer(struct incident_request *request, struct json_writer *writer)
 {
-    bool fits = json_writer_finish(writer, &request->answer);
+    bool fits = json_writer_finish(writer, &request->errand.answer);
 
     assert(fits);
-    request->code = PROBLEM_NONE;
-    incidents_decide(incidents, request);
+    errand_decide(&request->errand);
 }
 
 static void answer_incident(struct incidents *incidents, struct incident_request *request)
@@ -160,7 +142,7 @@ static void answer_incident(struct incidents *incidents, struct incident_request
     /* One that nobody has changed may have made room for another meanwhile. */
     request->slot = incident_table_find(incidents->table, request->id.id_low);
     if (request->slot == SLOT_NONE) {
-        refuse(incidents, request, PROBLEM_NOT_FOUND);
+        errand_refuse(&request->errand, PROBLEM_NOT_FOUND);
         return;
     }
     incident_table_current(incidents->table, request->slot, &image);
@@ -169,7 +151,7 @@ static void answer_incident(struct incidents *incidents, struct incident_request
     json_writer_key(&writer, SLICE_LITERAL("incident"));
     write_incident(&writer, &image, incident_table_partition(incidents->table, request->slot));
     json_writer_end_object(&writer);
-    end_answer(incidents, request, &writer);
+    end_answer(request, &writer);
 }
 
 static void answer_rules(struct incidents *incidents, struct incident_request *request)
@@ -180,7 +162,7 @@ static void answer_rules(struct incidents *incidents, struct incident_request *r
 
     begin_answer(request, &writer);
     write_rules(&writer, rules != NULL ? &rules->record : NULL);
-    end_answer(incidents, request, &writer);
+    end_answer(request, &writer);
 }
 
 /* --- status ---------------------------------------------------------------------------- */
@@ -191,7 +173,7 @@ void incidents_answer(struct incidents *incidents, struct incident_request *requ
     if (is_durable)
         answer_incident(incidents, request);
     else
-        refuse(incidents, request, PROBLEM_STORAGE_FAILED);
+        errand_refuse(&request->errand, PROBLEM_STORAGE_FAILED);
 }
 
 static void move(struct incidents *incidents, struct incident_request *request)
@@ -206,15 +188,15 @@ static void move(struct incidents *incidents, struct incident_request *request)
         incidents_go_on(incidents);
         return;
     case INCIDENT_UNKNOWN:
-        refuse(incidents, request, PROBLEM_NOT_FOUND);
+        errand_refuse(&request->errand, PROBLEM_NOT_FOUND);
         return;
     case INCIDENT_ILLEGAL:
         SOMETIMES("an incident must not be moved so");
-        refuse(incidents, request, PROBLEM_INCIDENT_STATUS);
+        errand_refuse(&request->errand, PROBLEM_INCIDENT_STATUS);
         return;
     case INCIDENT_CLOGGED:
         SOMETIMES("a move of an incident finds no room");
-        refuse(incidents, request, PROBLEM_OVERLOADED);
+        errand_refuse(&request->errand, PROBLEM_OVERLOADED);
         return;
     }
 }
@@ -265,10 +247,10 @@ MUST_USE static bool fill_rules(struct incidents *incidents, struct incident_req
     record->revision = before != NULL ? before->record.revision + 1 : 1;
     record->updated_ms = incidents_now(incidents);
     record->project = number_of(incidents, request);
-    record->org_size = request->org_size;
-    record->project_size = request->project_size;
-    memcpy(record->org, request->org, request->org_size);
-    memcpy(record->project_name, request->project, request->project_size);
+    record->org_size = request->errand.org_size;
+    record->project_size = request->errand.project_size;
+    memcpy(record->org, request->errand.org, record->org_size);
+    memcpy(record->project_name, request->errand.project, record->project_size);
     set_numbers(&request->spec, &record->rules);
     return incident_rules_are_valid(&record->rules);
 }
@@ -276,11 +258,11 @@ MUST_USE static bool fill_rules(struct incidents *incidents, struct incident_req
 static void on_put(struct durable_step *step, enum durable_outcome outcome)
 {
     struct incident_request *request = container_of(step, struct incident_request, step);
-    struct incidents *incidents = request->owner;
+    struct incidents *incidents = container_of(request->errand.owner, struct incidents, errands);
 
     incidents->commit_count--;
     if (outcome == DURABLE_UNKNOWN)
-        refuse(incidents, request, PROBLEM_STORAGE_FAILED);
+        errand_refuse(&request->errand, PROBLEM_STORAGE_FAILED);
     else
         answer_rules(incidents, request);
     incidents_go_on(incidents);
@@ -295,22 +277,23 @@ static enum problem_code problem_of_commit(int r)
 
 static void put_rules(struct incidents *incidents, struct incident_request *request)
 {
-    uint32_t partition = job_partition(org_of(request), project_of(request),
-                                       incidents->home->app->superblock.partition_count);
+    uint32_t partition =
+        job_partition(errand_org(&request->errand), errand_project(&request->errand),
+                      incidents->home->app->superblock.partition_count);
     int r;
 
     /* One change after the other: the second must see what the first has made. */
     if (incidents->commit_count > 0) {
         SOMETIMES("rules are changed twice at a time");
-        refuse(incidents, request, PROBLEM_IN_FLIGHT);
+        errand_refuse(&request->errand, PROBLEM_IN_FLIGHT);
         return;
     }
     if (!fill_rules(incidents, request)) {
-        refuse(incidents, request, PROBLEM_UNPROCESSABLE);
+        errand_refuse(&request->errand, PROBLEM_UNPROCESSABLE);
         return;
     }
     if (!incident_table_takes_rules(incidents->table, request->rules.project, partition)) {
-        refuse(incidents, request, PROBLEM_QUOTA_EXCEEDED);
+        errand_refuse(&request->errand, PROBLEM_QUOTA_EXCEEDED);
         return;
     }
     request->part = (struct slice){(const char *)&request->rules, sizeof(request->rules)};
@@ -325,13 +308,13 @@ static void put_rules(struct incidents *incidents, struct incident_request *requ
     if (r == JOURNAL_OK)
         incidents->commit_count++;
     else
-        refuse(incidents, request, problem_of_commit(r));
+        errand_refuse(&request->errand, problem_of_commit(r));
 }
 
 void incidents_do(struct incidents *incidents, struct incident_request *request)
 {
     if (!incidents->is_resumed || incidents->is_behind || incidents->is_stopping) {
-        refuse(incidents, request, PROBLEM_RECOVERING);
+        errand_refuse(&request->errand, PROBLEM_RECOVERING);
         return;
     }
     switch ((enum incident_operation)request->operation) {

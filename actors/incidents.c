@@ -61,7 +61,7 @@ struct incidents *incidents_of_partition(struct app_shard *home, uint32_t partit
 
 bool incidents_is_idle(const struct incidents *incidents)
 {
-    return pool_used_count(&incidents->requests) == 0;
+    return errands_is_idle(&incidents->errands);
 }
 
 static void arm(struct incidents *incidents);
@@ -491,7 +491,7 @@ static void fold_waiting(struct incidents *incidents)
 void incidents_wait(struct incidents *incidents, struct incident_request *request)
 {
     request->sequence = incident_table_sequence(incidents->table);
-    list_push_back(&incidents->asking, &request->link);
+    list_push_back(&incidents->asking, &request->errand.link);
 }
 
 static void answer_settled(struct incidents *incidents)
@@ -499,7 +499,7 @@ static void answer_settled(struct incidents *incidents)
     struct list_node *node;
 
     while ((node = incidents->asking.next) != &incidents->asking) {
-        struct incident_request *request = container_of(node, struct incident_request, link);
+        struct incident_request *request = container_of(node, struct incident_request, errand.link);
 
         if (request->sequence > incidents->settled && !incidents->is_dead)
             return;
@@ -842,7 +842,7 @@ static int poll_stop(struct incidents *incidents)
 
 static int on_timer(struct incidents *incidents, const struct timer *timer)
 {
-    if (outbox_on_timer(&incidents->outbox, &incidents->actor, timer))
+    if (errands_on_timer(&incidents->errands, timer))
         return ACTOR_OK;
     if (timer == &incidents->carry_timer) {
         carry_on(incidents);
@@ -861,10 +861,8 @@ static int receive(struct actor *self, const struct message *msg)
 
     switch (msg->type) {
     case MSG_INCIDENT_DO:
-        incidents_do(incidents, outbox_lent(msg));
-        return ACTOR_OK;
     case MSG_INCIDENT_DONE:
-        incident_request_came_back(outbox_lent(msg));
+        errands_on_message(&incidents->errands, msg);
         return ACTOR_OK;
     case MSG_TIMER:
         return on_timer(incidents, msg->as.timer.timer);
@@ -881,7 +879,7 @@ static int start(struct actor *self)
     struct incidents *incidents = incidents_of(self);
 
     incidents->is_stopping = false;
-    outbox_init(&incidents->outbox, self);
+    errands_start(&incidents->errands);
     actor_timer_init(self, &incidents->timer);
     actor_timer_init(self, &incidents->carry_timer);
     if (incidents->is_resumed) /* a restart */
@@ -1007,8 +1005,7 @@ int incidents_init(struct incidents *incidents, struct app_shard *home)
         r = pool_init(&incidents->steps, "incident steps", sizeof(struct incident_step),
                       INCIDENT_STEP_COUNT_MAX);
     if (r == 0)
-        r = pool_init(&incidents->requests, "incident requests", sizeof(struct incident_request),
-                      INCIDENT_REQUEST_COUNT_MAX);
+        r = errands_init(&incidents->errands, &incident_request_type, &incidents->actor);
     return r;
 }
 
@@ -1016,5 +1013,5 @@ void incidents_deinit(struct incidents *incidents)
 {
     incident_table_free(&incidents->table);
     pool_abandon(&incidents->steps);
-    pool_abandon(&incidents->requests);
+    errands_deinit(&incidents->errands);
 }

@@ -19,13 +19,12 @@
  *
  *     incidents.c             the actor: folding, changes written, time, carrying forward
  *     incident_commands.c     what requests want, and the answers' JSON
- *     incident_request.c      requests on their way to the owner and back
+ *     incident_request.c      requests, as errands to the owner and back
  */
 #pragma once
 
 #include "actors/incident_request.h"
 #include "actors/job_internal.h"
-#include "actors/outbox.h"
 #include "runtime/metrics.h"
 #include "store/incident_table.h"
 #include "store/journal_reader.h"
@@ -90,8 +89,7 @@ struct incidents {
     struct durable durable;       /* of incidents */
     struct durable rules_durable; /* of rules */
     struct app_shard *home;
-    struct outbox outbox;
-    struct pool requests; /* of this shard's connections */
+    struct errands errands;
     struct pool steps;
     struct incident_table *table;
     struct list_node folding;        /* intake requests that wait for room */
@@ -174,9 +172,6 @@ void incidents_wait(struct incidents *incidents, struct incident_request *reques
 /* What the request has waited for is durable, or never will be. incident_commands.c */
 void incidents_answer(struct incidents *incidents, struct incident_request *request,
                       bool is_durable);
-
-/* The owner is done with it: back home. incident_request.c */
-void incidents_decide(struct incidents *incidents, struct incident_request *request);
 
 /* Writes what has been decided, and lets those go on who wait. */
 void incidents_go_on(struct incidents *incidents);

@@ -1,6 +1,6 @@
 /*
  * Job routes, internals: what job_routes.c, job_worker_routes.c, queue_routes.c and
- * job_answers.c share.
+ * job_answers.c share; its head, and the refusals, with the routes of errands too.
  */
 #pragma once
 

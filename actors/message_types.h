@@ -44,12 +44,12 @@ enum {
     MSG_INSPECT_DO,                /* struct inspection *: fill your block */
     MSG_INSPECT_DONE,              /* the answer */
     MSG_INSPECT_ANSWER,            /* to a connection */
-    MSG_SCHEDULE_DO,               /* struct schedule_request *: to the project's shard */
+    MSG_SCHEDULE_DO,               /* struct errand * of schedules: to the project's shard */
     MSG_SCHEDULE_DONE,             /* the answer */
     MSG_SCHEDULE_ANSWER,           /* to a connection */
     MSG_READ_ANSWER,               /* struct reader_request *, to a connection */
     MSG_READ_STOPPED,              /* to itself: no question is under way any more */
-    MSG_INCIDENT_DO,               /* struct incident_request *: to the project's shard */
+    MSG_INCIDENT_DO,               /* struct errand * of incidents: to the project's shard */
     MSG_INCIDENT_DONE,             /* the answer */
     MSG_INCIDENT_ANSWER,           /* to a connection */
 };

@@ -6,6 +6,7 @@
 #include "actors/ai_routes.h"
 #include "actors/app.h"
 #include "actors/dlq_routes.h"
+#include "actors/errand_routes.h"
 #include "actors/event_routes.h"
 #include "actors/health_routes.h"
 #include "actors/incident_change_routes.h"
@@ -60,23 +61,23 @@ const struct route APP_ROUTES[] = {
     {HTTP_METHOD_POST, "/v1/queues/{kind}/drain", queue_set_on_head, queue_drain_on_request,
      queue_on_reply, job_on_abandon},
     {HTTP_METHOD_PUT, "/v1/schedules/{name}", schedule_put_on_head, schedule_put_on_request,
-     schedule_on_reply, schedule_on_abandon},
+     schedule_on_reply, errand_on_abandon},
     {HTTP_METHOD_GET, "/v1/schedules/{name}", schedule_look_on_head, schedule_get_on_request,
-     schedule_on_reply, schedule_on_abandon},
+     schedule_on_reply, errand_on_abandon},
     {HTTP_METHOD_DELETE, "/v1/schedules/{name}", schedule_delete_on_head,
-     schedule_delete_on_request, schedule_on_reply, schedule_on_abandon},
+     schedule_delete_on_request, schedule_on_reply, errand_on_abandon},
     {HTTP_METHOD_GET, "/v1/schedules", schedule_look_on_head, schedule_list_on_request,
-     schedule_on_reply, schedule_on_abandon},
+     schedule_on_reply, errand_on_abandon},
     {HTTP_METHOD_GET, "/v1/incidents", reader_on_head, incident_list_on_request, reader_on_reply,
      reader_on_abandon},
     {HTTP_METHOD_GET, "/v1/incidents/{id}", reader_on_head, incident_get_on_request,
      reader_on_reply, reader_on_abandon},
     {HTTP_METHOD_PATCH, "/v1/incidents/{id}", incident_change_on_head, incident_change_on_request,
-     incident_change_on_reply, incident_change_on_abandon},
+     incident_change_on_reply, errand_on_abandon},
     {HTTP_METHOD_GET, "/v1/incident-rules", incident_rules_get_on_head,
-     incident_rules_get_on_request, incident_change_on_reply, incident_change_on_abandon},
+     incident_rules_get_on_request, incident_change_on_reply, errand_on_abandon},
     {HTTP_METHOD_PUT, "/v1/incident-rules", incident_rules_put_on_head,
-     incident_rules_put_on_request, incident_change_on_reply, incident_change_on_abandon},
+     incident_rules_put_on_request, incident_change_on_reply, errand_on_abandon},
     {HTTP_METHOD_GET, "/v1/incidents/{id}/events", reader_on_head, incident_events_on_request,
      reader_on_reply, reader_on_abandon},
     {HTTP_METHOD_GET, "/v1/search/events", reader_on_head, search_events_on_request,

@@ -12,25 +12,21 @@
 #include "contracts/json_writer.h"
 #include "runtime/sim_point.h"
 
-static struct slice org_of(const struct schedule_request *request)
-{
-    return (struct slice){request->org, request->org_size};
-}
-
-static struct slice project_of(const struct schedule_request *request)
-{
-    return (struct slice){request->project, request->project_size};
-}
-
 static struct slice name_of(const struct schedule_request *request)
 {
     return (struct slice){request->name, request->name_size};
 }
 
+void schedules_decide(struct schedules *schedules, struct schedule_request *request)
+{
+    zone_cache_put(&schedules->zones, &request->zone);
+    errand_decide(&request->errand);
+}
+
 static void refuse(struct schedules *schedules, struct schedule_request *request,
                    enum problem_code code)
 {
-    request->code = (uint16_t)code;
+    request->errand.code = (uint16_t)code;
     schedules_decide(schedules, request);
 }
 
@@ -39,6 +35,20 @@ static void refuse_fault(struct schedules *schedules, struct schedule_request *r
 {
     request->fault = (uint8_t)fault;
     refuse(schedules, request, PROBLEM_INVALID_SCHEDULE);
+}
+
+static struct schedule *find(const struct schedules *schedules,
+                             const struct schedule_request *request)
+{
+    return schedule_table_find(schedules->table, errand_org(&request->errand),
+                               errand_project(&request->errand), name_of(request));
+}
+
+MUST_USE static struct schedule *claim(struct schedules *schedules,
+                                       const struct schedule_request *request)
+{
+    return schedule_table_claim(schedules->table, errand_org(&request->errand),
+                                errand_project(&request->errand), name_of(request));
 }
 
 /* --- answers ---------------------------------------------------------------------- */
@@ -140,7 +150,7 @@ static void write_schedule(const struct schedules *schedules, const struct sched
 static void answer(struct schedules *schedules, struct schedule_request *request,
                    const struct json_writer *writer)
 {
-    bool fits = json_writer_finish(writer, &request->answer);
+    bool fits = json_writer_finish(writer, &request->errand.answer);
 
     assert(fits);
     schedules_decide(schedules, request);
@@ -160,8 +170,7 @@ static void answer_schedule(struct schedules *schedules, struct schedule_request
 
 static void get(struct schedules *schedules, struct schedule_request *request)
 {
-    const struct schedule *schedule = schedule_table_find(schedules->table, org_of(request),
-                                                          project_of(request), name_of(request));
+    const struct schedule *schedule = find(schedules, request);
 
     if (schedule == NULL || schedule->state != SCHEDULE_LIVE)
         refuse(schedules, request, PROBLEM_NOT_FOUND);
@@ -169,11 +178,11 @@ static void get(struct schedules *schedules, struct schedule_request *request)
         answer_schedule(schedules, request, schedule);
 }
 
-static bool is_theirs(const struct schedule *schedule, const struct schedule_request *request)
+static bool is_theirs(const struct schedule *schedule, const struct errand *errand)
 {
     return schedule->state == SCHEDULE_LIVE &&
-           slice_equal(schedule_text(schedule, SCHEDULE_SECTION_ORG), org_of(request)) &&
-           slice_equal(schedule_text(schedule, SCHEDULE_SECTION_PROJECT), project_of(request));
+           slice_equal(schedule_text(schedule, SCHEDULE_SECTION_ORG), errand_org(errand)) &&
+           slice_equal(schedule_text(schedule, SCHEDULE_SECTION_PROJECT), errand_project(errand));
 }
 
 /* The cursor is the place of the next one in the table: it stays where it is while it lives. */
@@ -190,7 +199,7 @@ static void list(struct schedules *schedules, struct schedule_request *request)
     for (i = request->cursor; i < end; i++) {
         const struct schedule *schedule = schedule_table_at(schedules->table, i);
 
-        if (!is_theirs(schedule, request))
+        if (!is_theirs(schedule, &request->errand))
             continue;
         if (count == request->limit || writer.capacity - writer.size < 2 * SCHEDULE_TEXT_SIZE_MAX)
             break;
@@ -226,13 +235,13 @@ static enum problem_code problem_of_commit(int result)
 
 static void wait(struct schedules *schedules, struct schedule_request *request)
 {
-    list_push_back(&schedules->waiting, &request->link);
+    list_push_back(&schedules->waiting, &request->errand.link);
 }
 
 static void on_changed(struct durable_step *step, enum durable_outcome outcome)
 {
     struct schedule_request *request = container_of(step, struct schedule_request, step);
-    struct schedules *schedules = request->owner;
+    struct schedules *schedules = container_of(request->errand.owner, struct schedules, errands);
     struct schedule *schedule = request->schedule;
     struct json_writer writer;
 
@@ -267,7 +276,7 @@ static void commit(struct schedules *schedules, struct schedule_request *request
     int r;
 
     request->record = (struct journal_record){
-        .partition = job_partition(org_of(request), project_of(request),
+        .partition = job_partition(errand_org(&request->errand), errand_project(&request->errand),
                                    schedules->home->app->superblock.partition_count),
         .type = RECORD_SCHEDULE,
         .version = SCHEDULE_RECORD_VERSION,
@@ -350,8 +359,7 @@ static void complete_head(struct schedules *schedules, const struct schedule *be
 
 static void put(struct schedules *schedules, struct schedule_request *request)
 {
-    struct schedule *schedule = schedule_table_find(schedules->table, org_of(request),
-                                                    project_of(request), name_of(request));
+    struct schedule *schedule = find(schedules, request);
     struct schedule_image image;
     struct cron_error error;
     struct cron cron;
@@ -374,8 +382,7 @@ static void put(struct schedules *schedules, struct schedule_request *request)
         refuse_fault(schedules, request, SCHEDULE_FAULT_NEVER);
         return;
     }
-    request->schedule = schedule_table_claim(schedules->table, org_of(request), project_of(request),
-                                             name_of(request));
+    request->schedule = claim(schedules, request);
     if (request->schedule == NULL) {
         SOMETIMES("a shard has all the schedules that it may have");
         refuse(schedules, request, PROBLEM_QUOTA_EXCEEDED);
@@ -389,14 +396,14 @@ static void put(struct schedules *schedules, struct schedule_request *request)
 
 static void remove_it(struct schedules *schedules, struct schedule_request *request)
 {
-    struct schedule *schedule = schedule_table_find(schedules->table, org_of(request),
-                                                    project_of(request), name_of(request));
-    struct schedule_image image = {.header = {.flags = SCHEDULE_FLAG_DELETED},
-                                   .sections = {
-                                       [SCHEDULE_SECTION_ORG] = org_of(request),
-                                       [SCHEDULE_SECTION_PROJECT] = project_of(request),
-                                       [SCHEDULE_SECTION_NAME] = name_of(request),
-                                   }};
+    struct schedule *schedule = find(schedules, request);
+    struct schedule_image image = {
+        .header = {.flags = SCHEDULE_FLAG_DELETED},
+        .sections = {
+            [SCHEDULE_SECTION_ORG] = errand_org(&request->errand),
+            [SCHEDULE_SECTION_PROJECT] = errand_project(&request->errand),
+            [SCHEDULE_SECTION_NAME] = name_of(request),
+        }};
 
     if (schedule == NULL) {
         refuse(schedules, request, PROBLEM_NOT_FOUND);
@@ -406,8 +413,7 @@ static void remove_it(struct schedules *schedules, struct schedule_request *requ
         wait(schedules, request);
         return;
     }
-    request->schedule = schedule_table_claim(schedules->table, org_of(request), project_of(request),
-                                             name_of(request));
+    request->schedule = claim(schedules, request);
     assert(request->schedule == schedule);
     image.header.revision = schedule_table_next_revision(schedules->table);
     image.header.updated_ms = schedules_now(schedules);
@@ -418,7 +424,7 @@ static void remove_it(struct schedules *schedules, struct schedule_request *requ
 
 void schedules_do(struct schedules *schedules, struct schedule_request *request)
 {
-    assert(request->owner == schedules);
+    assert(request->errand.owner == &schedules->errands);
     if (!schedules->is_resumed) {
         refuse(schedules, request, PROBLEM_RECOVERING);
         return;

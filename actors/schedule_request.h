@@ -1,24 +1,18 @@
 /*
  * Schedule request: what one HTTP request wants done with schedules.
  *
- * schedule_routes.c fills it on the shard that received the request (home); the shard that
- * keeps the project's schedules (owner) carries it out and gives it back decided. Between
- * submit and the answer it is lent: only the owner touches it and its buffers.
- *
- *     FILLING --submit--> LENT --decided--> DECIDED --release--> free
- *                           \--the connection is gone: abandoned, freed when it comes back
+ * An errand (actors/errand.h) from schedule_routes.c to the shard that keeps the project's
+ * schedules, where schedule_commands.c carries it out. While it is lent, so are its buffers.
  */
 #pragma once
 
-#include "contracts/problem.h"
+#include "actors/errand.h"
 #include "contracts/schedule_spec.h"
-#include "http/exchange.h"
 #include "runtime/buffer.h"
 #include "store/durable.h"
 #include "store/schedule_record.h"
 
 enum {
-    SCHEDULE_REQUEST_MAGIC = 0x53435251,
     SCHEDULE_REQUEST_COUNT_MAX = 64, /* per shard, in flight */
     SCHEDULE_TEXT_SIZE_MAX = 4096,   /* of one schedule as JSON, without its payload */
     SCHEDULE_LIST_SIZE_MAX = 65536,
@@ -43,48 +37,32 @@ enum schedule_fault {
     SCHEDULE_FAULT_NEVER, /* the schedule is never due */
 };
 
-enum schedule_request_phase {
-    SCHEDULE_REQUEST_FILLING,
-    SCHEDULE_REQUEST_LENT,
-    SCHEDULE_REQUEST_DECIDED,
-};
-
 /* One request. The first group is filled by schedule_routes.c between acquire and submit. */
 struct schedule_request {
-    uint32_t magic;
-    uint8_t phase;     /* enum schedule_request_phase */
+    struct errand errand;
     uint8_t operation; /* enum schedule_operation */
-    uint8_t org_size;
-    uint8_t project_size;
     uint8_t name_size;
-    char org[JOB_NAME_SIZE_MAX];
-    char project[JOB_NAME_SIZE_MAX];
     char name[SCHEDULE_SPEC_NAME_SIZE_MAX];
     uint32_t limit;  /* LIST */
     uint32_t cursor; /* LIST: where to go on */
 
-    /* Result: PROBLEM_NONE, or why it was refused; else the answer is JSON. */
-    uint16_t code;
+    /* Result, beside the errand's. */
     uint8_t fault; /* enum schedule_fault, with PROBLEM_INVALID_SCHEDULE */
     bool is_new;   /* PUT: there was none before */
-    struct slice answer;
 
     /* Private to schedule*.c. */
-    bool abandoned;
-    struct schedules *home;
-    struct schedules *owner;
-    struct actor_id connection;
-    uint64_t token;
     struct buffer *image;      /* PUT: the record, whose head the owner completes */
-    struct buffer *text;       /* holds answer */
+    struct buffer *text;       /* holds the answer */
     struct zone *zone;         /* PUT: the owner's */
     struct schedule *schedule; /* while its record is being written */
-    struct list_node link;     /* of those that wait */
     struct slice part;
     struct journal_record record;
     struct durable_step step;
     char tombstone[SCHEDULE_TOMBSTONE_SIZE_MAX];
 };
+
+/* Of the errands of schedules. */
+extern const struct errand_type schedule_request_type;
 
 /* A blank request for this exchange, or NULL when too many are in flight: 503. */
 MUST_USE struct schedule_request *schedule_request_acquire(struct schedules *home,
@@ -99,12 +77,12 @@ MUST_USE int schedule_request_take_spec(struct schedule_request *request,
 
 /*
  * Hands it to the owner of the project's schedules. 0, or -ENOBUFS and it is still the
- * caller's. The answer is MSG_SCHEDULE_ANSWER to the connection, with the exchange's token.
+ * caller's.
  */
 MUST_USE int schedule_request_submit(struct schedule_request *request);
 
-/* A request has come home. For schedules.c. */
-void schedule_request_came_back(struct schedule_request *request);
-
-/* Gives a request back, or has that done when it comes back; nulls the pointer. */
-void schedule_request_release(struct schedule_request **request);
+/* What the errand is part of. */
+static inline struct schedule_request *schedule_request_of(struct errand *errand)
+{
+    return container_of(errand, struct schedule_request, errand);
+}

@@ -1,14 +1,13 @@
 #include "actors/schedule_routes.h"
 
-#include "actors/job_routes_internals.h"
-#include "actors/message_types.h"
+#include "actors/app.h"
+#include "actors/errand_routes.h"
 #include "contracts/json_string.h"
 #include "http/url.h"
 
 /*
- * Who may come in and what a body looks like is decided as for jobs (job_routes.c); the
- * rest is a request to the shard that keeps the project's schedules, which writes the
- * answer's JSON.
+ * What is asked for is an errand to the shard that keeps the project's schedules, which writes
+ * the answer's JSON.
  */
 
 enum {
@@ -17,19 +16,6 @@ enum {
     SCHEDULE_LIMIT_MAX = 100,
     SCHEDULE_QUERY_SIZE_MAX = 64,
 };
-
-/* What these routes keep in an exchange. */
-struct schedule_note {
-    struct job_note job; /* auth, for job_check_head() */
-    struct schedule_request *request;
-};
-
-static_assert(offsetof(struct schedule_note, job) == 0, "job_routes.c finds its own there");
-
-static struct schedule_note *note_of(struct exchange *x)
-{
-    return EXCHANGE_NOTE(x, struct schedule_note);
-}
 
 int schedule_put_on_head(struct exchange *x)
 {
@@ -47,48 +33,38 @@ int schedule_look_on_head(struct exchange *x)
     return job_check_head(x, KEY_SCOPE_READ, JOB_NEEDS_NOTHING, 0, 0);
 }
 
-/* A request of the caller's project, in the note. EXCHANGE_READ_BODY, or what was answered. */
-static int begin(struct exchange *x, enum schedule_operation operation, struct slice name)
+/* A request of the caller's project. EXCHANGE_READ_BODY, or what was answered. */
+static int begin(struct exchange *x, enum schedule_operation operation, struct slice name,
+                 struct schedule_request **ret_request)
 {
-    struct schedule_note *note = note_of(x);
-    struct slice org = key_org(note->job.auth.key), project = key_project(note->job.auth.key);
     struct schedule_request *request = schedule_request_acquire(&app_shard_of(x)->schedules, x);
+    int r = errand_take(x, request != NULL ? &request->errand : NULL);
 
-    if (request == NULL)
-        return job_refuse_overloaded(x);
-    note->request = request;
+    if (r != EXCHANGE_READ_BODY)
+        return r;
     request->operation = (uint8_t)operation;
-    request->org_size = (uint8_t)org.size;
-    request->project_size = (uint8_t)project.size;
     request->name_size = (uint8_t)name.size;
-    memcpy(request->org, org.data, org.size);
-    memcpy(request->project, project.data, project.size);
     if (name.size > 0)
         memcpy(request->name, name.data, name.size);
-    return EXCHANGE_READ_BODY;
+    *ret_request = request;
+    return r;
 }
 
-static int refuse_overloaded(struct exchange *x)
+static int submit(struct exchange *x, struct schedule_request *request)
 {
-    schedule_request_release(&note_of(x)->request);
-    return job_refuse_overloaded(x);
-}
-
-static int submit(struct exchange *x)
-{
-    return schedule_request_submit(note_of(x)->request) == 0 ? EXCHANGE_PENDING
-                                                             : refuse_overloaded(x);
+    return schedule_request_submit(request) == 0 ? EXCHANGE_PENDING : errand_refuse_overloaded(x);
 }
 
 /* An operation on the schedule in the path. */
 static int begin_named(struct exchange *x, enum schedule_operation operation)
 {
+    struct schedule_request *request;
     int r;
 
     if (!schedule_name_is_valid(x->params[0]))
         return exchange_problem(x, PROBLEM_NOT_FOUND, NULL);
-    r = begin(x, operation, x->params[0]);
-    return r == EXCHANGE_READ_BODY ? submit(x) : r;
+    r = begin(x, operation, x->params[0], &request);
+    return r == EXCHANGE_READ_BODY ? submit(x, request) : r;
 }
 
 /* --- requests ----------------------------------------------------------------------- */
@@ -103,6 +79,7 @@ static int refuse_issues(struct exchange *x, const struct issue_list *issues)
 static int put(struct exchange *x, const struct schedule_spec *spec)
 {
     struct slice key = {NULL, 0};
+    struct schedule_request *request;
     char decoded[JOB_KEY_SIZE_MAX];
     bool fits;
     int r;
@@ -111,12 +88,12 @@ static int put(struct exchange *x, const struct schedule_spec *spec)
         fits = json_string_text(&spec->key, decoded, sizeof(decoded), &key);
         assert(fits);
     }
-    r = begin(x, SCHEDULE_PUT, x->params[0]);
+    r = begin(x, SCHEDULE_PUT, x->params[0], &request);
     if (r != EXCHANGE_READ_BODY)
         return r;
-    if (schedule_request_take_spec(note_of(x)->request, spec, key) < 0)
-        return refuse_overloaded(x);
-    return submit(x);
+    if (schedule_request_take_spec(request, spec, key) < 0)
+        return errand_refuse_overloaded(x);
+    return submit(x, request);
 }
 
 int schedule_put_on_request(struct exchange *x)
@@ -186,18 +163,19 @@ static bool read_query_number(const struct exchange *x, struct slice name, uint3
 int schedule_list_on_request(struct exchange *x)
 {
     uint32_t limit = SCHEDULE_LIMIT_DEFAULT, cursor = 0;
+    struct schedule_request *request;
     int r;
 
     if (!read_query_number(x, SLICE_LITERAL("limit"), 1, SCHEDULE_LIMIT_MAX, &limit))
         return exchange_problem(x, PROBLEM_INVALID_PARAMETER, NULL);
     if (!read_query_number(x, SLICE_LITERAL("cursor"), 0, SCHEDULE_SLOT_COUNT_MAX, &cursor))
         return exchange_problem(x, PROBLEM_INVALID_CURSOR, NULL);
-    r = begin(x, SCHEDULE_LIST, (struct slice){NULL, 0});
+    r = begin(x, SCHEDULE_LIST, (struct slice){NULL, 0}, &request);
     if (r != EXCHANGE_READ_BODY)
         return r;
-    note_of(x)->request->limit = limit;
-    note_of(x)->request->cursor = cursor;
-    return submit(x);
+    request->limit = limit;
+    request->cursor = cursor;
+    return submit(x, request);
 }
 
 /* --- answers ----------------------------------------------------------------------------- */
@@ -225,44 +203,24 @@ static int answer_fault(struct exchange *x, enum schedule_fault fault)
     return refuse_issues(x, &issues);
 }
 
-static int answer_refusal(struct exchange *x, const struct schedule_request *request)
-{
-    struct exchange_problem_options options = {0};
-    enum problem_code code = (enum problem_code)request->code;
-
-    if (code == PROBLEM_INVALID_SCHEDULE)
-        return answer_fault(x, (enum schedule_fault)request->fault);
-    if (problem_status(code) == 503)
-        options.retry_after_s = INTAKE_RETRY_AFTER_S;
-    if (code == PROBLEM_QUOTA_EXCEEDED)
-        options.detail = SLICE_LITERAL("the server has all the schedules or time zones it can");
-    return exchange_problem(x, code, &options);
-}
-
 int schedule_on_reply(struct exchange *x, const struct message *msg)
 {
-    struct schedule_note *note = note_of(x);
-    struct schedule_request *request = note->request;
-    struct response response = {.status = 200, .content_type = SLICE_LITERAL("application/json")};
-    int r;
+    struct errand *errand = errand_of_answer(x, msg);
+    const struct schedule_request *request;
+    struct slice detail = {NULL, 0};
+    enum schedule_fault fault;
 
-    if (msg->type != MSG_SCHEDULE_ANSWER || request == NULL)
+    if (errand == NULL)
         return EXCHANGE_PENDING;
-    if (request->code != PROBLEM_NONE) {
-        r = answer_refusal(x, request);
-    } else {
-        response.status = request->is_new ? 201 : 200;
-        response.body = request->answer;
-        r = exchange_respond(x, &response);
+    request = schedule_request_of(errand);
+    fault = (enum schedule_fault)request->fault;
+    if (errand->code == PROBLEM_NONE)
+        return errand_answer(x, request->is_new ? 201 : 200);
+    if (errand->code == PROBLEM_INVALID_SCHEDULE) {
+        errand_release(&errand_note_of(x)->errand);
+        return answer_fault(x, fault);
     }
-    schedule_request_release(&note->request);
-    return r;
-}
-
-void schedule_on_abandon(struct exchange *x)
-{
-    struct schedule_note *note = note_of(x);
-
-    if (note->request != NULL)
-        schedule_request_release(&note->request);
+    if (errand->code == PROBLEM_QUOTA_EXCEEDED)
+        detail = SLICE_LITERAL("the server has all the schedules or time zones it can");
+    return errand_answer_problem(x, detail);
 }

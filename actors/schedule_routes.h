@@ -32,6 +32,3 @@ int schedule_list_on_request(struct exchange *exchange);
 
 /* The owner has decided. */
 int schedule_on_reply(struct exchange *exchange, const struct message *msg);
-
-/* The client went away. */
-void schedule_on_abandon(struct exchange *exchange);

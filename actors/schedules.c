@@ -50,7 +50,7 @@ struct schedules *schedules_of_project(struct app_shard *home, struct slice org,
 
 bool schedules_is_idle(const struct schedules *schedules)
 {
-    return pool_used_count(&schedules->requests) == 0;
+    return errands_is_idle(&schedules->errands);
 }
 
 static void look(struct schedules *schedules);
@@ -77,7 +77,7 @@ void schedules_go_on(struct schedules *schedules)
     while ((node = list_pop_front(&schedules->waiting)) != NULL)
         list_push_back(&ready, node);
     while ((node = list_pop_front(&ready)) != NULL)
-        schedules_do(schedules, container_of(node, struct schedule_request, link));
+        schedules_do(schedules, container_of(node, struct schedule_request, errand.link));
     carry_on(schedules);
     look(schedules);
 }
@@ -472,7 +472,7 @@ static int on_timer(struct schedules *schedules, const struct timer *timer)
 {
     uint64_t mono_ns = schedules->home->shard->clock.mono_ns;
 
-    if (outbox_on_timer(&schedules->outbox, &schedules->actor, timer))
+    if (errands_on_timer(&schedules->errands, timer))
         return ACTOR_OK;
     if (timer == &schedules->carry_timer) {
         carry_on(schedules);
@@ -502,9 +502,9 @@ static int on_stop(struct schedules *schedules)
 
     schedules->is_stopping = true;
     while ((node = list_pop_front(&schedules->waiting)) != NULL) {
-        struct schedule_request *request = container_of(node, struct schedule_request, link);
+        struct schedule_request *request = container_of(node, struct schedule_request, errand.link);
 
-        request->code = PROBLEM_OVERLOADED;
+        request->errand.code = PROBLEM_OVERLOADED;
         schedules_decide(schedules, request);
     }
     if (!has_work(schedules))
@@ -521,10 +521,8 @@ static int receive(struct actor *self, const struct message *msg)
 
     switch (msg->type) {
     case MSG_SCHEDULE_DO:
-        schedules_do(schedules, outbox_lent(msg));
-        return ACTOR_OK;
     case MSG_SCHEDULE_DONE:
-        schedule_request_came_back(outbox_lent(msg));
+        errands_on_message(&schedules->errands, msg);
         return ACTOR_OK;
     case MSG_IO:
         zone = zone_cache_on_io(&schedules->zones, msg);
@@ -545,7 +543,7 @@ static int start(struct actor *self)
     struct schedules *schedules = schedules_of(self);
 
     schedules->is_stopping = false;
-    outbox_init(&schedules->outbox, self);
+    errands_start(&schedules->errands);
     actor_timer_init(self, &schedules->timer);
     actor_timer_init(self, &schedules->carry_timer);
     zone_cache_start(&schedules->zones, self);
@@ -594,8 +592,7 @@ int schedules_init(struct schedules *schedules, struct app_shard *home)
         r = pool_init(&schedules->steps, "schedule steps", sizeof(struct schedule_step),
                       SCHEDULE_STEP_COUNT_MAX);
     if (r == 0)
-        r = pool_init(&schedules->requests, "schedule requests", sizeof(struct schedule_request),
-                      SCHEDULE_REQUEST_COUNT_MAX);
+        r = errands_init(&schedules->errands, &schedule_request_type, &schedules->actor);
     return r;
 }
 
@@ -604,5 +601,5 @@ void schedules_deinit(struct schedules *schedules)
     schedule_table_free(&schedules->table);
     zone_cache_deinit(&schedules->zones);
     pool_abandon(&schedules->steps);
-    pool_abandon(&schedules->requests);
+    errands_deinit(&schedules->errands);
 }

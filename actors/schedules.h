@@ -15,12 +15,11 @@
  *
  *     schedules.c          the actor: time, facts applied, carrying forward
  *     schedule_commands.c  what requests want, and the answers' JSON
- *     schedule_request.c   requests on their way to the owner and back
+ *     schedule_request.c   requests, as errands to the owner and back
  */
 #pragma once
 
 #include "actors/job_internal.h"
-#include "actors/outbox.h"
 #include "actors/schedule_request.h"
 #include "actors/zone_cache.h"
 #include "runtime/metrics.h"
@@ -65,8 +64,7 @@ struct schedules {
     struct actor actor;
     struct durable durable;
     struct app_shard *home;
-    struct outbox outbox;
-    struct pool requests; /* of this shard's connections */
+    struct errands errands;
     struct pool steps;
     struct schedule_table *table;
     struct zone_cache zones;
@@ -109,7 +107,7 @@ uint64_t schedules_now(const struct schedules *schedules);
 /* Carries out a request that has arrived at its owner. schedule_commands.c */
 void schedules_do(struct schedules *schedules, struct schedule_request *request);
 
-/* The owner is done with it: back home. schedule_request.c */
+/* The owner is done with it: back home. schedule_commands.c */
 void schedules_decide(struct schedules *schedules, struct schedule_request *request);
 
 /* Something about this LIVE schedule has changed: when is it due next? */
