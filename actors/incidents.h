@@ -15,73 +15,35 @@
  * decision, that is when the decision is durable; so whoever has got his 202 finds the incident.
  * When the journal is slow the requests wait here, in order, and their senders with them.
  *
- * The texts of a new incident are those of its newest event, whose record is read back.
- *
- *     incidents.c             the actor: folding, changes written, time, carrying forward
+ *     incidents.c             the actor: folding, time, facts
+ *     incident_writer.c       what has been decided on its way into the log, with its job
+ *     incident_texts.c        what a new incident is about, from its newest event's record
+ *     incident_carrier.c      records carried forward
+ *     incident_step.c         memory of one record for both
+ *     incident_metrics.c      what /metrics says
  *     incident_commands.c     what requests want, and the answers' JSON
  *     incident_request.c      requests, as errands to the owner and back
  */
 #pragma once
 
+#include "actors/incident_carrier.h"
+#include "actors/incident_metrics.h"
 #include "actors/incident_request.h"
-#include "actors/job_internal.h"
-#include "runtime/metrics.h"
+#include "actors/incident_writer.h"
 #include "store/incident_table.h"
-#include "store/journal_reader.h"
 
 enum {
     INCIDENTS_MAGIC = 0x494e4349,
-    INCIDENT_STEP_COUNT_MAX = 64, /* records on their way into the log */
-    INCIDENT_RETRY_MS = 100,      /* after something was short */
-    INCIDENT_LOOK_MS = 250,       /* between looks at the clock while something may happen */
-    INCIDENT_TICK_MS = 60000,     /* and else */
+    INCIDENT_RETRY_MS = 100,  /* after something was short */
+    INCIDENT_LOOK_MS = 250,   /* between looks at the clock while something may happen */
+    INCIDENT_TICK_MS = 60000, /* and else */
     INCIDENT_STOP_POLL_MS = 1,
     INCIDENT_PROJECTS_MAX = 4096, /* per process, with series or rules of their own */
-    INCIDENT_READ_TRY_MAX = 3,    /* of the event that an incident's texts come from */
 };
 
 struct app_shard;
 struct settings;
-struct incidents;
 struct intake_request;
-
-/* Series; registered once. */
-struct incident_metrics {
-    struct metric folded;
-    struct metric overflowed;
-    struct metric unfolded;
-    struct metric late;
-    struct metric series;
-    struct metric open;
-    struct metric changes[INCIDENT_CAUSE_COUNT];
-    struct metric jobs_skipped;
-    struct metric refused;
-};
-
-/* A record on its way into the log. Private to incidents.c. */
-struct incident_step {
-    struct incidents *owner;
-    struct list_node link; /* incidents.steps_in_order, or .carried */
-    bool is_carry;         /* a record that is there already, written again */
-    bool is_reading;
-    bool is_done;
-    uint8_t try_count;
-    uint32_t slot; /* of the incident; SLOT_NONE: rules */
-    struct incident_change change;
-    struct journal_read read;
-    struct buffer *buffer; /* of read */
-    struct slice part;
-    struct job_internal job; /* zeroed: none */
-    struct journal_record records[2];
-    struct durable_step step;
-    char bytes[INCIDENT_RECORD_SIZE_MAX];
-};
-
-/* What is being carried forward. */
-struct incident_carry {
-    uint32_t log;
-    uint64_t seq; /* 0: nothing */
-};
 
 /* Private to the incident*.c files; embedded in the app_shard. */
 struct incidents {
@@ -92,16 +54,12 @@ struct incidents {
     struct errands errands;
     struct pool steps;
     struct incident_table *table;
-    struct list_node folding;        /* intake requests that wait for room */
-    struct list_node settling;       /* and those that wait for their decisions to be durable */
-    struct list_node asking;         /* incident requests that wait for theirs */
-    struct list_node steps_in_order; /* changes being written, the oldest first */
-    struct list_node carried;        /* carry steps */
-    uint64_t settled;                /* changes up to this one are durable */
+    struct incident_writer writer;
+    struct incident_carrier carrier;
+    struct list_node folding;  /* intake requests that wait for room */
+    struct list_node settling; /* and those that wait for their decisions to be durable */
+    struct list_node asking;   /* incident requests that wait for theirs */
     struct timer timer;
-    struct timer carry_timer;
-    struct incident_carry carry;
-    struct incident_carry rules_carry;
     struct incident_table_stats exported; /* what the metrics have */
     uint32_t commit_count;                /* of requests, in flight */
     uint64_t expired_ms;                  /* when old incidents were last looked for */
@@ -109,12 +67,8 @@ struct incidents {
     bool is_behind; /* what a restart left undecided is not decided yet */
     bool is_working;
     bool is_watching; /* the timer looks often */
-    bool is_dead;     /* the journal takes nothing more */
     bool is_stopping;
 };
-
-/* Registers the series. Boot only. */
-void incident_metrics_add(struct metrics_registry *registry, struct incident_metrics *ret_metrics);
 
 /* Reserves the table. 0 or -errno. Start-up only; the durable is added by the caller. */
 MUST_USE int incidents_init(struct incidents *incidents, struct app_shard *home);
@@ -162,6 +116,12 @@ void incidents_export(struct incidents *incidents);
 
 /* Unix ms by the wall clock. */
 uint64_t incidents_now(const struct incidents *incidents);
+
+/* The series of metrics. */
+const struct incident_metrics *incidents_series(const struct incidents *incidents);
+
+/* Adds n to one of them. */
+void incidents_count(struct incidents *incidents, struct metric metric, uint64_t n);
 
 /* Carries out a request that has arrived at its owner. incident_commands.c */
 void incidents_do(struct incidents *incidents, struct incident_request *request);
