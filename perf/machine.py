@@ -19,6 +19,26 @@ START_SECONDS_MAX = 60
 STOP_SECONDS_MAX = 30
 QUIET = {"WEIR_DEMO_TRAFFIC": "false"}  # what is measured is what we send
 
+NGINX_CONFIG = """daemon off;
+master_process off;
+worker_processes 1;
+pid %(dir)s/pid;
+error_log %(dir)s/error.log crit;
+events { worker_connections 4096; }
+http {
+    access_log off;
+    keepalive_requests 1000000000;
+    keepalive_timeout 600s;
+    client_max_body_size 2m;
+    client_body_buffer_size 128k;
+    %(temporary)s
+    server {
+        listen 127.0.0.1:%(port)d;
+        %(locations)s
+    }
+}
+"""
+
 
 def free_port():
     with socket.socket() as listener:
@@ -147,3 +167,23 @@ class Weir(HttpServer):
     def command(self):
         return [self.binary, "serve", "--demo", "--shards", "1", "--data",
                 os.path.join(self.directory, "data"), "--listen", "127.0.0.1:%d" % self.port]
+
+
+class Nginx(HttpServer):
+    """One worker that answers 202 to anything, without reading it or writing anything down."""
+
+    name = "nginx"
+    ready_path = "/ready"
+    locations = "location / { return 202; }"
+
+    def command(self):
+        path = os.path.join(self.directory, "nginx.conf")
+        temporary = "\n    ".join("%s_temp_path %s/%s;" % (name, self.directory, name) for name in (
+            "client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        with open(path, "w", encoding="ascii") as file:
+            file.write(NGINX_CONFIG % {"dir": self.directory, "port": self.port,
+                                       "temporary": temporary, "locations": self.locations})
+        return ["nginx", "-c", path, "-e", os.path.join(self.directory, "error.log")]
+
+    def url(self):
+        return "http://127.0.0.1:%d/x" % self.port
