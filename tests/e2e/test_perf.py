@@ -1,5 +1,6 @@
 """What perf/run says of its figures: when a row has become worse, when nothing can be said, and
 that its picture shows every one of them. Nothing is measured here."""
+import argparse
 import importlib.machinery
 import importlib.util
 import json
@@ -11,6 +12,7 @@ import xml.etree.ElementTree
 
 from contextlib import redirect_stdout
 from io import StringIO
+from unittest import mock
 
 PERF = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../perf")
 sys.path.insert(0, PERF)
@@ -140,6 +142,33 @@ class Check(unittest.TestCase):
         self.assertIn('"a": [100.12,101.0,99.0]', text)
         self.assertEqual(json.loads(text)["head"], HEAD)
         self.assertIn("not in the baseline: b (erratic", out.getvalue())
+
+
+class Latency(unittest.TestCase):
+    def measure(self, results):
+        """The rows when `weir load` says these one after the other, and what it was told."""
+        asked, results = [], iter(results)
+
+        def run_load(_options, _server, *arguments):
+            asked.append(arguments)
+            return next(results)
+
+        with mock.patch.object(run, "Weir"), mock.patch.object(run, "run_load", run_load):
+            return run.measure_latency(argparse.Namespace(weir="", work="")), asked
+
+    def test_asks_for_seven_tenths_of_the_rate_and_shows_milliseconds(self):
+        fast = {"throughput_per_s": 50000}
+        results = [{"valid": True, "latency_us": {"corrected": {"p99": 8000 + i, "p999": 30000}}}
+                   for i in range(run.REPLICAS)]
+        rows, asked = self.measure([one for result in results for one in (fast, result)])
+        self.assertIn("35000", asked[1])
+        self.assertEqual([row.values for row in rows], [[8, 8.001, 8.002], [30, 30, 30]])
+        self.assertEqual([row.state() for row in rows], ["met", "**missed**"])
+
+    def test_gives_no_row_for_a_run_that_is_void(self):
+        void = {"valid": False, "why": ["it was the limit"], "latency_us": {}}
+        with self.assertRaisesRegex(run.Missing, "it was the limit"):
+            self.measure([{"throughput_per_s": 50000}, void])
 
 
 class Plot(unittest.TestCase):
