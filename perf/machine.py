@@ -3,6 +3,8 @@
 Every server runs on SERVER_CORE, every load program on CLIENT_CORE; both listen and speak on
 127.0.0.1 only, and each is stopped by its own pid.
 """
+import importlib.machinery
+import importlib.util
 import os
 import shutil
 import signal
@@ -17,6 +19,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SERVER_CORE, CLIENT_CORE = "0", "1"
 START_SECONDS_MAX = 60
 STOP_SECONDS_MAX = 30
+BUSY_MAX = 0.3  # of each core, by anybody else
+EX_TRY_AGAIN = 75
 QUIET = {"WEIR_DEMO_TRAFFIC": "false"}  # what is measured is what we send
 
 NGINX_CONFIG = """daemon off;
@@ -44,6 +48,25 @@ def free_port():
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return listener.getsockname()[1]
+
+
+def load_script(path):
+    """A script of this directory, which has no .py, as a module."""
+    name = "perf_" + path.replace("/", "_")
+    loader = importlib.machinery.SourceFileLoader(name, os.path.join(ROOT, "perf", path))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(name, loader))
+    loader.exec_module(module)
+    return module
+
+
+def wait_for_quiet(seconds):
+    """True when the machine is quiet, now or so much later."""
+    deadline = time.monotonic() + seconds
+    while os.getloadavg()[0] / os.cpu_count() > BUSY_MAX:
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(5)
+    return True
 
 
 def get(port, path):

@@ -1,8 +1,6 @@
 """What perf/run says of its figures: when a row has become worse, when nothing can be said, and
 that its picture shows every one of them. Nothing is measured here."""
 import argparse
-import importlib.machinery
-import importlib.util
 import json
 import os
 import sys
@@ -19,18 +17,11 @@ sys.path.insert(0, PERF)
 
 # pylint: disable=wrong-import-position
 import gate  # noqa: E402
+import machine  # noqa: E402
 import plot  # noqa: E402
 
 
-def load_script(name):
-    loader = importlib.machinery.SourceFileLoader("perf_" + name, os.path.join(PERF, name))
-    module = importlib.util.module_from_spec(
-        importlib.util.spec_from_loader(loader.name, loader))
-    loader.exec_module(module)
-    return module
-
-
-run = load_script("run")
+compare, run = machine.load_script("compare"), machine.load_script("run")
 HEAD = ["- machine: Some CPU, 2 cores, kernel 6.1, load 0.10", "- disk: /dev/x",
         "- weir: weir 1.0 (abc1234) io: uring; commit abc1234"]
 
@@ -142,6 +133,29 @@ class Check(unittest.TestCase):
         self.assertIn('"a": [100.12,101.0,99.0]', text)
         self.assertEqual(json.loads(text)["head"], HEAD)
         self.assertIn("not in the baseline: b (erratic", out.getvalue())
+
+
+class Compare(unittest.TestCase):
+    def test_has_a_case_for_each_combination(self):
+        self.assertEqual(len({case.name for case in compare.CASES}), 12)
+
+    def test_judges_by_the_ratios_of_neighbours(self):
+        drift = [100, 200, 50, 400, 120, 90]  # of the machine, which both share
+        for factors, word in (([0.9, 0.91, 0.89, 0.9, 0.92, 0.9], "**slower**"),
+                              ([1.1, 1.11, 1.09, 1.1, 1.12, 1.1], "faster"),
+                              ([0.97, 0.96, 0.98, 0.97, 0.96, 0.97], "same"),
+                              ([0.93, 1.05, 0.9, 1.03, 0.94, 0.95], "same"),
+                              ([0.7, 1.3, 0.9, 1.1, 0.6, 1.2], "erratic")):
+            with self.subTest(word):
+                after = [rate * factor for rate, factor in zip(drift, factors)]
+                found, change, (low, high) = compare.judge(drift, after)
+                self.assertEqual(found, word)
+                self.assertTrue(low < change < high)
+
+    def test_passes_only_when_every_case_can_be_judged(self):
+        self.assertEqual(compare.status_of(["same", "faster"]), 0)
+        self.assertEqual(compare.status_of(["same", "erratic"]), compare.EX_TRY_AGAIN)
+        self.assertEqual(compare.status_of(["erratic", "**slower**", "same"]), 1)
 
 
 class Latency(unittest.TestCase):
