@@ -184,7 +184,8 @@ def picture_of(lines, rows):
     draw_head(picture, lines)
     draw_scale(picture, "Beside its aim, the line at 1\u00d7",
                [beside_aim(row) for row in rows if row["aim"] is not None and not row["on_ratio"]])
-    draw_scale(picture, "Beside a peer in turns, which is the line at 1\u00d7; a short line: the aim",
+    draw_scale(picture,
+               "Beside a peer in turns, which is the line at 1\u00d7; a short line: the aim",
                [beside_peer(row) for row in rows if row["ratios"]])
     return picture.svg("Performance of weir beside its aims and its peers")
 
