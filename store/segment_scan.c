@@ -96,6 +96,7 @@ void segment_scan_begin(struct segment_scan *scan, int fd, uint64_t file_size,
     scan->chunk_want = CHUNK_SIZE;
     scan->chunk_start = 0;
     scan->chunk_size = 0;
+    scan->chunk_lsn_end = lsn_end;
     scan->stream_start = 0;
     scan->stream_end = 0;
     scan->position = 0;
@@ -185,6 +186,7 @@ MUST_USE static int load_chunk(struct segment_scan *scan)
     scan->chunk_want = min_u64(scan->chunk_want * 2, CHUNK_SIZE);
     scan->chunk_start = offset;
     scan->chunk_size = (uint64_t)size;
+    scan->chunk_lsn_end = scan->lsn_end;
     scan->read_bytes += (uint64_t)size;
     return size > 0 ? 1 : 0;
 }
@@ -216,8 +218,15 @@ static void stop(struct segment_scan *scan, enum segment_scan_why why)
     scan->stopped = true;
 }
 
-/* Takes the next block into the window. 0 (perhaps stopped) or -errno. */
-MUST_USE static int take_block(struct segment_scan *scan)
+/*
+ * Brings the scan's block and says what it is. 1, 0 at the end of the file, or -errno.
+ *
+ * Who follows a log reads more than is durable at the time. What he finds there is what the disk
+ * held before it was written, so when it has become durable meanwhile the chunk is read anew from
+ * there; looking again block by block would be a read for each.
+ */
+MUST_USE static int look(struct segment_scan *scan, struct segment_trailer *trailer, char **block,
+                         enum segment_block_kind *kind)
 {
     const struct segment_header *header = &scan->header;
     struct segment_block_place place = {
@@ -226,26 +235,46 @@ MUST_USE static int take_block(struct segment_scan *scan)
         .boot_generation = header->boot_generation,
         .log = header->log,
     };
-    struct segment_trailer trailer;
-    enum segment_block_kind kind;
-    char *block;
     int r = load_chunk(scan);
+
+    if (r <= 0)
+        return r;
+    *block = scan->chunk + (scan->block * SEGMENT_BLOCK_SIZE - scan->chunk_start);
+    *kind = segment_block_check(*block, &place, trailer);
+    if (*kind != SEGMENT_BLOCK_GOOD && scan->chunk_lsn_end != scan->lsn_end) {
+        SOMETIMES("a chunk of a log is read anew where more has become durable");
+        scan->chunk_size = 0;
+        scan->chunk_want = CHUNK_SIZE_FIRST;
+        r = load_chunk(scan);
+        if (r <= 0)
+            return r;
+        *block = scan->chunk;
+        *kind = segment_block_check(*block, &place, trailer);
+    }
+    if (*kind != SEGMENT_BLOCK_GOOD) {
+        r = look_again(scan, scan->fd, *block, scan->block);
+        if (r < 0)
+            return r;
+        *kind = segment_block_check(*block, &place, trailer);
+        if (*kind == SEGMENT_BLOCK_GOOD)
+            SOMETIMES("a second look at a block finds it sound");
+    }
+    return 1;
+}
+
+/* Takes the next block into the window. 0 (perhaps stopped) or -errno. */
+MUST_USE static int take_block(struct segment_scan *scan)
+{
+    enum segment_block_kind kind = SEGMENT_BLOCK_GOOD;
+    struct segment_trailer trailer;
+    char *block = NULL;
+    int r = look(scan, &trailer, &block, &kind);
 
     if (r < 0)
         return r;
     if (r == 0) {
         stop(scan, SEGMENT_SCAN_FILE_END);
         return 0;
-    }
-    block = scan->chunk + (scan->block * SEGMENT_BLOCK_SIZE - scan->chunk_start);
-    kind = segment_block_check(block, &place, &trailer);
-    if (kind != SEGMENT_BLOCK_GOOD) {
-        r = look_again(scan, scan->fd, block, scan->block);
-        if (r < 0)
-            return r;
-        kind = segment_block_check(block, &place, &trailer);
-        if (kind == SEGMENT_BLOCK_GOOD)
-            SOMETIMES("a second look at a block finds it sound");
     }
     switch (kind) {
     case SEGMENT_BLOCK_GOOD:

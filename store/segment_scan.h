@@ -45,8 +45,9 @@ struct segment_scan {
     uint64_t chunk_want;  /* bytes to read next */
     uint64_t chunk_start; /* file offset */
     uint64_t chunk_size;
-    char *stream;          /* window of the record stream that is not given out yet */
-    uint64_t stream_start; /* stream position of stream[0] */
+    uint64_t chunk_lsn_end; /* lsn_end when it was read */
+    char *stream;           /* window of the record stream that is not given out yet */
+    uint64_t stream_start;  /* stream position of stream[0] */
     uint64_t stream_end;
     uint64_t position;    /* stream position of the next group */
     uint64_t *block_ends; /* stream position after each block */

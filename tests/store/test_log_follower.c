@@ -73,6 +73,66 @@ Test(log_follower, gives_out_each_record_once_and_in_order_as_the_log_grows)
     cr_assert(eq(u64, follower.skipped_count, 0));
 }
 
+/* The fixture's disk, with its reads counted: what a follower asks of it, and no more. */
+static uint32_t disk_read_count;
+
+static int counting_open(struct disk *disk, const char *path, int flags, uint32_t mode)
+{
+    (void)disk;
+    return disk_open(fixture.log.disk, path, flags, mode);
+}
+
+static void counting_close(struct disk *disk, int fd)
+{
+    (void)disk;
+    disk_close(fixture.log.disk, fd);
+}
+
+static int64_t counting_read(struct disk *disk, int fd, void *data, size_t size, uint64_t offset)
+{
+    (void)disk;
+    disk_read_count++;
+    return disk_read(fixture.log.disk, fd, data, size, offset);
+}
+
+static int counting_size(struct disk *disk, int fd, uint64_t *ret_size)
+{
+    (void)disk;
+    return disk_size(fixture.log.disk, fd, ret_size);
+}
+
+static int counting_list(struct disk *disk, const char *path, struct disk_visitor *visitor)
+{
+    (void)disk;
+    return disk_list(fixture.log.disk, path, visitor);
+}
+
+static const struct disk_vtable COUNTING_VTABLE = {
+    .open = counting_open,
+    .close = counting_close,
+    .read = counting_read,
+    .size = counting_size,
+    .list = counting_list,
+};
+
+Test(log_follower, does_not_read_a_growing_log_block_by_block)
+{
+    static struct disk counting = {&COUNTING_VTABLE};
+    int r = log_follower_init(&follower, &counting, "data", fixture.log.superblock.uuid, false,
+                              &start, 1);
+
+    cr_assert(eq(int, r, 0));
+    for (uint32_t i = 0; i < 4; i++) {
+        read_fixture_add(&fixture, 1000);
+        log_follower_advance(&follower, 0, journal_durable_lsn(fixture.log.journal));
+        disk_read_count = 0;
+        read_groups(UINT32_MAX);
+        cr_assert(eq(u64, log_follower_lag(&follower), 0));
+        cr_assert(lt(u32, 0, disk_read_count));
+        cr_assert(le(u32, disk_read_count, 24)); /* of more than a hundred blocks */
+    }
+}
+
 Test(log_follower, never_goes_beyond_what_is_durable)
 {
     read_fixture_add(&fixture, 300);
