@@ -97,6 +97,7 @@ MUST_USE static int apply_event(struct projection *projection,
     }
     if (row.received_ms < projection->before_ms)
         return 0;
+    projection->row_count++;
     return backend->vtable->put_event(backend, &row);
 }
 
@@ -112,6 +113,7 @@ MUST_USE static int apply_incident(struct projection *projection,
         projection->unreadable_count++;
         return 0;
     }
+    projection->row_count++;
     return backend->vtable->put_incident(backend, record->partition, &image);
 }
 
@@ -199,6 +201,7 @@ MUST_USE static int apply_run(struct projection *projection,
         projection->unreadable_count++;
         return 0;
     }
+    projection->row_count++;
     row.attempts = write_attempts(projection, &image);
     return backend->vtable->put_run(backend, &row);
 }
@@ -242,6 +245,7 @@ MUST_USE static int apply_job(struct projection *projection,
     }
     if (!is_incident_kind(image.sections[JOB_SECTION_KIND]))
         return 0;
+    projection->row_count++;
     row.incident_id = incident_id_of(projection, image.sections[JOB_SECTION_PAYLOAD]);
     return backend->vtable->put_job(backend, &row);
 }

@@ -21,6 +21,7 @@ struct projection {
     struct read_backend *backend;
     uint64_t before_ms;        /* events received earlier would be removed at once: not projected */
     uint64_t unreadable_count; /* records that make no sense; left out */
+    uint64_t row_count;        /* records that put a row; without facts, which change them */
     /* Private to projection.c. */
     char org[TENANT_NAME_SIZE_MAX];
     char project[TENANT_NAME_SIZE_MAX];

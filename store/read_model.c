@@ -27,12 +27,14 @@
  *
  * The writer gathers: after it was woken it lets PACE_MS pass, so that a trickle of
  * events does not become a trickle of transactions; but not when a query waits for what it
- * has yet to write. Both threads are nicer than the shards, which may have every processor.
+ * has yet to write; and longer after records that put no row, as those of most jobs, of which
+ * there may be very many. Both threads are nicer than the shards, which may have every processor.
  *
  * In the simulator one thread is all of them: a port's hook makes the steps.
  */
 enum {
     PACE_MS = 10,
+    PACE_ROWLESS_MS = 100,
     WRITER_NICE = 15,
     QUERY_NICE = 5,
     TEXT_SLOT_COUNT = 8,
@@ -67,9 +69,10 @@ struct read_model {
     /* The writer's, once there are threads. */
     struct read_writer writer;
     bool has_writer;
-    bool may_write;          /* false: refused, or damaged */
-    uint64_t retry_ns;       /* after a failure: not before this */
-    uint64_t measured_count; /* of records, when file_bytes was looked up */
+    bool may_write;           /* false: refused, or damaged */
+    uint64_t retry_ns;        /* after a failure: not before this */
+    uint64_t measured_count;  /* of records, when file_bytes was looked up */
+    uint64_t paced_row_count; /* that of the projection, when the writer waited last */
 
     /* Opened by the boot thread or the writer, then atomic; each thread calls its own functions. */
     struct read_backend *backend;
@@ -318,9 +321,13 @@ static void be_nice(const char *name, int nice)
 /* Lets others' records gather, unless somebody waits for them. */
 static void pace(struct read_model *self)
 {
+    uint64_t row_count = self->writer.projection.row_count;
+    uint64_t pace_ms = row_count == self->paced_row_count ? PACE_ROWLESS_MS : PACE_MS;
+
+    self->paced_row_count = row_count;
     /* Acquire: pairs with the release in find_runnable(). */
     if (!__atomic_exchange_n(&self->is_hurried, false, __ATOMIC_ACQ_REL))
-        bell_wait(&self->pace_bell, now_ns(self) + PACE_MS * NS_PER_MS);
+        bell_wait(&self->pace_bell, now_ns(self) + pace_ms * NS_PER_MS);
 }
 
 static void *run_writer(void *argument)
