@@ -121,11 +121,11 @@ static int answer_enqueued(struct exchange *x, const struct job_item *item)
 {
     struct response response = {
         .status = 202, .content_type = SLICE_LITERAL("application/json"), .field_count = 1};
-    char text[ITEM_SIZE_MAX], location[LOCATION_SIZE_MAX], id[UUID_TEXT_SIZE];
+    static const struct slice prefix = SLICE_INITIALIZER("/v1/jobs/");
+    char text[ITEM_SIZE_MAX], location[LOCATION_SIZE_MAX];
     struct slice kind = {item->kind, strnlen(item->kind, sizeof(item->kind))};
     struct json_writer writer;
     bool fits;
-    int size;
 
     json_writer_init(&writer, text, sizeof(text));
     json_writer_begin_object(&writer);
@@ -134,9 +134,11 @@ static int answer_enqueued(struct exchange *x, const struct job_item *item)
     json_writer_end_object(&writer);
     fits = json_writer_finish(&writer, &response.body);
     assert(fits);
-    job_id_format(item->id, id);
-    size = snprintf(location, sizeof(location), "/v1/jobs/%.*s", (int)sizeof(id), id);
-    response.fields[0] = (struct header){SLICE_LITERAL("location"), {location, (size_t)size}};
+    static_assert(sizeof("/v1/jobs/") + UUID_TEXT_SIZE <= sizeof(location), "prefix and id");
+    memcpy(location, prefix.data, prefix.size);
+    job_id_format(item->id, location + prefix.size);
+    response.fields[0] =
+        (struct header){SLICE_LITERAL("location"), {location, prefix.size + UUID_TEXT_SIZE}};
     return exchange_respond(x, &response);
 }
 
@@ -239,9 +241,6 @@ static void write_outcomes(const struct job_request *request, uint32_t count,
 static void write_leased(const struct job_request *request, const struct job_item *item,
                          struct json_writer *writer)
 {
-    char epoch[24];
-    int size = snprintf(epoch, sizeof(epoch), "%llu", (unsigned long long)item->epoch);
-
     json_writer_begin_object(writer);
     write_id(writer, item->id);
     write_text(writer, SLICE_LITERAL("kind"), (struct slice){request->kind, request->kind_size});
@@ -254,7 +253,8 @@ static void write_leased(const struct job_request *request, const struct job_ite
         json_writer_null(writer);
     write_number(writer, SLICE_LITERAL("attempt"), item->attempt);
     write_number(writer, SLICE_LITERAL("max_attempts"), item->max_attempts);
-    write_text(writer, SLICE_LITERAL("epoch"), (struct slice){epoch, (size_t)size});
+    KEY(writer, "epoch");
+    json_writer_u64_text(writer, item->epoch);
     KEY(writer, "leased_until");
     json_writer_time(writer, (int64_t)item->when_ms);
     if (item->correlation.size > 0)

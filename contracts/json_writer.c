@@ -187,7 +187,7 @@ void json_writer_raw(struct json_writer *writer, struct slice json)
     json_writer_verbatim(writer, json);
 }
 
-void json_writer_u64(struct json_writer *writer, uint64_t value)
+static void put_digits(struct json_writer *writer, uint64_t value)
 {
     char digits[INTEGER_DIGITS_MAX];
     size_t begin = sizeof(digits);
@@ -196,8 +196,20 @@ void json_writer_u64(struct json_writer *writer, uint64_t value)
         digits[--begin] = (char)('0' + value % 10);
         value /= 10;
     } while (value > 0);
-    begin_value(writer);
     json_writer_verbatim(writer, (struct slice){digits + begin, sizeof(digits) - begin});
+}
+
+void json_writer_u64(struct json_writer *writer, uint64_t value)
+{
+    begin_value(writer);
+    put_digits(writer, value);
+}
+
+void json_writer_u64_text(struct json_writer *writer, uint64_t value)
+{
+    json_writer_begin_string(writer);
+    put_digits(writer, value);
+    json_writer_end_string(writer);
 }
 
 void json_writer_i64(struct json_writer *writer, int64_t value)

@@ -61,6 +61,9 @@ void json_writer_raw(struct json_writer *writer, struct slice json);
 /* Writes an integer value. */
 void json_writer_u64(struct json_writer *writer, uint64_t value);
 
+/* Writes an integer as a string, for one that a double need not hold. */
+void json_writer_u64_text(struct json_writer *writer, uint64_t value);
+
 /* Writes an integer value. */
 void json_writer_i64(struct json_writer *writer, int64_t value);
 
