@@ -24,10 +24,9 @@ static struct job_table *table_of(const struct dead_request *request)
     return request->at->home->jobs.table;
 }
 
-static struct job_id id_of(const struct dead_request *request, const struct job_view *view)
+static struct job_id id_of(const struct job_view *view)
 {
-    return (struct job_id){view->created_ms, view->id_low,
-                           job_desk_partition(&request->at->home->jobs, view->queue)};
+    return (struct job_id){view->created_ms, view->id_low, view->queue->partition};
 }
 
 /* This shard has looked at as much as it may in one turn. */
@@ -55,7 +54,7 @@ static void pick(struct dead_request *request, struct job_ref ref)
 
     job_table_view(table_of(request), ref, &view);
     job_table_dead_place(table_of(request), ref, &found.place);
-    found.id = id_of(request, &view);
+    found.id = id_of(&view);
     if (n > request->limit)
         n--; /* the last one falls out */
     else
@@ -181,7 +180,7 @@ static void write_link(struct dead_request *request, const struct job_view *view
     if (!job_table_find(table_of(request), view->link, &ref))
         return;
     job_table_view(table_of(request), ref, &other);
-    write_id(&request->writer, name, id_of(request, &other));
+    write_id(&request->writer, name, id_of(&other));
 }
 
 static void write_head(struct dead_request *request, const struct job_view *view)
@@ -189,7 +188,7 @@ static void write_head(struct dead_request *request, const struct job_view *view
     struct json_writer *writer = &request->writer;
     const struct job_queue *queue = view->queue;
 
-    write_id(writer, SLICE_LITERAL("id"), id_of(request, view));
+    write_id(writer, SLICE_LITERAL("id"), id_of(view));
     KEY(writer, "origin");
     json_writer_begin_string(writer);
     json_writer_string_piece(writer, SLICE_LITERAL("job:"));
@@ -204,12 +203,11 @@ static void write_head(struct dead_request *request, const struct job_view *view
 /* Of the lease under which it failed last: workers log it, and other attempts had others. */
 static void write_epoch(struct json_writer *writer, uint64_t epoch)
 {
-    char text[24];
-    int size = snprintf(text, sizeof(text), "%llu", (unsigned long long)epoch);
-
-    assert(size > 0);
-    write_text_or_null(writer, SLICE_LITERAL("last_epoch"),
-                       (struct slice){text, epoch != 0 ? (size_t)size : 0});
+    KEY(writer, "last_epoch");
+    if (epoch != 0)
+        json_writer_u64_text(writer, epoch);
+    else
+        json_writer_null(writer);
 }
 
 static void write_letter(struct dead_request *request, const struct job_view *view)

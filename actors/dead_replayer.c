@@ -167,8 +167,7 @@ static void write_job(struct dead_slot *slot, const struct job_image *old)
 
     assert(queue != NULL); /* the letter is in it */
     compose(slot, old,
-            job_id_make(job_desk_now(desk), job_desk_partition(desk, queue),
-                        rng_next(&letters->home->shard->rng)),
+            job_id_make(job_desk_now(desk), queue->partition, rng_next(&letters->home->shard->rng)),
             &image);
     if (buffer_acquire(letters->home->buffers, job_image_size(&image), &slot->image) < 0) {
         step_back(slot);

@@ -363,7 +363,7 @@ static void write_queue(struct job_carrier *carrier, struct job_desk *desk,
     slot->record_part = (struct slice){
         slot->image->data, job_command_encode_queue(queue, &queue->settings, slot->image->data)};
     slot->record = (struct journal_record){
-        .partition = job_desk_partition(desk, queue),
+        .partition = queue->partition,
         .type = RECORD_JOB_QUEUE,
         .version = JOB_RECORD_VERSION,
         .parts = &slot->record_part,

@@ -155,14 +155,12 @@ static enum problem_code admit(struct job_desk *desk, struct job_request *reques
 {
     struct job_item *item = &request->items[n];
     const struct job_item *twin;
-    uint32_t partition = job_partition(org_of(request), project_of(request),
-                                       desk->home->app->superblock.partition_count);
 
     item->queue = job_table_queue(desk->table, org_of(request), project_of(request),
                                   item->image.sections[JOB_SECTION_KIND], true);
     if (item->queue == NULL)
         return PROBLEM_QUOTA_EXCEEDED;
-    item->id = job_id_make(job_desk_now(desk), partition, rng_next(&desk->home->shard->rng));
+    item->id.partition = item->queue->partition;
     complete_header(desk, request, item);
     switch (
         job_table_admit(desk->table, item->queue, &item->image, job_desk_now(desk), &item->ref)) {
@@ -177,7 +175,7 @@ static enum problem_code admit(struct job_desk *desk, struct job_request *reques
     case JOB_DUPLICATE:
         SOMETIMES("a job is there already");
         item->status = JOB_ITEM_DUPLICATE;
-        name_item(desk, item, partition);
+        name_item(desk, item, item->queue->partition);
         return PROBLEM_NONE;
     case JOB_IN_FLIGHT:
         twin = find_twin(request, n, item->ref);
@@ -223,12 +221,24 @@ static void on_enqueued(struct durable_step *step, enum durable_outcome outcome)
     job_desk_wake(desk);
 }
 
+/* Has the places in the table that the request's ids need brought near, all at a time. */
+static void expect(const struct job_desk *desk, const struct job_request *request, uint32_t count)
+{
+    for (uint32_t step = 0; step < 2; step++)
+        for (uint32_t i = 0; i < count; i++)
+            job_table_expect(desk->table, request->items[i].id.id_low, step == 1);
+}
+
 void job_command_enqueue(struct job_desk *desk, struct job_request *request)
 {
     enum problem_code code = PROBLEM_NONE;
     uint32_t count = 0;
     int r;
 
+    for (uint32_t i = 0; i < request->item_count; i++)
+        request->items[i].id =
+            job_id_make(job_desk_now(desk), 0, rng_next(&desk->home->shard->rng));
+    expect(desk, request, request->item_count);
     for (uint32_t i = 0; i < request->item_count; i++) {
         struct job_item *item = &request->items[i];
 
@@ -446,6 +456,7 @@ void job_command_finish(struct job_desk *desk, struct job_request *request, uint
     uint32_t fact_count = 0;
     int r;
 
+    expect(desk, request, count);
     for (uint32_t i = 0; i < count; i++) {
         struct job_item *item = &request->items[i];
         struct job_fact_header header;
@@ -736,7 +747,7 @@ MUST_USE static int begin_queue_change(struct job_desk *desk, struct job_request
     settings = merge_settings(queue, request);
     part->size = job_command_encode_queue(queue, &settings, (char *)(uintptr_t)part->data);
     request->records[0] = (struct journal_record){
-        .partition = job_desk_partition(desk, queue),
+        .partition = queue->partition,
         .type = RECORD_JOB_QUEUE,
         .version = JOB_RECORD_VERSION,
         .parts = part,

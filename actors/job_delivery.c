@@ -70,7 +70,7 @@ static void fill_lease(struct job_desk *desk, struct job_item *item)
 
     job_table_view(desk->table, item->ref, &view);
     item->status = JOB_ITEM_DONE;
-    item->id = (struct job_id){view.created_ms, view.id_low, job_desk_partition(desk, view.queue)};
+    item->id = (struct job_id){view.created_ms, view.id_low, view.queue->partition};
     item->epoch = view.epoch;
     item->state = JOB_LEASED;
     item->attempt = (uint8_t)min_u64((uint64_t)view.attempt + 1, JOB_ATTEMPTS_MAX);

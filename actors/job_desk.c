@@ -293,19 +293,12 @@ void job_desk_fill_record(struct job_desk *desk, struct job_ref ref, uint8_t typ
 
     job_table_view(desk->table, ref, &view);
     *ret_record = (struct journal_record){
-        .partition = job_desk_partition(desk, view.queue),
+        .partition = view.queue->partition,
         .type = type,
         .version = JOB_RECORD_VERSION,
         .parts = part,
         .part_count = 1,
     };
-}
-
-uint32_t job_desk_partition(const struct job_desk *desk, const struct job_queue *queue)
-{
-    return job_partition((struct slice){queue->org, queue->org_size},
-                         (struct slice){queue->project, queue->project_size},
-                         app_of(desk)->superblock.partition_count);
 }
 
 /* Its lease is over: nobody answered for it. */
@@ -771,6 +764,7 @@ int job_desk_init(struct job_desk *desk, struct app_shard *home)
         .tenant_concurrency = (uint32_t)settings->job_tenant_concurrency,
         .retry = JOB_RETRY_DEFAULT,
         .boot_generation = home->app->superblock.boot_generation,
+        .partition_count = home->app->superblock.partition_count,
     };
     int r;
 

@@ -170,9 +170,6 @@ void job_desk_show_queue(struct job_desk *desk, const struct job_queue *queue,
 /* How long the oldest job that may run has waited, in the queue that is furthest behind. */
 uint64_t job_desk_oldest_ready_ms(const struct job_desk *desk);
 
-/* The partition of a queue's project. */
-uint32_t job_desk_partition(const struct job_desk *desk, const struct job_queue *queue);
-
 /* A record about the job; part is borrowed. */
 void job_desk_fill_record(struct job_desk *desk, struct job_ref ref, uint8_t type,
                           const struct slice *part, struct journal_record *ret_record);

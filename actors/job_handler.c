@@ -113,7 +113,7 @@ static struct job_run *begin_run(struct job_desk *desk, struct job_handler *hand
     run->ref = view->ref;
     run->id_low = view->id_low;
     run->created_ms = view->created_ms;
-    run->partition = job_desk_partition(desk, view->queue);
+    run->partition = view->queue->partition;
     run->location = view->location;
     run->attempt = (uint8_t)min_u64((uint64_t)view->attempt + 1, JOB_ATTEMPTS_MAX);
     run->max_attempts = view->max_attempts;

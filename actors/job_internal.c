@@ -46,8 +46,7 @@ enum job_admission job_internal_prepare(struct job_internal *job, struct job_des
     if (queue == NULL)
         return JOB_QUEUE_FULL;
     memset(job, 0, sizeof(*job));
-    job->id = job_id_make(job_desk_now(desk), job_desk_partition(desk, queue),
-                          rng_next(&desk->home->shard->rng));
+    job->id = job_id_make(job_desk_now(desk), queue->partition, rng_next(&desk->home->shard->rng));
     fill_image(desk, wish, job, &image);
     if (buffer_acquire(desk->home->buffers, job_image_size(&image), &job->encoded) < 0) {
         SOMETIMES("a job of our own finds no buffer");

@@ -78,6 +78,21 @@ static void apply(struct durable_set *set, const struct journal_record *record)
     assert(r == 0);
 }
 
+/* What the step's records need in memory is brought near for all of them at a time. */
+static void expect(struct durable_set *set, const struct durable_step *step, bool is_near)
+{
+    for (uint32_t i = 0; i < step->record_count; i++) {
+        const struct journal_record *record = &step->records[i];
+        struct journal_record_view view = {
+            .type = record->type,
+            .version = record->version,
+            .payload = record->part_count > 0 ? record->parts[0] : (struct slice){NULL, 0},
+        };
+
+        durable_expect(set, &view, is_near);
+    }
+}
+
 static void on_durable(struct journal_append *append, enum journal_outcome outcome)
 {
     struct durable_step *step = container_of(append, struct durable_step, append);
@@ -90,6 +105,10 @@ static void on_durable(struct journal_append *append, enum journal_outcome outco
         SOMETIMES("a durable step ends with the journal");
         step->on_done(step, DURABLE_UNKNOWN);
         return;
+    }
+    if (step->record_count > 1) {
+        expect(set, step, false);
+        expect(set, step, true);
     }
     for (uint32_t i = 0; i < step->record_count; i++)
         apply(set, &step->records[i]);

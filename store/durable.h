@@ -56,8 +56,9 @@ struct durable_type {
      */
     int (*apply)(struct durable *self, const struct durable_fact *fact);
     /*
-     * Recovery: these records come next, as far as they are its own. A hint, so that what they
-     * need is brought near in memory while others are applied. May be NULL.
+     * These records come next, as far as they are its own: all of a step, or in recovery those of
+     * a group. A hint, so that what they need is brought near in memory while others are applied.
+     * May be NULL.
      */
     void (*expect)(struct durable *self, const struct journal_record_view *record, bool is_near);
     /*

@@ -95,6 +95,19 @@ static bool is_past(const struct job_table *table, const struct job *job, uint32
             table->now_ms >= job->when_ms + table->config.finished_ms);
 }
 
+/* What forgetting the next two will touch: most ended long ago, and are far away in memory. */
+static void expect_next(const struct job_table *table)
+{
+    const struct job *job;
+
+    if (table->finished.first == 0)
+        return;
+    job = job_at(table, table->finished.first);
+    job_table_expect(table, job->id_low, false);
+    if (job->next != 0)
+        __builtin_prefetch(job_at(table, job->next));
+}
+
 static void retire_some(struct job_table *table, uint32_t step_max, uint32_t spare)
 {
     for (uint32_t i = 0; i < step_max && table->finished.first != 0; i++) {
@@ -106,6 +119,7 @@ static void retire_some(struct job_table *table, uint32_t step_max, uint32_t spa
             return;
         job_list_remove(table, &table->finished, index);
         job_clear(job, JOB_BIT_LINKED);
+        expect_next(table);
         job_retire(table, index);
     }
 }

@@ -10,6 +10,7 @@
 #include "contracts/siphash.h"
 #include "runtime/retry.h"
 #include "runtime/sim_point.h"
+#include "store/job_id.h"
 #include "store/job_table_internals.h"
 
 static uint64_t hash_names(const struct job_table *table, struct slice org, struct slice project,
@@ -122,6 +123,7 @@ struct job_queue *job_table_queue(struct job_table *table, struct slice org, str
     init_queue(queue, org, project, kind);
     queue->index = table->queue_count++;
     queue->tenant = tenant;
+    queue->partition = job_partition(org, project, table->config.partition_count);
     queue->hash_next = *head;
     *head = queue->index + 1;
     return queue;

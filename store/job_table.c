@@ -13,6 +13,7 @@
 #include "runtime/memory.h"
 #include "store/job_flow.h"
 #include "store/job_heap.h"
+#include "store/job_id.h"
 #include "store/job_keys.h"
 #include "store/job_table_internals.h"
 #include "store/job_unique.h"
@@ -91,6 +92,8 @@ int job_table_new(const struct job_table_config *config, struct job_table **ret_
     table->is_recovering = true;
     if (table->config.job_count_max == 0)
         table->config.job_count_max = JOB_COUNT_DEFAULT;
+    if (table->config.partition_count == 0)
+        table->config.partition_count = JOB_PARTITION_COUNT_MAX;
     list_init(&table->ready);
     r = reserve_all(table);
     if (r != 0) {

@@ -57,7 +57,8 @@ struct job_table;
 /* One queue: the jobs of one kind of one project. Fields may be read; job_table.c writes. */
 struct job_queue {
     uint32_t index;
-    uint32_t tenant; /* index of its project in the table */
+    uint32_t tenant;    /* index of its project in the table */
+    uint32_t partition; /* of its project: see job_partition() */
     struct job_queue_settings settings;
     struct journal_location settings_location; /* of its JOB_QUEUE; NONE: never set */
     uint8_t org_size;
@@ -124,6 +125,7 @@ struct job_table_config {
     struct job_queue_retry retry; /* of queues that set none */
     uint8_t hash_key[16];
     uint32_t boot_generation; /* the high half of every epoch */
+    uint32_t partition_count; /* of the data directory; 0: JOB_PARTITION_COUNT_MAX */
 };
 
 /* Reserves the memory. 0 or -errno. Start-up only. */
