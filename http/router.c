@@ -48,6 +48,18 @@ static bool match_pattern(const char *pattern, struct slice path,
     return path.size == 0;
 }
 
+/* False when the path differs before the pattern's first parameter: that settles most routes. */
+static bool begins_alike(const char *pattern, struct slice path)
+{
+    for (size_t i = 0; pattern[i] != '{'; i++) {
+        if (pattern[i] == '\0')
+            return i == path.size;
+        if (i == path.size || pattern[i] != path.data[i])
+            return false;
+    }
+    return true;
+}
+
 static bool serves(const struct route *route, enum http_method method)
 {
     return route->method == method ||
@@ -62,7 +74,8 @@ enum route_result router_find(const struct router *router, enum http_method meth
 
     assert(router->count <= ROUTE_COUNT_MAX);
     for (uint32_t i = 0; i < router->count; i++) {
-        if (!match_pattern(router->routes[i].pattern, path, ret_params))
+        if (!begins_alike(router->routes[i].pattern, path) ||
+            !match_pattern(router->routes[i].pattern, path, ret_params))
             continue;
         if (serves(&router->routes[i], method)) {
             *ret_index = i;
