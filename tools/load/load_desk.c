@@ -6,8 +6,6 @@
  */
 #include "tools/load/load_desk.h"
 
-#include <errno.h>
-
 #include "runtime/memory.h"
 
 static void load_desk_check(const struct load_desk *desk)

@@ -21,6 +21,7 @@
 #include "runtime/clock.h"
 #include "runtime/io_uring.h"
 #include "runtime/memory.h"
+#include "tools/load/load_meter.h"
 
 enum {
     REAP_COUNT_OPEN_LOOP = 8,
@@ -53,12 +54,9 @@ struct run {
     uint64_t chore_ns;    /* when they are next */
     uint64_t progress_ns; /* likewise */
     uint64_t spun_ns;
-    uint64_t turn_ns;     /* when the last turn began ... */
-    bool was_idle;        /* ... and whether all it did was to wait with open eyes */
-    uint64_t cpu_base_ns; /* at the end of the warm-up ... */
-    uint64_t spun_base_ns;
-    uint64_t wall_base_ns; /* ... which was then; 0 before */
-    bool has_base;
+    uint64_t turn_ns; /* when the last turn began ... */
+    bool was_idle;    /* ... and whether all it did was to wait with open eyes */
+    struct load_meter meter;
     struct load_run_result result;
     /* All memory of connections, each kind in one piece. */
     char *heads, *buffers, *tls, *wires, *states, *fresh_memory;
@@ -274,18 +272,15 @@ static void do_chores(struct run *run, uint64_t now_ns)
         load_desk_stop(&run->desk, now_ns);
 }
 
-/* The warm-up is over: from here on processor time is counted. */
-static void note_base(struct run *run, uint64_t now_ns)
+static struct load_reading read_meter(const struct run *run, uint64_t now_ns)
 {
-    run->has_base = true;
-    run->cpu_base_ns = cpu_ns();
-    run->spun_base_ns = run->spun_ns;
-    run->wall_base_ns = now_ns;
+    return (struct load_reading){.now_ns = now_ns, .cpu_ns = cpu_ns(), .spun_ns = run->spun_ns};
 }
 
 static int turn(struct run *run)
 {
     uint64_t now_ns = read_now(run), sleep;
+    struct load_reading reading;
     uint32_t reap_max =
         run->config->desk.is_open_loop ? REAP_COUNT_OPEN_LOOP : REAP_COUNT_CLOSED_LOOP;
     int r;
@@ -293,8 +288,10 @@ static int turn(struct run *run)
     if (run->was_idle)
         run->spun_ns += now_ns - run->turn_ns;
     run->turn_ns = now_ns;
-    if (unlikely(!run->has_base) && now_ns >= run->config->desk.warmup_ns)
-        note_base(run, now_ns);
+    if (unlikely(load_meter_is_due(&run->meter, now_ns))) {
+        reading = read_meter(run, now_ns);
+        load_meter_read(&run->meter, &reading);
+    }
     send_due(run, now_ns);
     run->was_idle = run->fresh_count == 0;
     r = hand_over(run);
@@ -355,15 +352,9 @@ static void settle(struct run *run)
 {
     struct load_tally *tally = run->tally;
     uint64_t now_ns = read_now(run);
+    struct load_reading reading = read_meter(run, now_ns);
 
-    if (run->has_base && now_ns > run->wall_base_ns) {
-        uint64_t cpu = cpu_ns() - run->cpu_base_ns;
-        uint64_t spun = run->spun_ns - run->spun_base_ns;
-
-        tally->wall_ns = now_ns - run->wall_base_ns;
-        tally->spin_ns = min_u64(spun, cpu);
-        tally->cpu_ns = cpu - tally->spin_ns;
-    }
+    load_meter_settle(&run->meter, &reading, tally);
     tally->connects = run->peer.connects;
     tally->bytes_out = run->peer.bytes_out;
     tally->bytes_in = run->peer.bytes_in;
@@ -461,6 +452,9 @@ static int make_run(struct run *run)
     if (r < 0)
         return r;
     clock_init(&run->clock, &clock_source_system);
+    /* A rhythm of its own has no end that was known before. */
+    load_meter_init(&run->meter, run->config->desk.warmup_ns,
+                    run->config->desk.scenario.has_rate ? run->config->desk.end_ns : UINT64_MAX);
     run->peer.owner = &run->owner;
     run->peer.address = run->config->address;
     run->peer.trust = run->config->trust;

@@ -75,7 +75,7 @@ struct load_tally {
     uint64_t connects; /* connections that were opened, with those of the warm-up */
     uint64_t bytes_out;
     uint64_t bytes_in;
-    uint64_t cpu_ns;  /* of the generator's thread, without spin_ns */
+    uint64_t cpu_ns;  /* of the generator's thread, without spin_ns; by load_meter */
     uint64_t spin_ns; /* of it, spent waiting for the next send with open eyes */
     uint64_t wall_ns; /* over which these two were measured */
     bool is_open_loop;
