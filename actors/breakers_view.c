@@ -1,23 +1,12 @@
 #include "actors/breakers_view.h"
 
 #include "actors/app.h"
+#include "contracts/json_member.h"
 
 /*
  * Taking goes over all breakers and keeps the first ones in order, by insertion: nearly all
  * are closed and idle, and end at the last place.
  */
-
-static void write_number(struct json_writer *writer, struct slice name, uint64_t value)
-{
-    json_writer_key(writer, name);
-    json_writer_u64(writer, value);
-}
-
-static void write_text(struct json_writer *writer, struct slice name, struct slice text)
-{
-    json_writer_key(writer, name);
-    json_writer_string(writer, text);
-}
 
 /* --- taking ---------------------------------------------------------------------- */
 
@@ -106,9 +95,9 @@ void breakers_view_write_totals(const struct breakers_view *view, struct json_wr
 {
     json_writer_begin_object(writer);
     for (uint32_t i = 0; i < BREAKERS_VIEW_STATE_COUNT; i++)
-        write_number(writer, breaker_state_name((enum breaker_state)i), view->counts[i]);
-    write_number(writer, SLICE_LITERAL("calls"), view->call_count);
-    write_number(writer, SLICE_LITERAL("parked"), view->parked_count);
+        json_member_u64(writer, breaker_state_name((enum breaker_state)i), view->counts[i]);
+    json_member_u64(writer, SLICE_LITERAL("calls"), view->call_count);
+    json_member_u64(writer, SLICE_LITERAL("parked"), view->parked_count);
     json_writer_end_object(writer);
 }
 
@@ -117,11 +106,12 @@ static void write_line(const struct breakers_view_line *line, struct json_writer
     const struct breaker_view *breaker = &line->breaker;
 
     json_writer_begin_object(writer);
-    write_text(writer, SLICE_LITERAL("org"), (struct slice){line->org, line->org_size});
-    write_text(writer, SLICE_LITERAL("project"), (struct slice){line->project, line->project_size});
-    write_text(writer, SLICE_LITERAL("destination"),
-               (struct slice){line->origin, line->origin_size});
-    write_text(writer, SLICE_LITERAL("state"), breaker_state_name(breaker->state));
+    json_member_string(writer, SLICE_LITERAL("org"), (struct slice){line->org, line->org_size});
+    json_member_string(writer, SLICE_LITERAL("project"),
+                       (struct slice){line->project, line->project_size});
+    json_member_string(writer, SLICE_LITERAL("destination"),
+                       (struct slice){line->origin, line->origin_size});
+    json_member_string(writer, SLICE_LITERAL("state"), breaker_state_name(breaker->state));
     json_writer_key(writer, SLICE_LITERAL("since"));
     json_writer_time(writer, (int64_t)line->since_ms);
     json_writer_key(writer, SLICE_LITERAL("next_probe_at"));
@@ -129,10 +119,10 @@ static void write_line(const struct breakers_view_line *line, struct json_writer
         json_writer_time(writer, (int64_t)breaker->until_ms + 1);
     else
         json_writer_null(writer);
-    write_number(writer, SLICE_LITERAL("failures"), breaker->failure_count);
-    write_number(writer, SLICE_LITERAL("openings"), breaker->open_count);
-    write_number(writer, SLICE_LITERAL("calls"), line->call_count);
-    write_number(writer, SLICE_LITERAL("parked"), line->parked_count);
+    json_member_u64(writer, SLICE_LITERAL("failures"), breaker->failure_count);
+    json_member_u64(writer, SLICE_LITERAL("openings"), breaker->open_count);
+    json_member_u64(writer, SLICE_LITERAL("calls"), line->call_count);
+    json_member_u64(writer, SLICE_LITERAL("parked"), line->parked_count);
     json_writer_end_object(writer);
 }
 

@@ -23,6 +23,7 @@
 
 #include "actors/app.h"
 #include "actors/dead_letters.h"
+#include "contracts/json_member.h"
 #include "runtime/sim_point.h"
 
 enum {
@@ -167,12 +168,6 @@ static void show(const struct dead_replay *replay, struct dead_replay_view *ret_
     };
 }
 
-static void write_number(struct json_writer *writer, struct slice name, uint64_t value)
-{
-    json_writer_key(writer, name);
-    json_writer_u64(writer, value);
-}
-
 void dead_replay_write(const struct dead_replay_view *view, struct json_writer *writer)
 {
     bool is_over = view->ended_ms != 0;
@@ -186,10 +181,10 @@ void dead_replay_write(const struct dead_replay_view *view, struct json_writer *
     json_writer_string(writer, view->is_stopped ? SLICE_LITERAL("stopped")
                                : is_over        ? SLICE_LITERAL("completed")
                                                 : SLICE_LITERAL("running"));
-    write_number(writer, SLICE_LITERAL("total"), view->total);
-    write_number(writer, SLICE_LITERAL("done"), view->done);
-    write_number(writer, SLICE_LITERAL("failed"), view->failed);
-    write_number(writer, SLICE_LITERAL("rate"), view->rate_per_s);
+    json_member_u64(writer, SLICE_LITERAL("total"), view->total);
+    json_member_u64(writer, SLICE_LITERAL("done"), view->done);
+    json_member_u64(writer, SLICE_LITERAL("failed"), view->failed);
+    json_member_u64(writer, SLICE_LITERAL("rate"), view->rate_per_s);
     json_writer_key(writer, SLICE_LITERAL("began_at"));
     json_writer_time(writer, (int64_t)view->began_ms);
     json_writer_key(writer, SLICE_LITERAL("ended_at"));

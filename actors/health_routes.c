@@ -1,7 +1,7 @@
 #include "actors/health_routes.h"
 
 #include "actors/app.h"
-#include "contracts/json_writer.h"
+#include "contracts/json_member.h"
 #include "http/content_decoder.h"
 
 /*
@@ -35,12 +35,6 @@ static void write_member(struct json_writer *writer, struct slice name, struct s
 {
     json_writer_key(writer, name);
     json_writer_string(writer, value);
-}
-
-static void write_number(struct json_writer *writer, struct slice name, uint64_t value)
-{
-    json_writer_key(writer, name);
-    json_writer_u64(writer, value);
 }
 
 int health_live_on_request(struct exchange *x)
@@ -112,7 +106,7 @@ static void write_read_model(const struct read_model_info *info, struct json_wri
     json_writer_key(writer, SLICE_LITERAL("read_model"));
     json_writer_begin_object(writer);
     write_member(writer, SLICE_LITERAL("state"), slice_of(STATES[info->state]));
-    write_number(writer, SLICE_LITERAL("lag_records"), info->lag_records);
+    json_member_u64(writer, SLICE_LITERAL("lag_records"), info->lag_records);
     json_writer_key(writer, SLICE_LITERAL("lag_seconds"));
     json_writer_double(writer, (double)info->lag_ms / 1000);
     if (info->text[0] != 0)
@@ -155,23 +149,23 @@ static void write_job_limits(const struct settings *settings, struct json_writer
 {
     json_writer_key(writer, SLICE_LITERAL("jobs"));
     json_writer_begin_object(writer);
-    write_number(writer, SLICE_LITERAL("payload_bytes"), settings->job_payload_bytes);
-    write_number(writer, SLICE_LITERAL("result_bytes"), JOB_RESULT_SIZE_MAX);
-    write_number(writer, SLICE_LITERAL("progress_bytes"), JOB_PROGRESS_SIZE_MAX);
-    write_number(writer, SLICE_LITERAL("error_bytes"), JOB_TEXT_SIZE_MAX);
-    write_number(writer, SLICE_LITERAL("kind_bytes"), JOB_NAME_SIZE_MAX);
-    write_number(writer, SLICE_LITERAL("key_bytes"), JOB_KEY_SIZE_MAX);
-    write_number(writer, SLICE_LITERAL("batch_jobs"), JOB_BATCH_MAX);
-    write_number(writer, SLICE_LITERAL("flow_jobs"), JOB_FLOW_JOBS_MAX);
-    write_number(writer, SLICE_LITERAL("flow_after"), JOB_AFTER_COUNT_MAX);
-    write_number(writer, SLICE_LITERAL("attempts"), JOB_ATTEMPTS_MAX);
-    write_number(writer, SLICE_LITERAL("priority_max"), JOB_PRIORITY_COUNT - 1);
-    write_number(writer, SLICE_LITERAL("priority_default"), JOB_PRIORITY_DEFAULT);
-    write_number(writer, SLICE_LITERAL("lease_limit"), JOB_LEASE_LIMIT_MAX);
-    write_number(writer, SLICE_LITERAL("lease_wait_seconds_max"), JOB_LEASE_WAIT_MS_MAX / 1000);
-    write_number(writer, SLICE_LITERAL("lease_seconds_min"), JOB_LEASE_MS_MIN / 1000);
-    write_number(writer, SLICE_LITERAL("lease_seconds_max"), JOB_LEASE_MS_MAX / 1000);
-    write_number(writer, SLICE_LITERAL("lease_seconds_default"), JOB_LEASE_MS_DEFAULT / 1000);
+    json_member_u64(writer, SLICE_LITERAL("payload_bytes"), settings->job_payload_bytes);
+    json_member_u64(writer, SLICE_LITERAL("result_bytes"), JOB_RESULT_SIZE_MAX);
+    json_member_u64(writer, SLICE_LITERAL("progress_bytes"), JOB_PROGRESS_SIZE_MAX);
+    json_member_u64(writer, SLICE_LITERAL("error_bytes"), JOB_TEXT_SIZE_MAX);
+    json_member_u64(writer, SLICE_LITERAL("kind_bytes"), JOB_NAME_SIZE_MAX);
+    json_member_u64(writer, SLICE_LITERAL("key_bytes"), JOB_KEY_SIZE_MAX);
+    json_member_u64(writer, SLICE_LITERAL("batch_jobs"), JOB_BATCH_MAX);
+    json_member_u64(writer, SLICE_LITERAL("flow_jobs"), JOB_FLOW_JOBS_MAX);
+    json_member_u64(writer, SLICE_LITERAL("flow_after"), JOB_AFTER_COUNT_MAX);
+    json_member_u64(writer, SLICE_LITERAL("attempts"), JOB_ATTEMPTS_MAX);
+    json_member_u64(writer, SLICE_LITERAL("priority_max"), JOB_PRIORITY_COUNT - 1);
+    json_member_u64(writer, SLICE_LITERAL("priority_default"), JOB_PRIORITY_DEFAULT);
+    json_member_u64(writer, SLICE_LITERAL("lease_limit"), JOB_LEASE_LIMIT_MAX);
+    json_member_u64(writer, SLICE_LITERAL("lease_wait_seconds_max"), JOB_LEASE_WAIT_MS_MAX / 1000);
+    json_member_u64(writer, SLICE_LITERAL("lease_seconds_min"), JOB_LEASE_MS_MIN / 1000);
+    json_member_u64(writer, SLICE_LITERAL("lease_seconds_max"), JOB_LEASE_MS_MAX / 1000);
+    json_member_u64(writer, SLICE_LITERAL("lease_seconds_default"), JOB_LEASE_MS_DEFAULT / 1000);
     json_writer_end_object(writer);
 }
 
@@ -187,12 +181,12 @@ int health_capabilities_on_request(struct exchange *x)
     write_member(&writer, SLICE_LITERAL("version"), slice_of(home->app->version));
     json_writer_key(&writer, SLICE_LITERAL("limits"));
     json_writer_begin_object(&writer);
-    write_number(&writer, SLICE_LITERAL("event_bytes"), settings->event_bytes);
-    write_number(&writer, SLICE_LITERAL("batch_bytes"), settings->batch_bytes);
-    write_number(&writer, SLICE_LITERAL("batch_decoded_bytes"), settings->batch_decoded_bytes);
-    write_number(&writer, SLICE_LITERAL("batch_events"), (uint64_t)settings->batch_events);
-    write_number(&writer, SLICE_LITERAL("head_bytes"), settings->head_bytes);
-    write_number(&writer, SLICE_LITERAL("json_depth"), JSON_DEPTH_DEFAULT);
+    json_member_u64(&writer, SLICE_LITERAL("event_bytes"), settings->event_bytes);
+    json_member_u64(&writer, SLICE_LITERAL("batch_bytes"), settings->batch_bytes);
+    json_member_u64(&writer, SLICE_LITERAL("batch_decoded_bytes"), settings->batch_decoded_bytes);
+    json_member_u64(&writer, SLICE_LITERAL("batch_events"), (uint64_t)settings->batch_events);
+    json_member_u64(&writer, SLICE_LITERAL("head_bytes"), settings->head_bytes);
+    json_member_u64(&writer, SLICE_LITERAL("json_depth"), JSON_DEPTH_DEFAULT);
     json_writer_end_object(&writer);
     write_job_limits(settings, &writer);
     json_writer_key(&writer, SLICE_LITERAL("content_encodings"));
@@ -201,8 +195,9 @@ int health_capabilities_on_request(struct exchange *x)
     json_writer_raw(&writer, SLICE_LITERAL("[\"application/json\",\"application/x-ndjson\"]"));
     json_writer_key(&writer, SLICE_LITERAL("dedup"));
     json_writer_begin_object(&writer);
-    write_number(&writer, SLICE_LITERAL("window_seconds"), settings->dedup_window_ms / 1000);
-    write_number(&writer, SLICE_LITERAL("window_seconds_in_force"), window_in_force(home) / 1000);
+    json_member_u64(&writer, SLICE_LITERAL("window_seconds"), settings->dedup_window_ms / 1000);
+    json_member_u64(&writer, SLICE_LITERAL("window_seconds_in_force"),
+                    window_in_force(home) / 1000);
     json_writer_key(&writer, SLICE_LITERAL("strict"));
     json_writer_boolean(&writer, settings->dedup_strict);
     json_writer_end_object(&writer);

@@ -1,6 +1,6 @@
 #include "actors/app.h"
 #include "actors/incidents.h"
-#include "contracts/json_writer.h"
+#include "contracts/json_member.h"
 #include "runtime/sim_point.h"
 #include "store/slot_index.h"
 
@@ -18,34 +18,6 @@ static uint64_t number_of(const struct incidents *incidents, const struct incide
 
 /* --- answers' JSON ------------------------------------------------------------------- */
 
-static void write_text(struct json_writer *writer, struct slice name, struct slice text)
-{
-    json_writer_key(writer, name);
-    json_writer_string(writer, text);
-}
-
-static void write_number(struct json_writer *writer, struct slice name, uint64_t value)
-{
-    json_writer_key(writer, name);
-    json_writer_u64(writer, value);
-}
-
-static void write_flag(struct json_writer *writer, struct slice name, bool value)
-{
-    json_writer_key(writer, name);
-    json_writer_boolean(writer, value);
-}
-
-/* null for 0: it has not been yet. */
-static void write_time(struct json_writer *writer, struct slice name, int64_t unix_ms)
-{
-    json_writer_key(writer, name);
-    if (unix_ms == 0)
-        json_writer_null(writer);
-    else
-        json_writer_time(writer, unix_ms);
-}
-
 static void write_incident(struct json_writer *writer, const struct incident_image *image,
                            uint32_t partition)
 {
@@ -54,28 +26,32 @@ static void write_incident(struct json_writer *writer, const struct incident_ima
 
     job_id_format(incident_image_id(header, partition), id);
     json_writer_begin_object(writer);
-    write_text(writer, SLICE_LITERAL("id"), (struct slice){id, sizeof(id)});
-    write_text(writer, SLICE_LITERAL("org_id"), image->sections[INCIDENT_SECTION_ORG]);
-    write_text(writer, SLICE_LITERAL("project_id"), image->sections[INCIDENT_SECTION_PROJECT]);
-    write_text(writer, SLICE_LITERAL("environment"),
-               event_environment_name((enum event_environment)header->environment));
-    write_text(writer, SLICE_LITERAL("rule"), incident_rule_name(header->rule));
-    write_text(writer, SLICE_LITERAL("fingerprint"), image->sections[INCIDENT_SECTION_FINGERPRINT]);
-    write_text(writer, SLICE_LITERAL("status"), incident_status_name(header->status));
-    write_text(writer, SLICE_LITERAL("severity"), incident_severity_name(header->severity));
-    write_text(writer, SLICE_LITERAL("title"), image->sections[INCIDENT_SECTION_TITLE]);
-    write_text(writer, SLICE_LITERAL("rule_title"), image->sections[INCIDENT_SECTION_TITLE]);
-    write_time(writer, SLICE_LITERAL("opened_at"), header->opened_ms);
-    write_time(writer, SLICE_LITERAL("last_seen_at"), header->last_seen_ms);
-    write_time(writer, SLICE_LITERAL("resolved_at"), header->resolved_ms);
-    write_time(writer, SLICE_LITERAL("reopened_at"), header->reopened_ms);
-    write_number(writer, SLICE_LITERAL("reopen_count"), header->reopen_count);
-    write_flag(writer, SLICE_LITERAL("flapping"), (header->flags & INCIDENT_FLAG_FLAPPING) != 0);
-    write_time(writer, SLICE_LITERAL("updated_at"), (int64_t)header->written_ms);
-    write_number(writer, SLICE_LITERAL("window_count"), header->window_count);
+    json_member_string(writer, SLICE_LITERAL("id"), (struct slice){id, sizeof(id)});
+    json_member_string(writer, SLICE_LITERAL("org_id"), image->sections[INCIDENT_SECTION_ORG]);
+    json_member_string(writer, SLICE_LITERAL("project_id"),
+                       image->sections[INCIDENT_SECTION_PROJECT]);
+    json_member_string(writer, SLICE_LITERAL("environment"),
+                       event_environment_name((enum event_environment)header->environment));
+    json_member_string(writer, SLICE_LITERAL("rule"), incident_rule_name(header->rule));
+    json_member_string(writer, SLICE_LITERAL("fingerprint"),
+                       image->sections[INCIDENT_SECTION_FINGERPRINT]);
+    json_member_string(writer, SLICE_LITERAL("status"), incident_status_name(header->status));
+    json_member_string(writer, SLICE_LITERAL("severity"), incident_severity_name(header->severity));
+    json_member_string(writer, SLICE_LITERAL("title"), image->sections[INCIDENT_SECTION_TITLE]);
+    json_member_string(writer, SLICE_LITERAL("rule_title"),
+                       image->sections[INCIDENT_SECTION_TITLE]);
+    json_member_time_or_null(writer, SLICE_LITERAL("opened_at"), header->opened_ms);
+    json_member_time_or_null(writer, SLICE_LITERAL("last_seen_at"), header->last_seen_ms);
+    json_member_time_or_null(writer, SLICE_LITERAL("resolved_at"), header->resolved_ms);
+    json_member_time_or_null(writer, SLICE_LITERAL("reopened_at"), header->reopened_ms);
+    json_member_u64(writer, SLICE_LITERAL("reopen_count"), header->reopen_count);
+    json_member_boolean(writer, SLICE_LITERAL("flapping"),
+                        (header->flags & INCIDENT_FLAG_FLAPPING) != 0);
+    json_member_time_or_null(writer, SLICE_LITERAL("updated_at"), (int64_t)header->written_ms);
+    json_member_u64(writer, SLICE_LITERAL("window_count"), header->window_count);
     json_writer_key(writer, SLICE_LITERAL("baseline"));
     json_writer_double(writer, (double)header->baseline_milli / 1000);
-    write_number(writer, SLICE_LITERAL("revision"), header->revision);
+    json_member_u64(writer, SLICE_LITERAL("revision"), header->revision);
     json_writer_end_object(writer);
 }
 
@@ -83,11 +59,11 @@ static void write_spike(struct json_writer *writer, const struct incident_rules 
 {
     json_writer_key(writer, SLICE_LITERAL("error_spike"));
     json_writer_begin_object(writer);
-    write_flag(writer, SLICE_LITERAL("enabled"), !rules->spike_is_off);
-    write_number(writer, SLICE_LITERAL("count"), rules->spike_count);
-    write_number(writer, SLICE_LITERAL("percent"), rules->spike_percent);
-    write_number(writer, SLICE_LITERAL("error_percent"), rules->spike_error_percent);
-    write_number(writer, SLICE_LITERAL("critical_percent"), rules->spike_critical_percent);
+    json_member_boolean(writer, SLICE_LITERAL("enabled"), !rules->spike_is_off);
+    json_member_u64(writer, SLICE_LITERAL("count"), rules->spike_count);
+    json_member_u64(writer, SLICE_LITERAL("percent"), rules->spike_percent);
+    json_member_u64(writer, SLICE_LITERAL("error_percent"), rules->spike_error_percent);
+    json_member_u64(writer, SLICE_LITERAL("critical_percent"), rules->spike_critical_percent);
     json_writer_end_object(writer);
 }
 
@@ -95,12 +71,12 @@ static void write_drop(struct json_writer *writer, const struct incident_rules *
 {
     json_writer_key(writer, SLICE_LITERAL("signup_drop"));
     json_writer_begin_object(writer);
-    write_flag(writer, SLICE_LITERAL("enabled"), !rules->drop_is_off);
-    write_number(writer, SLICE_LITERAL("count"), rules->drop_count);
-    write_number(writer, SLICE_LITERAL("baseline"), rules->drop_baseline);
-    write_number(writer, SLICE_LITERAL("percent"), rules->drop_percent);
-    write_number(writer, SLICE_LITERAL("error_percent"), rules->drop_error_percent);
-    write_number(writer, SLICE_LITERAL("critical_percent"), rules->drop_critical_percent);
+    json_member_boolean(writer, SLICE_LITERAL("enabled"), !rules->drop_is_off);
+    json_member_u64(writer, SLICE_LITERAL("count"), rules->drop_count);
+    json_member_u64(writer, SLICE_LITERAL("baseline"), rules->drop_baseline);
+    json_member_u64(writer, SLICE_LITERAL("percent"), rules->drop_percent);
+    json_member_u64(writer, SLICE_LITERAL("error_percent"), rules->drop_error_percent);
+    json_member_u64(writer, SLICE_LITERAL("critical_percent"), rules->drop_critical_percent);
     json_writer_end_object(writer);
 }
 
@@ -112,12 +88,12 @@ static void write_rules(struct json_writer *writer, const struct incident_rules_
     json_writer_begin_object(writer);
     write_spike(writer, rules);
     write_drop(writer, rules);
-    write_number(writer, SLICE_LITERAL("pending_minutes"), rules->pending_minutes);
-    write_number(writer, SLICE_LITERAL("resolve_minutes"), rules->resolve_minutes);
-    write_number(writer, SLICE_LITERAL("reopen_minutes"), rules->reopen_minutes);
-    write_flag(writer, SLICE_LITERAL("is_default"), record == NULL);
-    write_time(writer, SLICE_LITERAL("updated_at"),
-               record != NULL ? (int64_t)record->updated_ms : 0);
+    json_member_u64(writer, SLICE_LITERAL("pending_minutes"), rules->pending_minutes);
+    json_member_u64(writer, SLICE_LITERAL("resolve_minutes"), rules->resolve_minutes);
+    json_member_u64(writer, SLICE_LITERAL("reopen_minutes"), rules->reopen_minutes);
+    json_member_boolean(writer, SLICE_LITERAL("is_default"), record == NULL);
+    json_member_time_or_null(writer, SLICE_LITERAL("updated_at"),
+                             record != NULL ? (int64_t)record->updated_ms : 0);
     json_writer_end_object(writer);
 }
 

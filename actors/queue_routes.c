@@ -3,6 +3,7 @@
 #include "actors/job_routes_internals.h"
 #include "actors/message_types.h"
 #include "contracts/job_spec.h"
+#include "contracts/json_member.h"
 #include "contracts/queue_spec.h"
 #include "http/url.h"
 #include "runtime/policy_presets.h"
@@ -190,18 +191,6 @@ int queue_list_on_request(struct exchange *x)
 
 /* --- answers --------------------------------------------------------------------------- */
 
-static void write_number(struct json_writer *writer, struct slice name, uint64_t value)
-{
-    json_writer_key(writer, name);
-    json_writer_u64(writer, value);
-}
-
-static void write_flag(struct json_writer *writer, struct slice name, bool value)
-{
-    json_writer_key(writer, name);
-    json_writer_boolean(writer, value);
-}
-
 static void write_retry(const struct job_queue_retry *retry, struct json_writer *writer)
 {
     uint32_t count;
@@ -217,12 +206,12 @@ static void write_retry(const struct job_queue_retry *retry, struct json_writer 
         json_writer_key(writer, SLICE_LITERAL("preset"));
         json_writer_string(writer, slice_of(presets[retry->is_set - 2u].name));
     }
-    write_number(writer, SLICE_LITERAL("base_ms"), retry->base_ms);
-    write_number(writer, SLICE_LITERAL("cap_ms"), retry->cap_ms);
-    write_number(writer, SLICE_LITERAL("factor"), retry->factor);
+    json_member_u64(writer, SLICE_LITERAL("base_ms"), retry->base_ms);
+    json_member_u64(writer, SLICE_LITERAL("cap_ms"), retry->cap_ms);
+    json_member_u64(writer, SLICE_LITERAL("factor"), retry->factor);
     json_writer_key(writer, SLICE_LITERAL("jitter"));
     json_writer_string(writer, queue_spec_jitter_name((enum retry_jitter)retry->jitter));
-    write_number(writer, SLICE_LITERAL("max_attempts"), retry->max_attempts);
+    json_member_u64(writer, SLICE_LITERAL("max_attempts"), retry->max_attempts);
     json_writer_end_object(writer);
 }
 
@@ -234,7 +223,7 @@ static void write_counts(const struct job_queue_view *view, struct json_writer *
     json_writer_key(writer, SLICE_LITERAL("counts"));
     json_writer_begin_object(writer);
     for (uint32_t i = 0; i < ARRAY_COUNT(states); i++)
-        write_number(writer, slice_of(job_state_name(states[i])), view->counts[states[i]]);
+        json_member_u64(writer, slice_of(job_state_name(states[i])), view->counts[states[i]]);
     json_writer_end_object(writer);
 }
 
@@ -246,19 +235,20 @@ static void write_queue(struct slice kind, const struct job_queue_view *view,
     json_writer_begin_object(writer);
     json_writer_key(writer, SLICE_LITERAL("kind"));
     json_writer_string(writer, kind);
-    write_flag(writer, SLICE_LITERAL("paused"), (settings->flags & JOB_QUEUE_PAUSED) != 0);
-    write_flag(writer, SLICE_LITERAL("draining"), (settings->flags & JOB_QUEUE_DRAINING) != 0);
-    write_number(writer, SLICE_LITERAL("concurrency"), settings->concurrency);
-    write_number(writer, SLICE_LITERAL("key_concurrency"), settings->key_concurrency);
-    write_number(writer, SLICE_LITERAL("rate_per_second"), settings->rate_per_s);
-    write_number(writer, SLICE_LITERAL("burst"), settings->burst);
+    json_member_boolean(writer, SLICE_LITERAL("paused"), (settings->flags & JOB_QUEUE_PAUSED) != 0);
+    json_member_boolean(writer, SLICE_LITERAL("draining"),
+                        (settings->flags & JOB_QUEUE_DRAINING) != 0);
+    json_member_u64(writer, SLICE_LITERAL("concurrency"), settings->concurrency);
+    json_member_u64(writer, SLICE_LITERAL("key_concurrency"), settings->key_concurrency);
+    json_member_u64(writer, SLICE_LITERAL("rate_per_second"), settings->rate_per_s);
+    json_member_u64(writer, SLICE_LITERAL("burst"), settings->burst);
     json_writer_key(writer, SLICE_LITERAL("timeout_seconds"));
     json_writer_double(writer, (double)settings->timeout_ms / 1000);
-    write_number(writer, SLICE_LITERAL("max_depth"), settings->depth_max);
+    json_member_u64(writer, SLICE_LITERAL("max_depth"), settings->depth_max);
     write_retry(&settings->retry, writer);
     write_counts(view, writer);
-    write_number(writer, SLICE_LITERAL("accepted"), view->accepted_count);
-    write_number(writer, SLICE_LITERAL("waiting_workers"), view->waiter_count);
+    json_member_u64(writer, SLICE_LITERAL("accepted"), view->accepted_count);
+    json_member_u64(writer, SLICE_LITERAL("waiting_workers"), view->waiter_count);
     json_writer_key(writer, SLICE_LITERAL("oldest_ready_seconds"));
     json_writer_double(writer, (double)view->oldest_ready_ms / 1000);
     json_writer_end_object(writer);

@@ -9,7 +9,7 @@
 #include "actors/schedules.h"
 
 #include "actors/app.h"
-#include "contracts/json_writer.h"
+#include "contracts/json_member.h"
 #include "runtime/sim_point.h"
 
 static struct slice name_of(const struct schedule_request *request)
@@ -53,28 +53,6 @@ MUST_USE static struct schedule *claim(struct schedules *schedules,
 
 /* --- answers ---------------------------------------------------------------------- */
 
-static void write_text(struct json_writer *writer, struct slice name, struct slice text)
-{
-    json_writer_key(writer, name);
-    json_writer_string(writer, text);
-}
-
-static void write_number(struct json_writer *writer, struct slice name, uint64_t number)
-{
-    json_writer_key(writer, name);
-    json_writer_u64(writer, number);
-}
-
-/* null when there is none. */
-static void write_time(struct json_writer *writer, struct slice name, uint64_t unix_ms, bool is_set)
-{
-    json_writer_key(writer, name);
-    if (is_set)
-        json_writer_time(writer, (int64_t)unix_ms);
-    else
-        json_writer_null(writer);
-}
-
 static void write_job_of(const struct schedules *schedules, const struct schedule *schedule,
                          struct json_writer *writer)
 {
@@ -100,25 +78,30 @@ static void write_wish(const struct schedule *schedule, bool with_payload,
 {
     const struct schedule_image_header *header = &schedule->image.header;
 
-    write_text(writer, SLICE_LITERAL("name"), schedule_text(schedule, SCHEDULE_SECTION_NAME));
-    write_text(writer, SLICE_LITERAL("cron"), schedule_text(schedule, SCHEDULE_SECTION_CRON));
-    write_text(writer, SLICE_LITERAL("timezone"), schedule_text(schedule, SCHEDULE_SECTION_ZONE));
-    write_text(writer, SLICE_LITERAL("kind"), schedule_text(schedule, SCHEDULE_SECTION_KIND));
+    json_member_string(writer, SLICE_LITERAL("name"),
+                       schedule_text(schedule, SCHEDULE_SECTION_NAME));
+    json_member_string(writer, SLICE_LITERAL("cron"),
+                       schedule_text(schedule, SCHEDULE_SECTION_CRON));
+    json_member_string(writer, SLICE_LITERAL("timezone"),
+                       schedule_text(schedule, SCHEDULE_SECTION_ZONE));
+    json_member_string(writer, SLICE_LITERAL("kind"),
+                       schedule_text(schedule, SCHEDULE_SECTION_KIND));
     if (with_payload) {
         json_writer_key(writer, SLICE_LITERAL("payload"));
         json_writer_raw(writer, schedule_text(schedule, SCHEDULE_SECTION_PAYLOAD));
     }
     if (schedule_text(schedule, SCHEDULE_SECTION_KEY).size > 0)
-        write_text(writer, SLICE_LITERAL("key"), schedule_text(schedule, SCHEDULE_SECTION_KEY));
-    write_number(writer, SLICE_LITERAL("priority"), header->priority);
+        json_member_string(writer, SLICE_LITERAL("key"),
+                           schedule_text(schedule, SCHEDULE_SECTION_KEY));
+    json_member_u64(writer, SLICE_LITERAL("priority"), header->priority);
     if (header->max_attempts > 0)
-        write_number(writer, SLICE_LITERAL("max_attempts"), header->max_attempts);
+        json_member_u64(writer, SLICE_LITERAL("max_attempts"), header->max_attempts);
     if (header->timeout_ms > 0) {
         json_writer_key(writer, SLICE_LITERAL("timeout_seconds"));
         json_writer_double(writer, header->timeout_ms / 1000.0);
     }
-    write_text(writer, SLICE_LITERAL("missed"),
-               schedule_missed_name((enum schedule_missed)header->missed));
+    json_member_string(writer, SLICE_LITERAL("missed"),
+                       schedule_missed_name((enum schedule_missed)header->missed));
     json_writer_key(writer, SLICE_LITERAL("paused"));
     json_writer_boolean(writer, (header->flags & SCHEDULE_FLAG_PAUSED) != 0);
 }
@@ -131,19 +114,21 @@ static void write_schedule(const struct schedules *schedules, const struct sched
 
     json_writer_begin_object(writer);
     write_wish(schedule, with_payload, writer);
-    write_time(writer, SLICE_LITERAL("next_at"), next_ms, next_ms != SCHEDULE_NEVER_MS);
-    write_time(writer, SLICE_LITERAL("last_at"), header->last_ms, header->last_ms > 0);
+    json_member_time_or_null(writer, SLICE_LITERAL("next_at"),
+                             next_ms == SCHEDULE_NEVER_MS ? 0 : (int64_t)next_ms);
+    json_member_time_or_null(writer, SLICE_LITERAL("last_at"), (int64_t)header->last_ms);
     write_job_of(schedules, schedule, writer);
     json_writer_key(writer, SLICE_LITERAL("runs"));
     json_writer_begin_object(writer);
-    write_number(writer, SLICE_LITERAL("fired"), header->fired_count);
-    write_number(writer, SLICE_LITERAL("missed"), header->missed_count);
-    write_number(writer, SLICE_LITERAL("skipped"), header->skipped_count);
+    json_member_u64(writer, SLICE_LITERAL("fired"), header->fired_count);
+    json_member_u64(writer, SLICE_LITERAL("missed"), header->missed_count);
+    json_member_u64(writer, SLICE_LITERAL("skipped"), header->skipped_count);
     json_writer_end_object(writer);
-    write_time(writer, SLICE_LITERAL("created_at"), header->created_ms, true);
-    write_time(writer, SLICE_LITERAL("updated_at"), header->updated_ms, true);
+    json_member_time(writer, SLICE_LITERAL("created_at"), (int64_t)header->created_ms);
+    json_member_time(writer, SLICE_LITERAL("updated_at"), (int64_t)header->updated_ms);
     if (schedule->zone == NULL || schedule->zone->state == ZONE_MISSING)
-        write_text(writer, SLICE_LITERAL("error"), SLICE_LITERAL("the time zone cannot be read"));
+        json_member_string(writer, SLICE_LITERAL("error"),
+                           SLICE_LITERAL("the time zone cannot be read"));
     json_writer_end_object(writer);
 }
 
@@ -260,7 +245,7 @@ static void on_changed(struct durable_step *step, enum durable_outcome outcome)
     } else {
         json_writer_init(&writer, request->text->data, request->text->capacity);
         json_writer_begin_object(&writer);
-        write_text(&writer, SLICE_LITERAL("name"), name_of(request));
+        json_member_string(&writer, SLICE_LITERAL("name"), name_of(request));
         json_writer_key(&writer, SLICE_LITERAL("deleted"));
         json_writer_boolean(&writer, true);
         json_writer_end_object(&writer);

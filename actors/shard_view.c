@@ -6,6 +6,7 @@
 #include "actors/shard_view.h"
 
 #include "actors/app.h"
+#include "contracts/json_member.h"
 
 #define KEY(writer, literal) json_writer_key(writer, SLICE_LITERAL(literal))
 
@@ -175,42 +176,24 @@ void shard_view_take(struct app_shard *home, const struct shard_view_filter *fil
 
 /* --- writing --------------------------------------------------------------------- */
 
-static void write_number(struct json_writer *writer, struct slice name, uint64_t value)
-{
-    json_writer_key(writer, name);
-    json_writer_u64(writer, value);
-}
-
-static void write_text(struct json_writer *writer, struct slice name, struct slice text)
-{
-    json_writer_key(writer, name);
-    json_writer_string(writer, text);
-}
-
 static void write_seconds(struct json_writer *writer, struct slice name, uint64_t ms)
 {
     json_writer_key(writer, name);
     json_writer_double(writer, (double)ms / 1000);
 }
 
-static void write_flag(struct json_writer *writer, struct slice name, bool value)
-{
-    json_writer_key(writer, name);
-    json_writer_boolean(writer, value);
-}
-
 static void write_actor(const struct shard_view_actor *line, struct json_writer *writer)
 {
     json_writer_begin_object(writer);
-    write_text(writer, SLICE_LITERAL("name"), slice_of(line->name));
-    write_text(writer, SLICE_LITERAL("type"), slice_of(line->type));
-    write_number(writer, SLICE_LITERAL("depth"), line->depth);
-    write_text(writer, SLICE_LITERAL("state"),
-               line->state != NULL ? slice_of(line->state) : SLICE_LITERAL("mixed"));
-    write_number(writer, SLICE_LITERAL("count"), line->count);
-    write_number(writer, SLICE_LITERAL("mailbox"), line->mailbox_count);
-    write_number(writer, SLICE_LITERAL("restarts"), line->restart_count);
-    write_number(writer, SLICE_LITERAL("children"), line->child_count);
+    json_member_string(writer, SLICE_LITERAL("name"), slice_of(line->name));
+    json_member_string(writer, SLICE_LITERAL("type"), slice_of(line->type));
+    json_member_u64(writer, SLICE_LITERAL("depth"), line->depth);
+    json_member_string(writer, SLICE_LITERAL("state"),
+                       line->state != NULL ? slice_of(line->state) : SLICE_LITERAL("mixed"));
+    json_member_u64(writer, SLICE_LITERAL("count"), line->count);
+    json_member_u64(writer, SLICE_LITERAL("mailbox"), line->mailbox_count);
+    json_member_u64(writer, SLICE_LITERAL("restarts"), line->restart_count);
+    json_member_u64(writer, SLICE_LITERAL("children"), line->child_count);
     write_seconds(writer, SLICE_LITERAL("uptime_seconds"), line->uptime_ms);
     json_writer_end_object(writer);
 }
@@ -221,7 +204,7 @@ static void write_counts(const uint32_t counts[JOB_STATE_COUNT], struct json_wri
     KEY(writer, "counts");
     json_writer_begin_object(writer);
     for (uint32_t i = JOB_SCHEDULED; i < JOB_STATE_COUNT; i++)
-        write_number(writer, slice_of(job_state_name((enum job_state)i)), counts[i]);
+        json_member_u64(writer, slice_of(job_state_name((enum job_state)i)), counts[i]);
     json_writer_end_object(writer);
 }
 
@@ -232,14 +215,14 @@ static void write_jobs(const struct shard_view *view, struct json_writer *writer
     KEY(writer, "jobs");
     json_writer_begin_object(writer);
     write_counts(jobs->counts, writer);
-    write_number(writer, SLICE_LITERAL("accepted"), jobs->accepted_count);
-    write_number(writer, SLICE_LITERAL("dropped"), jobs->dropped_count);
-    write_number(writer, SLICE_LITERAL("limit"), jobs->job_count_max);
-    write_number(writer, SLICE_LITERAL("queues"), view->queue_total);
-    write_number(writer, SLICE_LITERAL("timers"), jobs->timer_count);
-    write_number(writer, SLICE_LITERAL("live_bytes"), jobs->live_bytes);
-    write_number(writer, SLICE_LITERAL("memory_bytes"), jobs->memory_bytes);
-    write_number(writer, SLICE_LITERAL("waiting_workers"), view->waiting_workers);
+    json_member_u64(writer, SLICE_LITERAL("accepted"), jobs->accepted_count);
+    json_member_u64(writer, SLICE_LITERAL("dropped"), jobs->dropped_count);
+    json_member_u64(writer, SLICE_LITERAL("limit"), jobs->job_count_max);
+    json_member_u64(writer, SLICE_LITERAL("queues"), view->queue_total);
+    json_member_u64(writer, SLICE_LITERAL("timers"), jobs->timer_count);
+    json_member_u64(writer, SLICE_LITERAL("live_bytes"), jobs->live_bytes);
+    json_member_u64(writer, SLICE_LITERAL("memory_bytes"), jobs->memory_bytes);
+    json_member_u64(writer, SLICE_LITERAL("waiting_workers"), view->waiting_workers);
     write_seconds(writer, SLICE_LITERAL("oldest_ready_seconds"), view->oldest_ready_ms);
     json_writer_end_object(writer);
 }
@@ -255,15 +238,15 @@ static void write_journal(const struct shard_view *view, struct json_writer *wri
         state = "failed";
     KEY(writer, "journal");
     json_writer_begin_object(writer);
-    write_text(writer, SLICE_LITERAL("state"), slice_of(state));
-    write_number(writer, SLICE_LITERAL("logs"), view->log_count);
-    write_number(writer, SLICE_LITERAL("durable_lsn"), journal->durable_lsn);
-    write_number(writer, SLICE_LITERAL("next_lsn"), journal->next_lsn);
-    write_number(writer, SLICE_LITERAL("segments"), journal->segment_count);
-    write_number(writer, SLICE_LITERAL("segment_bytes"), journal->segment_bytes);
-    write_number(writer, SLICE_LITERAL("spare_segments"), journal->spare_count);
-    write_number(writer, SLICE_LITERAL("flushes"), journal->flush_count);
-    write_number(writer, SLICE_LITERAL("carrying"), view->carrying_count);
+    json_member_string(writer, SLICE_LITERAL("state"), slice_of(state));
+    json_member_u64(writer, SLICE_LITERAL("logs"), view->log_count);
+    json_member_u64(writer, SLICE_LITERAL("durable_lsn"), journal->durable_lsn);
+    json_member_u64(writer, SLICE_LITERAL("next_lsn"), journal->next_lsn);
+    json_member_u64(writer, SLICE_LITERAL("segments"), journal->segment_count);
+    json_member_u64(writer, SLICE_LITERAL("segment_bytes"), journal->segment_bytes);
+    json_member_u64(writer, SLICE_LITERAL("spare_segments"), journal->spare_count);
+    json_member_u64(writer, SLICE_LITERAL("flushes"), journal->flush_count);
+    json_member_u64(writer, SLICE_LITERAL("carrying"), view->carrying_count);
     json_writer_end_object(writer);
 }
 
@@ -273,9 +256,9 @@ static void write_handlers(const struct shard_view *view, struct json_writer *wr
     json_writer_begin_array(writer);
     for (uint32_t i = 0; i < view->handler_count; i++) {
         json_writer_begin_object(writer);
-        write_text(writer, SLICE_LITERAL("kind"), view->handlers[i].kind);
-        write_number(writer, SLICE_LITERAL("running"), view->handlers[i].run_count);
-        write_number(writer, SLICE_LITERAL("concurrency"), view->handlers[i].concurrency);
+        json_member_string(writer, SLICE_LITERAL("kind"), view->handlers[i].kind);
+        json_member_u64(writer, SLICE_LITERAL("running"), view->handlers[i].run_count);
+        json_member_u64(writer, SLICE_LITERAL("concurrency"), view->handlers[i].concurrency);
         json_writer_end_object(writer);
     }
     json_writer_end_array(writer);
@@ -285,14 +268,14 @@ void shard_view_write(const struct shard_view *view, struct json_writer *writer)
 {
     assert(view->actor_count <= SHARD_VIEW_ACTOR_COUNT_MAX);
     json_writer_begin_object(writer);
-    write_number(writer, SLICE_LITERAL("index"), view->shard);
+    json_member_u64(writer, SLICE_LITERAL("index"), view->shard);
     KEY(writer, "tree");
     json_writer_begin_array(writer);
     for (uint32_t i = 0; i < view->actor_count; i++)
         write_actor(&view->actors[i], writer);
     json_writer_end_array(writer);
-    write_number(writer, SLICE_LITERAL("actors_left_out"), view->left_out_count);
-    write_number(writer, SLICE_LITERAL("timers"), view->timer_count);
+    json_member_u64(writer, SLICE_LITERAL("actors_left_out"), view->left_out_count);
+    json_member_u64(writer, SLICE_LITERAL("timers"), view->timer_count);
     write_jobs(view, writer);
     write_handlers(view, writer);
     KEY(writer, "breakers");
@@ -306,14 +289,17 @@ static void write_queue(const struct shard_view_queue *line, struct json_writer 
     const struct job_queue_view *view = &line->view;
 
     json_writer_begin_object(writer);
-    write_text(writer, SLICE_LITERAL("org"), (struct slice){line->org, line->org_size});
-    write_text(writer, SLICE_LITERAL("project"), (struct slice){line->project, line->project_size});
-    write_text(writer, SLICE_LITERAL("kind"), (struct slice){line->kind, line->kind_size});
+    json_member_string(writer, SLICE_LITERAL("org"), (struct slice){line->org, line->org_size});
+    json_member_string(writer, SLICE_LITERAL("project"),
+                       (struct slice){line->project, line->project_size});
+    json_member_string(writer, SLICE_LITERAL("kind"), (struct slice){line->kind, line->kind_size});
     write_counts(view->counts, writer);
     write_seconds(writer, SLICE_LITERAL("oldest_ready_seconds"), view->oldest_ready_ms);
-    write_number(writer, SLICE_LITERAL("waiting_workers"), view->waiter_count);
-    write_flag(writer, SLICE_LITERAL("paused"), (view->settings.flags & JOB_QUEUE_PAUSED) != 0);
-    write_flag(writer, SLICE_LITERAL("draining"), (view->settings.flags & JOB_QUEUE_DRAINING) != 0);
+    json_member_u64(writer, SLICE_LITERAL("waiting_workers"), view->waiter_count);
+    json_member_boolean(writer, SLICE_LITERAL("paused"),
+                        (view->settings.flags & JOB_QUEUE_PAUSED) != 0);
+    json_member_boolean(writer, SLICE_LITERAL("draining"),
+                        (view->settings.flags & JOB_QUEUE_DRAINING) != 0);
     json_writer_end_object(writer);
 }
 

@@ -6,7 +6,7 @@
  */
 #include <errno.h>
 
-#include "contracts/json_writer.h"
+#include "contracts/json_member.h"
 #include "contracts/uuid.h"
 #include "runtime/rng.h"
 #include "store/journal_tool.h"
@@ -161,12 +161,6 @@ static bool begin(struct journal_command *command, const struct command_spec *sp
     return false;
 }
 
-static void write_number(struct json_writer *writer, struct slice name, uint64_t number)
-{
-    json_writer_key(writer, name);
-    json_writer_u64(writer, number);
-}
-
 static void write_text(struct json_writer *writer, struct slice name, const char *text)
 {
     json_writer_key(writer, name);
@@ -223,20 +217,20 @@ static void print_segment_json(const struct journal_tool_segment *segment, const
 
     json_writer_init(&writer, data, sizeof(data));
     json_writer_begin_object(&writer);
-    write_number(&writer, SLICE_LITERAL("log"), segment->log);
-    write_number(&writer, SLICE_LITERAL("seq"), segment->seq);
-    write_number(&writer, SLICE_LITERAL("bytes"), segment->size);
+    json_member_u64(&writer, SLICE_LITERAL("log"), segment->log);
+    json_member_u64(&writer, SLICE_LITERAL("seq"), segment->seq);
+    json_member_u64(&writer, SLICE_LITERAL("bytes"), segment->size);
     json_writer_key(&writer, SLICE_LITERAL("begun"));
     json_writer_boolean(&writer, segment->begun);
     if (segment->begun) {
-        write_number(&writer, SLICE_LITERAL("boot_generation"), segment->boot_generation);
-        write_number(&writer, SLICE_LITERAL("previous_seq"), segment->previous_seq);
-        write_number(&writer, SLICE_LITERAL("first_lsn"), segment->first_lsn);
-        write_number(&writer, SLICE_LITERAL("last_lsn"), segment->last_lsn);
-        write_number(&writer, SLICE_LITERAL("durable_lsn"), segment->durable_lsn);
-        write_number(&writer, SLICE_LITERAL("blocks"), segment->block_count);
-        write_number(&writer, SLICE_LITERAL("groups"), segment->group_count);
-        write_number(&writer, SLICE_LITERAL("records"), segment->record_count);
+        json_member_u64(&writer, SLICE_LITERAL("boot_generation"), segment->boot_generation);
+        json_member_u64(&writer, SLICE_LITERAL("previous_seq"), segment->previous_seq);
+        json_member_u64(&writer, SLICE_LITERAL("first_lsn"), segment->first_lsn);
+        json_member_u64(&writer, SLICE_LITERAL("last_lsn"), segment->last_lsn);
+        json_member_u64(&writer, SLICE_LITERAL("durable_lsn"), segment->durable_lsn);
+        json_member_u64(&writer, SLICE_LITERAL("blocks"), segment->block_count);
+        json_member_u64(&writer, SLICE_LITERAL("groups"), segment->group_count);
+        json_member_u64(&writer, SLICE_LITERAL("records"), segment->record_count);
         json_writer_key(&writer, SLICE_LITERAL("created_at"));
         json_writer_time(&writer, (int64_t)segment->created_unix_ms);
     }
@@ -283,10 +277,10 @@ static void print_superblock_json(const struct superblock *superblock)
     json_writer_begin_object(&writer);
     json_writer_key(&writer, SLICE_LITERAL("uuid"));
     json_writer_string(&writer, (struct slice){uuid, sizeof(uuid)});
-    write_number(&writer, SLICE_LITERAL("version"), superblock->version);
-    write_number(&writer, SLICE_LITERAL("partition_count"), superblock->partition_count);
-    write_number(&writer, SLICE_LITERAL("log_count"), superblock->log_count);
-    write_number(&writer, SLICE_LITERAL("boot_generation"), superblock->boot_generation);
+    json_member_u64(&writer, SLICE_LITERAL("version"), superblock->version);
+    json_member_u64(&writer, SLICE_LITERAL("partition_count"), superblock->partition_count);
+    json_member_u64(&writer, SLICE_LITERAL("log_count"), superblock->log_count);
+    json_member_u64(&writer, SLICE_LITERAL("boot_generation"), superblock->boot_generation);
     json_writer_end_object(&writer);
     fputs("{\"superblock\":", stdout);
     print_written(&writer);
@@ -325,9 +319,9 @@ static void on_loss(struct journal_tool_visitor *visitor, const struct journal_t
         return;
     }
     json_writer_begin_object(&command->writer);
-    write_number(&command->writer, SLICE_LITERAL("log"), loss->log);
-    write_number(&command->writer, SLICE_LITERAL("first_lsn"), loss->lsn_first);
-    write_number(&command->writer, SLICE_LITERAL("last_lsn"), loss->lsn_last);
+    json_member_u64(&command->writer, SLICE_LITERAL("log"), loss->log);
+    json_member_u64(&command->writer, SLICE_LITERAL("first_lsn"), loss->lsn_first);
+    json_member_u64(&command->writer, SLICE_LITERAL("last_lsn"), loss->lsn_last);
     json_writer_end_object(&command->writer);
 }
 
@@ -351,7 +345,7 @@ static int salvage(struct journal_command *command, char *text)
                              text);
     if (command->as_json) {
         json_writer_end_array(&command->writer);
-        write_number(&command->writer, SLICE_LITERAL("salvaged_logs"), salvaged_count);
+        json_member_u64(&command->writer, SLICE_LITERAL("salvaged_logs"), salvaged_count);
     } else if (r == 0) {
         printf("salvaged %u log%s\n", salvaged_count, salvaged_count == 1 ? "" : "s");
     }
@@ -374,12 +368,12 @@ static void report_clean(struct journal_command *command,
         putchar('\n');
         return;
     }
-    write_number(writer, SLICE_LITERAL("logs"), summary->log_count);
-    write_number(writer, SLICE_LITERAL("segments"), summary->segment_count);
-    write_number(writer, SLICE_LITERAL("groups"), summary->group_count);
-    write_number(writer, SLICE_LITERAL("records"), summary->record_count);
-    write_number(writer, SLICE_LITERAL("bytes"), summary->byte_count);
-    write_number(writer, SLICE_LITERAL("torn_blocks"), summary->torn_block_count);
+    json_member_u64(writer, SLICE_LITERAL("logs"), summary->log_count);
+    json_member_u64(writer, SLICE_LITERAL("segments"), summary->segment_count);
+    json_member_u64(writer, SLICE_LITERAL("groups"), summary->group_count);
+    json_member_u64(writer, SLICE_LITERAL("records"), summary->record_count);
+    json_member_u64(writer, SLICE_LITERAL("bytes"), summary->byte_count);
+    json_member_u64(writer, SLICE_LITERAL("torn_blocks"), summary->torn_block_count);
 }
 
 /* The end of the object, and the reason of a failure. Gives the exit code. */

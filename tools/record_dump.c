@@ -8,6 +8,7 @@
 #include <inttypes.h>
 
 #include "actors/breakers.h"
+#include "contracts/json_member.h"
 #include "contracts/json_reader.h"
 #include "store/ai_run_record.h"
 #include "store/incident_record.h"
@@ -60,31 +61,13 @@ struct slice record_dump_type(const struct journal_record_view *record)
     }
 }
 
-static void write_text(struct json_writer *writer, struct slice name, struct slice text)
-{
-    json_writer_key(writer, name);
-    json_writer_string(writer, text);
-}
-
-static void write_number(struct json_writer *writer, struct slice name, uint64_t number)
-{
-    json_writer_key(writer, name);
-    json_writer_u64(writer, number);
-}
-
-static void write_time(struct json_writer *writer, struct slice name, uint64_t unix_ms)
-{
-    json_writer_key(writer, name);
-    json_writer_time(writer, (int64_t)unix_ms);
-}
-
 /* 32 hexadecimal digits. */
 static void write_series(const uint64_t series[2], struct json_writer *writer)
 {
     char text[SERIES_TEXT_SIZE + 1];
 
     snprintf(text, sizeof(text), "%016" PRIx64 "%016" PRIx64, series[0], series[1]);
-    write_text(writer, SLICE_LITERAL("series"), (struct slice){text, SERIES_TEXT_SIZE});
+    json_member_string(writer, SLICE_LITERAL("series"), (struct slice){text, SERIES_TEXT_SIZE});
 }
 
 /* False when the payload is none of this version. */
@@ -99,7 +82,7 @@ static bool write_event(uint8_t version, struct slice payload, struct json_write
         return false;
     if (json_read_document(envelope, JSON_DEPTH_MAX, &reader, &document) != JSON_OK)
         return false;
-    write_time(writer, SLICE_LITERAL("received_at"), event.received_ms);
+    json_member_time(writer, SLICE_LITERAL("received_at"), (int64_t)event.received_ms);
     json_writer_key(writer, SLICE_LITERAL("client_id"));
     json_writer_boolean(writer, (event.flags & RECORD_EVENT_CLIENT_ID) != 0);
     if (event_record_has_series(&event)) {
@@ -117,12 +100,12 @@ static void write_claim_event(const struct record_claim_event *event, struct jso
     json_writer_begin_object(writer);
     /* An event that was refused before it got an id has none. */
     if (event->event_id[0] != '\0')
-        write_text(writer, SLICE_LITERAL("event_id"),
-                   (struct slice){event->event_id, UUID_TEXT_SIZE});
-    write_text(writer, SLICE_LITERAL("status"), record_status_name(event->status));
+        json_member_string(writer, SLICE_LITERAL("event_id"),
+                           (struct slice){event->event_id, UUID_TEXT_SIZE});
+    json_member_string(writer, SLICE_LITERAL("status"), record_status_name(event->status));
     if (event->code != 0)
-        write_text(writer, SLICE_LITERAL("code"),
-                   problem_code_name(record_claim_problem(event->code)));
+        json_member_string(writer, SLICE_LITERAL("code"),
+                           problem_code_name(record_claim_problem(event->code)));
     json_writer_end_object(writer);
 }
 
@@ -140,10 +123,10 @@ static bool write_claim(struct slice payload, struct json_writer *writer)
             payload.size)
         return false;
     cursor = payload.data + sizeof(claim);
-    write_time(writer, SLICE_LITERAL("received_at"), claim.received_ms);
-    write_text(writer, SLICE_LITERAL("key"), (struct slice){cursor, claim.key_size});
-    write_text(writer, SLICE_LITERAL("project_id"),
-               (struct slice){claim.project, claim.project_size});
+    json_member_time(writer, SLICE_LITERAL("received_at"), (int64_t)claim.received_ms);
+    json_member_string(writer, SLICE_LITERAL("key"), (struct slice){cursor, claim.key_size});
+    json_member_string(writer, SLICE_LITERAL("project_id"),
+                       (struct slice){claim.project, claim.project_size});
     json_writer_key(writer, SLICE_LITERAL("batch"));
     json_writer_boolean(writer, claim.is_batch != 0);
     json_writer_key(writer, SLICE_LITERAL("events"));
@@ -183,18 +166,20 @@ static bool write_api_key(struct slice payload, struct json_writer *writer)
     if (key.org_size > sizeof(key.org) || key.project_size > sizeof(key.project) ||
         key.prefix_size > sizeof(key.prefix))
         return false;
-    write_time(writer, SLICE_LITERAL("received_at"),
-               key.revoked_ms > 0 ? key.revoked_ms : key.created_ms);
-    write_text(writer, SLICE_LITERAL("id"), (struct slice){key.id, UUID_TEXT_SIZE});
-    write_text(writer, SLICE_LITERAL("prefix"), (struct slice){key.prefix, key.prefix_size});
-    write_text(writer, SLICE_LITERAL("org_id"), (struct slice){key.org, key.org_size});
-    write_text(writer, SLICE_LITERAL("project_id"), (struct slice){key.project, key.project_size});
+    json_member_time(writer, SLICE_LITERAL("received_at"),
+                     (int64_t)(key.revoked_ms > 0 ? key.revoked_ms : key.created_ms));
+    json_member_string(writer, SLICE_LITERAL("id"), (struct slice){key.id, UUID_TEXT_SIZE});
+    json_member_string(writer, SLICE_LITERAL("prefix"),
+                       (struct slice){key.prefix, key.prefix_size});
+    json_member_string(writer, SLICE_LITERAL("org_id"), (struct slice){key.org, key.org_size});
+    json_member_string(writer, SLICE_LITERAL("project_id"),
+                       (struct slice){key.project, key.project_size});
     write_scopes(key.scopes, writer);
-    write_number(writer, SLICE_LITERAL("rate_per_second"), key.rate_per_s);
-    write_number(writer, SLICE_LITERAL("burst"), key.burst);
-    write_time(writer, SLICE_LITERAL("created_at"), key.created_ms);
+    json_member_u64(writer, SLICE_LITERAL("rate_per_second"), key.rate_per_s);
+    json_member_u64(writer, SLICE_LITERAL("burst"), key.burst);
+    json_member_time(writer, SLICE_LITERAL("created_at"), (int64_t)key.created_ms);
     if (key.revoked_ms > 0)
-        write_time(writer, SLICE_LITERAL("revoked_at"), key.revoked_ms);
+        json_member_time(writer, SLICE_LITERAL("revoked_at"), (int64_t)key.revoked_ms);
     return true;
 }
 
@@ -218,19 +203,19 @@ static void write_json(struct json_writer *writer, struct slice name, struct sli
 static void write_if_any(struct json_writer *writer, struct slice name, struct slice text)
 {
     if (text.size > 0)
-        write_text(writer, name, text);
+        json_member_string(writer, name, text);
 }
 
 static void write_time_if_any(struct json_writer *writer, struct slice name, uint64_t unix_ms)
 {
     if (unix_ms > 0)
-        write_time(writer, name, unix_ms);
+        json_member_time(writer, name, (int64_t)unix_ms);
 }
 
 static void write_number_if_any(struct json_writer *writer, struct slice name, uint64_t number)
 {
     if (number > 0)
-        write_number(writer, name, number);
+        json_member_u64(writer, name, number);
 }
 
 /* The last two groups of the id's text: they alone name the job. */
@@ -250,22 +235,23 @@ static void write_job_head(const struct job_image_header *job, uint32_t partitio
     char id[UUID_TEXT_SIZE];
 
     job_id_format((struct job_id){job->created_ms, job->id_low, partition}, id);
-    write_text(writer, SLICE_LITERAL("id"), (struct slice){id, sizeof(id)});
-    write_text(writer, SLICE_LITERAL("state"), slice_of(job_state_name(job->state)));
+    json_member_string(writer, SLICE_LITERAL("id"), (struct slice){id, sizeof(id)});
+    json_member_string(writer, SLICE_LITERAL("state"), slice_of(job_state_name(job->state)));
     if (job->reason != JOB_DEAD_NONE)
-        write_text(writer, SLICE_LITERAL("reason"), slice_of(job_dead_reason_name(job->reason)));
-    write_time(writer, SLICE_LITERAL("created_at"), job->created_ms);
+        json_member_string(writer, SLICE_LITERAL("reason"),
+                           slice_of(job_dead_reason_name(job->reason)));
+    json_member_time(writer, SLICE_LITERAL("created_at"), (int64_t)job->created_ms);
     write_time_if_any(writer, SLICE_LITERAL("due_at"), job->due_ms);
     write_time_if_any(writer, SLICE_LITERAL("ended_at"), job->ended_ms);
     write_time_if_any(writer, SLICE_LITERAL("deadline"), job->deadline_ms);
     write_time_if_any(writer, SLICE_LITERAL("first_failed_at"), job->first_failed_ms);
-    write_number(writer, SLICE_LITERAL("priority"), job->priority);
-    write_number(writer, SLICE_LITERAL("attempt"), job->attempt);
+    json_member_u64(writer, SLICE_LITERAL("priority"), job->priority);
+    json_member_u64(writer, SLICE_LITERAL("attempt"), job->attempt);
     write_number_if_any(writer, SLICE_LITERAL("max_attempts"), job->max_attempts);
     write_number_if_any(writer, SLICE_LITERAL("crash_count"), job->crash_count);
     write_number_if_any(writer, SLICE_LITERAL("timeout_ms"), job->timeout_ms);
     if (job->unique != JOB_UNIQUE_NONE)
-        write_text(writer, SLICE_LITERAL("unique"), slice_of(UNIQUES[job->unique]));
+        json_member_string(writer, SLICE_LITERAL("unique"), slice_of(UNIQUES[job->unique]));
     write_time_if_any(writer, SLICE_LITERAL("unique_until"), job->unique_until_ms);
     if ((job->flags & JOB_FLAG_CARRIED) != 0) {
         json_writer_key(writer, SLICE_LITERAL("carried"));
@@ -287,9 +273,9 @@ static bool write_job(const struct journal_record_view *record, struct json_writ
     if (record->partition >= JOB_PARTITION_COUNT_MAX || job_image_decode(record->payload, &job) < 0)
         return false;
     write_job_head(&job.header, record->partition, writer);
-    write_text(writer, SLICE_LITERAL("org_id"), sections[JOB_SECTION_ORG]);
-    write_text(writer, SLICE_LITERAL("project_id"), sections[JOB_SECTION_PROJECT]);
-    write_text(writer, SLICE_LITERAL("kind"), sections[JOB_SECTION_KIND]);
+    json_member_string(writer, SLICE_LITERAL("org_id"), sections[JOB_SECTION_ORG]);
+    json_member_string(writer, SLICE_LITERAL("project_id"), sections[JOB_SECTION_PROJECT]);
+    json_member_string(writer, SLICE_LITERAL("kind"), sections[JOB_SECTION_KIND]);
     write_if_any(writer, SLICE_LITERAL("key"), sections[JOB_SECTION_KEY]);
     write_if_any(writer, SLICE_LITERAL("correlation_id"), sections[JOB_SECTION_CORRELATION]);
     if (job.after_count > 0) {
@@ -316,14 +302,14 @@ static bool write_job_fact(struct slice payload, struct json_writer *writer)
         return false;
     json_writer_key(writer, SLICE_LITERAL("id_end"));
     write_id_end(writer, fact.header.id_low);
-    write_text(writer, SLICE_LITERAL("fact"), slice_of(job_fact_name(fact.header.kind)));
-    write_time(writer, SLICE_LITERAL("at"), fact.header.at_ms);
-    write_number(writer, SLICE_LITERAL("attempt"), fact.header.attempt);
+    json_member_string(writer, SLICE_LITERAL("fact"), slice_of(job_fact_name(fact.header.kind)));
+    json_member_time(writer, SLICE_LITERAL("at"), (int64_t)fact.header.at_ms);
+    json_member_u64(writer, SLICE_LITERAL("attempt"), fact.header.attempt);
     write_time_if_any(writer, SLICE_LITERAL("due_at"), fact.header.due_ms);
     write_number_if_any(writer, SLICE_LITERAL("crash_count"), fact.header.crash_count);
     if (fact.header.reason != JOB_DEAD_NONE)
-        write_text(writer, SLICE_LITERAL("reason"),
-                   slice_of(job_dead_reason_name(fact.header.reason)));
+        json_member_string(writer, SLICE_LITERAL("reason"),
+                           slice_of(job_dead_reason_name(fact.header.reason)));
     if (fact.header.kind == JOB_FACT_REPLAYED) {
         json_writer_key(writer, SLICE_LITERAL("replayed_as"));
         write_id_end(writer, fact.header.link);
@@ -345,25 +331,25 @@ static bool write_job_queue(struct slice payload, struct json_writer *writer)
 
     if (job_queue_record_decode(payload, &record) < 0)
         return false;
-    write_text(writer, SLICE_LITERAL("org_id"), record.org);
-    write_text(writer, SLICE_LITERAL("project_id"), record.project);
-    write_text(writer, SLICE_LITERAL("kind"), record.kind);
+    json_member_string(writer, SLICE_LITERAL("org_id"), record.org);
+    json_member_string(writer, SLICE_LITERAL("project_id"), record.project);
+    json_member_string(writer, SLICE_LITERAL("kind"), record.kind);
     json_writer_key(writer, SLICE_LITERAL("paused"));
     json_writer_boolean(writer, (settings->flags & JOB_QUEUE_PAUSED) != 0);
     json_writer_key(writer, SLICE_LITERAL("draining"));
     json_writer_boolean(writer, (settings->flags & JOB_QUEUE_DRAINING) != 0);
-    write_number(writer, SLICE_LITERAL("concurrency"), settings->concurrency);
-    write_number(writer, SLICE_LITERAL("key_concurrency"), settings->key_concurrency);
-    write_number(writer, SLICE_LITERAL("rate_per_second"), settings->rate_per_s);
-    write_number(writer, SLICE_LITERAL("burst"), settings->burst);
-    write_number(writer, SLICE_LITERAL("timeout_ms"), settings->timeout_ms);
-    write_number(writer, SLICE_LITERAL("depth_max"), settings->depth_max);
+    json_member_u64(writer, SLICE_LITERAL("concurrency"), settings->concurrency);
+    json_member_u64(writer, SLICE_LITERAL("key_concurrency"), settings->key_concurrency);
+    json_member_u64(writer, SLICE_LITERAL("rate_per_second"), settings->rate_per_s);
+    json_member_u64(writer, SLICE_LITERAL("burst"), settings->burst);
+    json_member_u64(writer, SLICE_LITERAL("timeout_ms"), settings->timeout_ms);
+    json_member_u64(writer, SLICE_LITERAL("depth_max"), settings->depth_max);
     if (settings->retry.is_set != 0) {
-        write_number(writer, SLICE_LITERAL("retry_base_ms"), settings->retry.base_ms);
-        write_number(writer, SLICE_LITERAL("retry_cap_ms"), settings->retry.cap_ms);
-        write_number(writer, SLICE_LITERAL("retry_factor"), settings->retry.factor);
-        write_number(writer, SLICE_LITERAL("retry_jitter"), settings->retry.jitter);
-        write_number(writer, SLICE_LITERAL("max_attempts"), settings->retry.max_attempts);
+        json_member_u64(writer, SLICE_LITERAL("retry_base_ms"), settings->retry.base_ms);
+        json_member_u64(writer, SLICE_LITERAL("retry_cap_ms"), settings->retry.cap_ms);
+        json_member_u64(writer, SLICE_LITERAL("retry_factor"), settings->retry.factor);
+        json_member_u64(writer, SLICE_LITERAL("retry_jitter"), settings->retry.jitter);
+        json_member_u64(writer, SLICE_LITERAL("max_attempts"), settings->retry.max_attempts);
     }
     return true;
 }
@@ -375,23 +361,23 @@ static void write_schedule_head(const struct schedule_image_header *head, uint32
 {
     char id[UUID_TEXT_SIZE];
 
-    write_time(writer, SLICE_LITERAL("created_at"), head->created_ms);
-    write_time(writer, SLICE_LITERAL("updated_at"), head->updated_ms);
-    write_time(writer, SLICE_LITERAL("settled_at"), head->settled_ms);
+    json_member_time(writer, SLICE_LITERAL("created_at"), (int64_t)head->created_ms);
+    json_member_time(writer, SLICE_LITERAL("updated_at"), (int64_t)head->updated_ms);
+    json_member_time(writer, SLICE_LITERAL("settled_at"), (int64_t)head->settled_ms);
     write_time_if_any(writer, SLICE_LITERAL("last_at"), head->last_ms);
     if (head->last_job_low > 0) {
         job_id_format((struct job_id){head->last_job_ms, head->last_job_low, partition}, id);
-        write_text(writer, SLICE_LITERAL("last_job"), (struct slice){id, sizeof(id)});
+        json_member_string(writer, SLICE_LITERAL("last_job"), (struct slice){id, sizeof(id)});
     }
-    write_number(writer, SLICE_LITERAL("fired"), head->fired_count);
-    write_number(writer, SLICE_LITERAL("missed"), head->missed_count);
-    write_number(writer, SLICE_LITERAL("skipped"), head->skipped_count);
+    json_member_u64(writer, SLICE_LITERAL("fired"), head->fired_count);
+    json_member_u64(writer, SLICE_LITERAL("missed"), head->missed_count);
+    json_member_u64(writer, SLICE_LITERAL("skipped"), head->skipped_count);
     write_number_if_any(writer, SLICE_LITERAL("catch_up_left"), head->catch_up_left);
-    write_text(writer, SLICE_LITERAL("policy"),
-               schedule_missed_name((enum schedule_missed)head->missed));
+    json_member_string(writer, SLICE_LITERAL("policy"),
+                       schedule_missed_name((enum schedule_missed)head->missed));
     json_writer_key(writer, SLICE_LITERAL("paused"));
     json_writer_boolean(writer, (head->flags & SCHEDULE_FLAG_PAUSED) != 0);
-    write_number(writer, SLICE_LITERAL("priority"), head->priority);
+    json_member_u64(writer, SLICE_LITERAL("priority"), head->priority);
     write_number_if_any(writer, SLICE_LITERAL("max_attempts"), head->max_attempts);
     write_number_if_any(writer, SLICE_LITERAL("timeout_ms"), head->timeout_ms);
 }
@@ -405,18 +391,18 @@ static bool write_schedule(const struct journal_record_view *record, struct json
     if (record->partition >= JOB_PARTITION_COUNT_MAX ||
         schedule_image_decode(record->payload, &schedule) < 0)
         return false;
-    write_text(writer, SLICE_LITERAL("org_id"), sections[SCHEDULE_SECTION_ORG]);
-    write_text(writer, SLICE_LITERAL("project_id"), sections[SCHEDULE_SECTION_PROJECT]);
-    write_text(writer, SLICE_LITERAL("name"), sections[SCHEDULE_SECTION_NAME]);
-    write_number(writer, SLICE_LITERAL("revision"), schedule.header.revision);
+    json_member_string(writer, SLICE_LITERAL("org_id"), sections[SCHEDULE_SECTION_ORG]);
+    json_member_string(writer, SLICE_LITERAL("project_id"), sections[SCHEDULE_SECTION_PROJECT]);
+    json_member_string(writer, SLICE_LITERAL("name"), sections[SCHEDULE_SECTION_NAME]);
+    json_member_u64(writer, SLICE_LITERAL("revision"), schedule.header.revision);
     if ((schedule.header.flags & SCHEDULE_FLAG_DELETED) != 0) {
         json_writer_key(writer, SLICE_LITERAL("deleted"));
         json_writer_boolean(writer, true);
         return true;
     }
-    write_text(writer, SLICE_LITERAL("cron"), sections[SCHEDULE_SECTION_CRON]);
-    write_text(writer, SLICE_LITERAL("timezone"), sections[SCHEDULE_SECTION_ZONE]);
-    write_text(writer, SLICE_LITERAL("kind"), sections[SCHEDULE_SECTION_KIND]);
+    json_member_string(writer, SLICE_LITERAL("cron"), sections[SCHEDULE_SECTION_CRON]);
+    json_member_string(writer, SLICE_LITERAL("timezone"), sections[SCHEDULE_SECTION_ZONE]);
+    json_member_string(writer, SLICE_LITERAL("kind"), sections[SCHEDULE_SECTION_KIND]);
     write_if_any(writer, SLICE_LITERAL("key"), sections[SCHEDULE_SECTION_KEY]);
     write_json(writer, SLICE_LITERAL("payload"), sections[SCHEDULE_SECTION_PAYLOAD]);
     write_schedule_head(&schedule.header, record->partition, writer);
@@ -435,20 +421,21 @@ static bool write_replay(const struct journal_record_view *record, struct json_w
         !record_replay_decode(record->payload, &replay))
         return false;
     job_id_format((struct job_id){replay.began_ms, replay.id_low, record->partition}, id);
-    write_text(writer, SLICE_LITERAL("id"), (struct slice){id, sizeof(id)});
-    write_time(writer, SLICE_LITERAL("began_at"), replay.began_ms);
+    json_member_string(writer, SLICE_LITERAL("id"), (struct slice){id, sizeof(id)});
+    json_member_time(writer, SLICE_LITERAL("began_at"), (int64_t)replay.began_ms);
     write_time_if_any(writer, SLICE_LITERAL("ended_at"), replay.ended_ms);
     write_number_if_any(writer, SLICE_LITERAL("is_stopped"), replay.is_stopped);
-    write_number(writer, SLICE_LITERAL("rate_per_second"), replay.rate_per_s);
-    write_number(writer, SLICE_LITERAL("total"), replay.total);
-    write_number(writer, SLICE_LITERAL("done"), replay.done);
-    write_number(writer, SLICE_LITERAL("failed"), replay.failed);
+    json_member_u64(writer, SLICE_LITERAL("rate_per_second"), replay.rate_per_s);
+    json_member_u64(writer, SLICE_LITERAL("total"), replay.total);
+    json_member_u64(writer, SLICE_LITERAL("done"), replay.done);
+    json_member_u64(writer, SLICE_LITERAL("failed"), replay.failed);
     write_if_any(writer, SLICE_LITERAL("org_id"), (struct slice){replay.org, replay.org_size});
     write_if_any(writer, SLICE_LITERAL("project_id"),
                  (struct slice){replay.project, replay.project_size});
     write_if_any(writer, SLICE_LITERAL("kind"), (struct slice){replay.kind, replay.kind_size});
     if (replay.reason != JOB_DEAD_NONE)
-        write_text(writer, SLICE_LITERAL("reason"), slice_of(job_dead_reason_name(replay.reason)));
+        json_member_string(writer, SLICE_LITERAL("reason"),
+                           slice_of(job_dead_reason_name(replay.reason)));
     write_time_if_any(writer, SLICE_LITERAL("since"), replay.since_ms);
     write_time_if_any(writer, SLICE_LITERAL("until"), replay.until_ms);
     json_writer_key(writer, SLICE_LITERAL("ids"));
@@ -474,12 +461,12 @@ static bool write_breaker(struct slice payload, struct json_writer *writer)
     if (!breakers_record_decode(payload, &record, &org, &project, &origin) ||
         record.saved.bytes[4] > BREAKER_HALF_OPEN)
         return false;
-    write_time(writer, SLICE_LITERAL("at"), record.at_ms);
-    write_text(writer, SLICE_LITERAL("org_id"), org);
-    write_text(writer, SLICE_LITERAL("project_id"), project);
-    write_text(writer, SLICE_LITERAL("origin"), origin);
-    write_text(writer, SLICE_LITERAL("state"),
-               breaker_state_name((enum breaker_state)record.saved.bytes[4]));
+    json_member_time(writer, SLICE_LITERAL("at"), (int64_t)record.at_ms);
+    json_member_string(writer, SLICE_LITERAL("org_id"), org);
+    json_member_string(writer, SLICE_LITERAL("project_id"), project);
+    json_member_string(writer, SLICE_LITERAL("origin"), origin);
+    json_member_string(writer, SLICE_LITERAL("state"),
+                       breaker_state_name((enum breaker_state)record.saved.bytes[4]));
     return true;
 }
 
@@ -502,24 +489,24 @@ static bool write_incident(const struct journal_record_view *record, struct json
         return false;
     header = &image.header;
     job_id_format(incident_image_id(header, record->partition), id);
-    write_text(writer, SLICE_LITERAL("id"), (struct slice){id, sizeof(id)});
-    write_number(writer, SLICE_LITERAL("revision"), header->revision);
+    json_member_string(writer, SLICE_LITERAL("id"), (struct slice){id, sizeof(id)});
+    json_member_u64(writer, SLICE_LITERAL("revision"), header->revision);
     for (uint32_t i = 0; i < INCIDENT_SECTION_COUNT; i++)
-        write_text(writer, names[i], image.sections[i]);
-    write_text(writer, SLICE_LITERAL("environment"),
-               event_environment_name((enum event_environment)header->environment));
-    write_text(writer, SLICE_LITERAL("rule"), incident_rule_name(header->rule));
-    write_text(writer, SLICE_LITERAL("status"), incident_status_name(header->status));
-    write_text(writer, SLICE_LITERAL("severity"), incident_severity_name(header->severity));
-    write_text(writer, SLICE_LITERAL("cause"), incident_cause_name(header->cause));
+        json_member_string(writer, names[i], image.sections[i]);
+    json_member_string(writer, SLICE_LITERAL("environment"),
+                       event_environment_name((enum event_environment)header->environment));
+    json_member_string(writer, SLICE_LITERAL("rule"), incident_rule_name(header->rule));
+    json_member_string(writer, SLICE_LITERAL("status"), incident_status_name(header->status));
+    json_member_string(writer, SLICE_LITERAL("severity"), incident_severity_name(header->severity));
+    json_member_string(writer, SLICE_LITERAL("cause"), incident_cause_name(header->cause));
     json_writer_key(writer, SLICE_LITERAL("flapping"));
     json_writer_boolean(writer, (header->flags & INCIDENT_FLAG_FLAPPING) != 0);
     write_series(header->series, writer);
-    write_time(writer, SLICE_LITERAL("opened_at"), (uint64_t)header->opened_ms);
-    write_time(writer, SLICE_LITERAL("last_seen_at"), (uint64_t)header->last_seen_ms);
+    json_member_time(writer, SLICE_LITERAL("opened_at"), header->opened_ms);
+    json_member_time(writer, SLICE_LITERAL("last_seen_at"), header->last_seen_ms);
     if (header->resolved_ms != 0)
-        write_time(writer, SLICE_LITERAL("resolved_at"), (uint64_t)header->resolved_ms);
-    write_number(writer, SLICE_LITERAL("reopen_count"), header->reopen_count);
+        json_member_time(writer, SLICE_LITERAL("resolved_at"), header->resolved_ms);
+    json_member_u64(writer, SLICE_LITERAL("reopen_count"), header->reopen_count);
     return true;
 }
 
@@ -530,16 +517,17 @@ static bool write_incident_rules(struct slice payload, struct json_writer *write
 
     if (incident_rules_decode(payload, &record) < 0)
         return false;
-    write_time(writer, SLICE_LITERAL("updated_at"), record.updated_ms);
-    write_number(writer, SLICE_LITERAL("revision"), record.revision);
-    write_text(writer, SLICE_LITERAL("org_id"), (struct slice){record.org, record.org_size});
-    write_text(writer, SLICE_LITERAL("project_id"),
-               (struct slice){record.project_name, record.project_size});
-    write_number(writer, SLICE_LITERAL("spike_count"), record.rules.spike_count);
-    write_number(writer, SLICE_LITERAL("spike_percent"), record.rules.spike_percent);
-    write_number(writer, SLICE_LITERAL("drop_count"), record.rules.drop_count);
-    write_number(writer, SLICE_LITERAL("drop_baseline"), record.rules.drop_baseline);
-    write_number(writer, SLICE_LITERAL("resolve_minutes"), record.rules.resolve_minutes);
+    json_member_time(writer, SLICE_LITERAL("updated_at"), (int64_t)record.updated_ms);
+    json_member_u64(writer, SLICE_LITERAL("revision"), record.revision);
+    json_member_string(writer, SLICE_LITERAL("org_id"),
+                       (struct slice){record.org, record.org_size});
+    json_member_string(writer, SLICE_LITERAL("project_id"),
+                       (struct slice){record.project_name, record.project_size});
+    json_member_u64(writer, SLICE_LITERAL("spike_count"), record.rules.spike_count);
+    json_member_u64(writer, SLICE_LITERAL("spike_percent"), record.rules.spike_percent);
+    json_member_u64(writer, SLICE_LITERAL("drop_count"), record.rules.drop_count);
+    json_member_u64(writer, SLICE_LITERAL("drop_baseline"), record.rules.drop_baseline);
+    json_member_u64(writer, SLICE_LITERAL("resolve_minutes"), record.rules.resolve_minutes);
     return true;
 }
 
@@ -547,27 +535,28 @@ static bool write_incident_rules(struct slice payload, struct json_writer *write
 static void write_tokens(struct json_writer *writer, struct slice name, uint32_t tokens)
 {
     if (tokens != CHAT_TOKENS_UNKNOWN)
-        write_number(writer, name, tokens);
+        json_member_u64(writer, name, tokens);
 }
 
 static void write_attempt(const struct ai_run_attempt *attempt, struct json_writer *writer)
 {
     json_writer_begin_object(writer);
-    write_number(writer, SLICE_LITERAL("attempt"), attempt->number);
+    json_member_u64(writer, SLICE_LITERAL("attempt"), attempt->number);
     write_time_if_any(writer, SLICE_LITERAL("started_at"), attempt->started_ms);
     write_time_if_any(writer, SLICE_LITERAL("first_byte_at"), attempt->first_byte_ms);
     write_time_if_any(writer, SLICE_LITERAL("ended_at"), attempt->ended_ms);
-    write_number(writer, SLICE_LITERAL("calls"), attempt->call_count);
-    write_number(writer, SLICE_LITERAL("http_status"), attempt->http_status);
+    json_member_u64(writer, SLICE_LITERAL("calls"), attempt->call_count);
+    json_member_u64(writer, SLICE_LITERAL("http_status"), attempt->http_status);
     write_tokens(writer, SLICE_LITERAL("input_tokens"), attempt->input_tokens);
     write_tokens(writer, SLICE_LITERAL("output_tokens"), attempt->output_tokens);
     write_tokens(writer, SLICE_LITERAL("cached_tokens"), attempt->cached_tokens);
     write_tokens(writer, SLICE_LITERAL("reasoning_tokens"), attempt->reasoning_tokens);
     if (attempt->cost_micro_usd != TOKEN_COST_UNKNOWN)
-        write_number(writer, SLICE_LITERAL("cost_micro_usd"), attempt->cost_micro_usd);
-    write_text(writer, SLICE_LITERAL("finish_reason"), chat_finish_name(attempt->finish));
-    write_text(writer, SLICE_LITERAL("error"), ai_run_error_name(attempt->error));
-    write_text(writer, SLICE_LITERAL("validation"), ai_run_validation_name(attempt->validation));
+        json_member_u64(writer, SLICE_LITERAL("cost_micro_usd"), attempt->cost_micro_usd);
+    json_member_string(writer, SLICE_LITERAL("finish_reason"), chat_finish_name(attempt->finish));
+    json_member_string(writer, SLICE_LITERAL("error"), ai_run_error_name(attempt->error));
+    json_member_string(writer, SLICE_LITERAL("validation"),
+                       ai_run_validation_name(attempt->validation));
     json_writer_end_object(writer);
 }
 
@@ -599,17 +588,17 @@ static bool write_ai_run(const struct journal_record_view *record, struct json_w
         return false;
     header = &image.header;
     job_id_format(ai_run_id(header, record->partition), id);
-    write_text(writer, SLICE_LITERAL("id"), (struct slice){id, sizeof(id)});
-    write_number(writer, SLICE_LITERAL("revision"), header->revision);
-    write_text(writer, SLICE_LITERAL("state"), ai_run_state_name(header->state));
+    json_member_string(writer, SLICE_LITERAL("id"), (struct slice){id, sizeof(id)});
+    json_member_u64(writer, SLICE_LITERAL("revision"), header->revision);
+    json_member_string(writer, SLICE_LITERAL("state"), ai_run_state_name(header->state));
     for (uint32_t i = 0; i < ARRAY_COUNT(AI_RUN_NAMES); i++)
         write_if_any(writer, AI_RUN_NAMES[i], image.sections[i]);
-    write_time(writer, SLICE_LITERAL("at"), header->written_ms);
-    write_number(writer, SLICE_LITERAL("input_tokens"), header->input_tokens);
-    write_number(writer, SLICE_LITERAL("output_tokens"), header->output_tokens);
+    json_member_time(writer, SLICE_LITERAL("at"), (int64_t)header->written_ms);
+    json_member_u64(writer, SLICE_LITERAL("input_tokens"), header->input_tokens);
+    json_member_u64(writer, SLICE_LITERAL("output_tokens"), header->output_tokens);
     if (header->cost_micro_usd != TOKEN_COST_UNKNOWN)
-        write_number(writer, SLICE_LITERAL("cost_micro_usd"), header->cost_micro_usd);
-    write_number(writer, SLICE_LITERAL("repairs"), header->repair_count);
+        json_member_u64(writer, SLICE_LITERAL("cost_micro_usd"), header->cost_micro_usd);
+    json_member_u64(writer, SLICE_LITERAL("repairs"), header->repair_count);
     json_writer_key(writer, SLICE_LITERAL("attempts"));
     json_writer_begin_array(writer);
     for (uint32_t i = 0; i < header->attempt_count; i++)
@@ -661,14 +650,14 @@ static bool write_payload(const struct journal_record_view *record, struct json_
 void record_dump_write(const struct journal_record_view *record, struct json_writer *writer)
 {
     json_writer_begin_object(writer);
-    write_number(writer, SLICE_LITERAL("log"), journal_location_log(record->location));
-    write_number(writer, SLICE_LITERAL("lsn"), record->lsn);
-    write_number(writer, SLICE_LITERAL("partition"), record->partition);
-    write_text(writer, SLICE_LITERAL("type"), record_dump_type(record));
+    json_member_u64(writer, SLICE_LITERAL("log"), journal_location_log(record->location));
+    json_member_u64(writer, SLICE_LITERAL("lsn"), record->lsn);
+    json_member_u64(writer, SLICE_LITERAL("partition"), record->partition);
+    json_member_string(writer, SLICE_LITERAL("type"), record_dump_type(record));
     if (!write_payload(record, writer)) {
-        write_number(writer, SLICE_LITERAL("type_number"), record->type);
-        write_number(writer, SLICE_LITERAL("version"), record->version);
-        write_number(writer, SLICE_LITERAL("size"), record->payload.size);
+        json_member_u64(writer, SLICE_LITERAL("type_number"), record->type);
+        json_member_u64(writer, SLICE_LITERAL("version"), record->version);
+        json_member_u64(writer, SLICE_LITERAL("size"), record->payload.size);
     }
     json_writer_end_object(writer);
 }
