@@ -1,6 +1,7 @@
 #include "actors/errand.h"
 
 #include "runtime/sim_point.h"
+#include "store/journal.h"
 
 /*
  * Both ways an errand is lent by message; when home and owner are the same shard it is handed
@@ -112,6 +113,19 @@ void errand_refuse(struct errand *errand, enum problem_code code)
     assert(code != PROBLEM_NONE);
     errand->code = (uint16_t)code;
     errand_decide(errand);
+}
+
+enum problem_code errand_problem_of_commit(int result)
+{
+    assert(result != JOURNAL_OK);
+    switch (result) {
+    case JOURNAL_FULL:
+        return PROBLEM_OVERLOADED;
+    case JOURNAL_NO_SPACE:
+        return PROBLEM_STORAGE_FULL;
+    default:
+        return PROBLEM_STORAGE_FAILED;
+    }
 }
 
 void errands_on_message(struct errands *errands, const struct message *msg)

@@ -102,6 +102,9 @@ void errand_decide(struct errand *errand);
 /* As errand_decide(), with a refusal. */
 void errand_refuse(struct errand *errand, enum problem_code code);
 
+/* The problem of a commit that the journal refused: not JOURNAL_OK. */
+MUST_USE enum problem_code errand_problem_of_commit(int result);
+
 /* Gives it back, or has that done when it comes back; nulls the pointer. */
 void errand_release(struct errand **errand);
 

@@ -244,13 +244,6 @@ static void on_put(struct durable_step *step, enum durable_outcome outcome)
     incidents_go_on(incidents);
 }
 
-static enum problem_code problem_of_commit(int r)
-{
-    if (r == JOURNAL_NO_SPACE)
-        return PROBLEM_STORAGE_FULL;
-    return r == JOURNAL_FULL ? PROBLEM_OVERLOADED : PROBLEM_STORAGE_FAILED;
-}
-
 static void put_rules(struct incidents *incidents, struct incident_request *request)
 {
     uint32_t partition =
@@ -284,7 +277,7 @@ static void put_rules(struct incidents *incidents, struct incident_request *requ
     if (r == JOURNAL_OK)
         incidents->commit_count++;
     else
-        errand_refuse(&request->errand, problem_of_commit(r));
+        errand_refuse(&request->errand, errand_problem_of_commit(r));
 }
 
 void incidents_do(struct incidents *incidents, struct incident_request *request)

@@ -70,7 +70,7 @@ struct incidents {
     bool is_stopping;
 };
 
-/* Reserves the table. 0 or -errno. Start-up only; the durable is added by the caller. */
+/* Reserves the memory. 0 or -errno. Start-up only; both durables are added by the caller. */
 MUST_USE int incidents_init(struct incidents *incidents, struct app_shard *home);
 
 /* Frees what incidents_init() made. */

@@ -206,18 +206,6 @@ static void list(struct schedules *schedules, struct schedule_request *request)
 
 /* --- changing ------------------------------------------------------------------------- */
 
-static enum problem_code problem_of_commit(int result)
-{
-    switch (result) {
-    case JOURNAL_NO_SPACE:
-        return PROBLEM_STORAGE_FULL;
-    case JOURNAL_STOPPED:
-        return PROBLEM_STORAGE_FAILED;
-    default:
-        return PROBLEM_OVERLOADED;
-    }
-}
-
 static void wait(struct schedules *schedules, struct schedule_request *request)
 {
     list_push_back(&schedules->waiting, &request->errand.link);
@@ -281,7 +269,7 @@ static void commit(struct schedules *schedules, struct schedule_request *request
     }
     SOMETIMES("a schedule's change finds no room in the journal");
     schedule_table_withdraw(schedules->table, request->schedule);
-    refuse(schedules, request, problem_of_commit(r));
+    refuse(schedules, request, errand_problem_of_commit(r));
     schedules_go_on(schedules);
 }
 

@@ -154,7 +154,7 @@ struct slice incident_status_name(uint32_t status);
 struct slice incident_severity_name(uint32_t severity);
 struct slice incident_cause_name(uint32_t cause);
 
-/* True when text is the name of one; for filters in queries and for PATCH. */
+/* True when text is the name of one. */
 MUST_USE bool incident_status_from_name(struct slice text, enum incident_status *ret_status);
 
 /* True when text is the name of one. */

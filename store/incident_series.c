@@ -32,9 +32,6 @@ static uint32_t find_project_slot(struct incident_table *table)
 {
     if (table->projects_end < table->config.projects_max)
         return table->projects_end++;
-    for (uint32_t i = 0; i < table->projects_end; i++)
-        if (!table->projects[i].is_used)
-            return i;
     /* Full: one that has nothing left goes. Its clock goes with it; nothing depends on that. */
     for (uint32_t i = 0; i < table->projects_end; i++)
         if (project_is_idle(&table->projects[i])) {

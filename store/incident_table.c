@@ -57,10 +57,12 @@ int incident_table_new(const struct incident_table_config *config,
         r = slot_index_init(&table->project_index, config->projects_max);
     if (r == 0)
         r = slot_index_init(&table->incident_index, config->incidents_max);
-    if (r < 0)
+    if (r < 0) {
         incident_table_free(&table);
+        return r;
+    }
     *ret_table = table;
-    return r;
+    return 0;
 }
 
 void incident_table_free(struct incident_table **table)

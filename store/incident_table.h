@@ -92,7 +92,7 @@ enum incident_moved {
     INCIDENT_CLOGGED, /* no room for a change just now */
 };
 
-/* Levels and totals; see the members of the same name in actors/incidents.h. */
+/* Levels and totals, as shown: see actors/incident_metrics.c. */
 struct incident_table_stats {
     uint32_t series;
     uint32_t projects;
@@ -184,7 +184,9 @@ uint32_t incident_table_partition(const struct incident_table *table, uint32_t s
 void incident_table_written(struct incident_table *table, uint32_t slot, uint64_t revision,
                             struct journal_location location, uint32_t size);
 
-/* A change that was taken cannot be written, ever: the incident is forgotten if it has no record.
+/*
+ * A change that was taken cannot be written, ever: the incident is forgotten if it has no
+ * record.
  */
 void incident_table_give_up(struct incident_table *table, uint32_t slot);
 
@@ -223,8 +225,10 @@ MUST_USE int incident_table_apply_rules(struct incident_table *table,
 MUST_USE bool incident_table_takes_rules(struct incident_table *table, uint64_t project,
                                          uint32_t partition);
 
-/* Recovery: an incident as read back; of two with the same id the later revision stays. 0 or
- * -ENOSPC. */
+/*
+ * Recovery: an incident as read back; of two with the same id the later revision stays. 0 or
+ * -ENOSPC.
+ */
 MUST_USE int incident_table_restore(struct incident_table *table,
                                     const struct incident_image *image, uint32_t partition,
                                     struct journal_location location, uint32_t size);
@@ -239,8 +243,10 @@ void incident_table_recover(struct incident_table *table, const struct record_ev
  */
 MUST_USE bool incident_table_resume(struct incident_table *table, uint64_t now_ms);
 
-/* The next incident from slot on whose newest record is in the log's segments up to seq, or
- * SLOT_NONE. */
+/*
+ * The next incident from slot on whose newest record is in the log's segments up to seq, or
+ * SLOT_NONE.
+ */
 MUST_USE uint32_t incident_table_up_to(const struct incident_table *table, uint32_t slot,
                                        uint32_t log, uint64_t seq);
 

@@ -77,7 +77,6 @@ struct incident {
 
 struct incident_table {
     struct incident_table_config config;
-    struct series_scope scope;
     struct rng rng;
     uint64_t now_ms;       /* the server's clock, as last heard */
     uint64_t recovered_ms; /* when the newest event of all came that was read back */
