@@ -54,18 +54,6 @@ class Replay(SharedCase):
         after = self.weir.metrics().get('weir_events_total{outcome="accepted"}', 0)
         self.assertEqual(after - before, len(fixture_events()))
 
-    def test_one_seed_gives_the_same_events_and_another_seed_others(self):
-        """Byte for byte: the same id with other content would be refused as a conflict."""
-        count = len(fixture_events())
-        for seed, accepted, duplicates in ((7, count, 0), (7, 0, count), (8, count, 0)):
-            with self.subTest(seed=seed, duplicates=duplicates):
-                status, out, err = self.replay(FIXTURE, "--speed", "max", "--new-ids", "--seed",
-                                               str(seed), "--batch", "20", "--verify", "--json")
-                result = json.loads(out)
-                self.assertEqual(status, 0, out + err)
-                self.assertEqual((result["accepted"], result["duplicates"], result["verified"]),
-                                 (accepted, duplicates, count))
-
     def test_standard_input_and_bounded_gaps(self):
         lines = [event(event_id=new_id(), occurred_at="2025-01-15T12:00:00Z"),
                  event(event_id=new_id(), occurred_at="2025-01-15T12:00:01Z"),
