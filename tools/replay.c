@@ -1,16 +1,13 @@
 /*
  * Replay: `weir replay`, from a recording to the requests in their original rhythm.
  *
- *     line_reader -> replay_event -> replay_schedule -> (wait) -> replay_sender
+ *     replay_recording -> replay_event -> replay_schedule -> (wait) -> replay_sender
  *
- * A recording is read line by line and may be larger than memory. Before a wait the
- * batch that has gathered is sent, so that --batch never delays an event. --shift-time
- * and --sort have to know the end before the start: they go over the recording twice,
- * and spool a pipe into a temporary file for that. --sort keeps where each line is, not
- * the lines.
+ * Before a wait the batch that has gathered is sent, so that --batch never delays an
+ * event. --shift-time and --sort have to know the end before the start: they go over the
+ * recording twice.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <unistd.h>
 
 #include "actors/tenant.h"
@@ -19,10 +16,9 @@
 #include "runtime/rng.h"
 #include "tools/commands.h"
 #include "tools/interrupt.h"
-#include "tools/line_reader.h"
 #include "tools/options.h"
 #include "tools/replay_event.h"
-#include "tools/replay_order.h"
+#include "tools/replay_recording.h"
 #include "tools/replay_schedule.h"
 #include "tools/replay_sender.h"
 
@@ -30,8 +26,9 @@ enum {
     GAP_MS_MAX_DEFAULT = 60000,
     PROGRESS_INTERVAL_NS = 200000000,
     SUMMARY_SIZE = 2048,
-    SPOOL_SIZE = 64 * 1024,
 };
+
+static const char TOO_LONG[] = "it is longer than an event may be";
 
 static const struct option_spec OPTIONS[] = {
     {.name = "url",
@@ -115,19 +112,14 @@ struct replay {
     const char *url;
     struct http_call *call;
     struct replay_sender *sender;
-    struct line_reader lines;
+    struct replay_recording recording;
     char *buffer; /* for events that are written anew */
     struct replay_rewrite rewrite;
     struct replay_schedule schedule;
-    struct replay_order order; /* of --sort */
     struct clock clock;
     uint64_t start_ns;
     uint64_t progress_ns; /* when it was shown last */
     uint64_t bad_line_count;
-    uint64_t line_number; /* of the line being sent */
-    uint64_t line_count;  /* of the recording, when it was surveyed */
-    off_t begin;          /* where the recording begins in fd */
-    int fd;
     const volatile sig_atomic_t *is_interrupted;
     bool by_arrival;
     bool is_sorted;
@@ -136,51 +128,25 @@ struct replay {
 
 /* --- set-up --------------------------------------------------------------- */
 
-/* Copies a pipe into an unnamed file. Its descriptor or -errno. */
-static int spool(int fd)
+/* Says why the recording cannot be read; gives the exit code. */
+static int fail_to_read(const struct replay *replay, int error)
 {
-    char data[SPOOL_SIZE];
-    FILE *file = tmpfile();
-    int copy = -1, r = 0;
-    ssize_t n = 0;
-
-    if (file == NULL)
-        return -errno;
-    while (r == 0 && (n = read(fd, data, sizeof(data))) != 0) {
-        if (n > 0 && fwrite(data, 1, (size_t)n, file) != (size_t)n)
-            r = -EIO;
-        else if (n < 0 && errno != EINTR)
-            r = -errno;
-    }
-    if (r == 0 && (fflush(file) != 0 || (copy = dup(fileno(file))) < 0))
-        r = -errno;
-    fclose(file);
-    if (r == 0 && lseek(copy, 0, SEEK_SET) < 0)
-        r = -errno;
-    return r < 0 ? r : copy;
+    return command_fail("replay", COMMAND_CORRUPT, "%s: %s", replay->options.operands[0],
+                        error == -ENODATA ? "it has become shorter" : strerror(-error));
 }
 
 /* Opens the recording, as something that can be read twice if need be. 0 or an exit code. */
 static int open_input(struct replay *replay)
 {
     const char *path = replay->options.operands[0];
-    bool is_stdin = strcmp(path, "-") == 0;
+    int r = replay_recording_open(&replay->recording, path);
 
-    replay->fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
-    if (replay->fd < 0)
-        return command_fail("replay", COMMAND_FAILED, "%s: %s", path, strerror(errno));
-    if ((replay->rewrite.shift || replay->is_sorted) && lseek(replay->fd, 0, SEEK_CUR) < 0) {
-        int fd = spool(replay->fd);
-
-        if (fd < 0)
-            return command_fail("replay", COMMAND_CORRUPT, "cannot keep the input: %s",
-                                strerror(-fd));
-        if (!is_stdin)
-            close(replay->fd);
-        replay->fd = fd;
-    }
-    if (line_reader_init(&replay->lines, replay->fd, REPLAY_EVENT_SIZE_MAX - 1) < 0)
-        return command_fail("replay", COMMAND_FAILED, "%s: out of memory", path);
+    if (r < 0)
+        return command_fail("replay", COMMAND_FAILED, "%s: %s", path, strerror(-r));
+    if (replay->rewrite.shift || replay->is_sorted)
+        r = replay_recording_keep(&replay->recording);
+    if (r < 0)
+        return command_fail("replay", COMMAND_CORRUPT, "cannot keep the input: %s", strerror(-r));
     return 0;
 }
 
@@ -282,7 +248,7 @@ static void show_progress(struct replay *replay)
         return;
     replay->progress_ns = now;
     fprintf(stderr, "\r\033[Kline %llu: %llu sent, %llu duplicates, %llu rejected",
-            (unsigned long long)replay->line_number, (unsigned long long)tally->sent,
+            (unsigned long long)replay->recording.line_number, (unsigned long long)tally->sent,
             (unsigned long long)tally->duplicates, (unsigned long long)tally->rejected);
 }
 
@@ -295,7 +261,7 @@ static void clear_progress(const struct replay *replay)
 static void note_bad_line(struct replay *replay, const char *reason)
 {
     replay->bad_line_count++;
-    replay_sender_complain(replay->sender, replay->line_number, "no event: %s", reason);
+    replay_sender_complain(replay->sender, replay->recording.line_number, "no event: %s", reason);
 }
 
 /* The time that gaps are between. False when the event has none. */
@@ -314,48 +280,41 @@ static bool find_time(const struct replay *replay, const struct replay_event *ev
 static int survey_line(struct replay *replay, struct slice line, struct replay_schedule *whole)
 {
     static const struct replay_rewrite UNCHANGED = {0};
-    struct replay_line place = {.offset = replay->lines.line_offset,
-                                .line_number = replay->lines.line_number,
-                                .size = (uint32_t)line.size};
     struct replay_event event;
-    bool has_time = replay_event_read(line, replay->lines.line_number, &UNCHANGED, replay->buffer,
-                                      &event) == REPLAY_EVENT_OK &&
-                    find_time(replay, &event, &place.unix_ms);
+    int64_t unix_ms = 0;
+    bool has_time = replay_event_read(line, replay->recording.line_number, &UNCHANGED,
+                                      replay->buffer, &event) == REPLAY_EVENT_OK &&
+                    find_time(replay, &event, &unix_ms);
 
     /* Where events are out of order, the schedule sees them in the order in which they go. */
     if (has_time && !replay->is_sorted)
-        (void)replay_schedule_next(whole, place.unix_ms);
-    return replay->is_sorted ? replay_order_add(&replay->order, &place, has_time) : 0;
+        (void)replay_schedule_next(whole, unix_ms);
+    return replay->is_sorted ? replay_recording_index(&replay->recording, line, has_time, unix_ms)
+                             : 0;
 }
 
 /* Goes over the whole recording to learn its order and how far to shift. 0 or an exit code. */
 static int survey(struct replay *replay)
 {
+    struct replay_recording *recording = &replay->recording;
     struct replay_schedule whole = replay->schedule;
     struct slice line;
     int r = 0, result = LINE_OK;
 
-    replay->begin = lseek(replay->fd, 0, SEEK_CUR);
-    while (r == 0 && (result = line_reader_next(&replay->lines, &line)) >= 0 &&
+    while (r == 0 && (result = replay_recording_next(recording, &line)) >= 0 &&
            result != LINE_END) {
-        replay->line_number = replay->lines.line_number;
         if (result == LINE_OK)
             r = survey_line(replay, line, &whole);
         else if (replay->is_sorted) /* else it is read again, and complained about then */
-            note_bad_line(replay, "it is longer than an event may be");
+            note_bad_line(replay, TOO_LONG);
     }
+    if (r == 0 && result >= 0)
+        r = replay_recording_rewind(recording, replay->is_sorted);
     if (r < 0 || result < 0)
-        return command_fail("replay", COMMAND_CORRUPT, "%s: %s", replay->options.operands[0],
-                            strerror(r < 0 ? -r : -result));
-    if (replay->begin < 0 || lseek(replay->fd, replay->begin, SEEK_SET) < 0)
-        return command_fail("replay", COMMAND_CORRUPT, "%s: %s", replay->options.operands[0],
-                            strerror(errno));
-    replay_order_sort(&replay->order);
-    for (size_t i = 0; i < replay->order.count; i++)
-        if (replay->order.lines[i].unix_ms != INT64_MIN)
-            (void)replay_schedule_next(&whole, replay->order.lines[i].unix_ms);
-    replay->line_count = replay->lines.line_number;
-    line_reader_restart(&replay->lines);
+        return fail_to_read(replay, r < 0 ? r : result);
+    for (size_t i = 0; i < recording->order.count; i++)
+        if (recording->order.lines[i].unix_ms != INT64_MIN)
+            (void)replay_schedule_next(&whole, recording->order.lines[i].unix_ms);
     clock_update(&replay->clock);
     replay->rewrite.shift_ms = replay_schedule_shift_ms(&whole, (int64_t)replay->clock.unix_ms);
     return 0;
@@ -387,8 +346,8 @@ static int send_line(struct replay *replay, struct slice line)
     struct replay_event event;
     int r;
 
-    switch (
-        replay_event_read(line, replay->line_number, &replay->rewrite, replay->buffer, &event)) {
+    switch (replay_event_read(line, replay->recording.line_number, &replay->rewrite, replay->buffer,
+                              &event)) {
     case REPLAY_EVENT_OK:
         break;
     case REPLAY_EVENT_SKIP:
@@ -400,29 +359,9 @@ static int send_line(struct replay *replay, struct slice line)
     r = wait_for_turn(replay, &event);
     if (r != 0 || *replay->is_interrupted)
         return r;
-    r = replay_sender_add(replay->sender, replay->line_number, &event);
+    r = replay_sender_add(replay->sender, replay->recording.line_number, &event);
     show_progress(replay);
     return r;
-}
-
-/* All lines by their time. 0 or an exit code. */
-static int send_sorted(struct replay *replay)
-{
-    int r = 0;
-
-    replay->start_ns = now_ns(replay);
-    for (size_t i = 0; r == 0 && !*replay->is_interrupted && i < replay->order.count; i++) {
-        const struct replay_line *place = &replay->order.lines[i];
-        ssize_t n = pread(replay->fd, replay->lines.data, place->size,
-                          replay->begin + (off_t)place->offset);
-
-        if (n != (ssize_t)place->size)
-            return command_fail("replay", COMMAND_CORRUPT, "%s: %s", replay->options.operands[0],
-                                n < 0 ? strerror(errno) : "it has become shorter");
-        replay->line_number = place->line_number;
-        r = send_line(replay, (struct slice){replay->lines.data, place->size});
-    }
-    return r == 0 ? replay_sender_flush(replay->sender) : r;
 }
 
 /* All lines, to the end or until something ends the run. 0 or an exit code. */
@@ -430,23 +369,19 @@ static int send_all(struct replay *replay)
 {
     int r = 0;
 
-    if (replay->is_sorted)
-        return send_sorted(replay);
     replay->start_ns = now_ns(replay);
     while (r == 0 && !*replay->is_interrupted) {
         struct slice line;
-        int result = line_reader_next(&replay->lines, &line);
+        int result = replay_recording_next(&replay->recording, &line);
 
         if (result < 0)
-            return command_fail("replay", COMMAND_CORRUPT, "%s: %s", replay->options.operands[0],
-                                strerror(-result));
+            return fail_to_read(replay, result);
         if (result == LINE_END)
             break;
-        replay->line_number = replay->lines.line_number;
         if (result == LINE_OK)
             r = send_line(replay, line);
         else
-            note_bad_line(replay, "it is longer than an event may be");
+            note_bad_line(replay, TOO_LONG);
     }
     return r == 0 ? replay_sender_flush(replay->sender) : r;
 }
@@ -468,8 +403,7 @@ static void print_json(const struct replay *replay, double duration_s, bool is_o
 
     json_writer_init(&writer, text, sizeof(text));
     json_writer_begin_object(&writer);
-    write_count(&writer, SLICE_LITERAL("lines"),
-                replay->is_sorted ? replay->line_count : replay->lines.line_number);
+    write_count(&writer, SLICE_LITERAL("lines"), replay_recording_line_count(&replay->recording));
     write_count(&writer, SLICE_LITERAL("sent"), tally->sent);
     write_count(&writer, SLICE_LITERAL("accepted"), tally->accepted);
     write_count(&writer, SLICE_LITERAL("duplicates"), tally->duplicates);
@@ -537,21 +471,18 @@ static void close_all(struct replay *replay)
 {
     replay_sender_free(&replay->sender);
     http_call_free(&replay->call);
-    if (replay->lines.data != NULL)
-        line_reader_deinit(&replay->lines);
-    replay_order_deinit(&replay->order);
+    replay_recording_close(&replay->recording);
     free(replay->buffer);
-    if (replay->fd > STDIN_FILENO)
-        close(replay->fd);
 }
 
 int command_replay(int argc, char **argv)
 {
-    struct replay replay = {.fd = -1, .shows_progress = isatty(STDERR_FILENO) == 1};
+    struct replay replay = {.shows_progress = isatty(STDERR_FILENO) == 1};
     int r;
 
     if (!command_begin(&COMMAND, argc, argv, &replay.options, &r))
         return r;
+    replay_recording_init(&replay.recording);
     clock_init(&replay.clock, &clock_source_system);
     r = read_plan(&replay);
     if (r == 0)
