@@ -8,6 +8,8 @@
 
 /*
  * Cases of io_conformance.h: what callbacks may do, and how many are called in one turn.
+ * A callback may arm its own operation again, and it may be left by longjmp, as a panic
+ * of an actor does: what completes after it is delivered all the same.
  */
 
 enum { REARM_COUNT = 100 };

@@ -10,6 +10,7 @@
 
 /*
  * Cases of io_conformance.h: files, and a thousand operations on one of them at once.
+ * Files are made below the fixture's directory, each by one case, which removes it.
  */
 
 static int open_file(struct io *io, const char *path, int flags)
