@@ -66,23 +66,6 @@ static struct slice base_of(const struct settings *settings)
     return base;
 }
 
-MUST_USE static bool write_origin(const struct url *url, char text[AI_MODEL_ORIGIN_SIZE_MAX],
-                                  struct slice *ret_origin)
-{
-    int size =
-        snprintf(text, AI_MODEL_ORIGIN_SIZE_MAX, "%s://%s%.*s%s:%u",
-                 url->scheme == URL_SCHEME_HTTPS ? "https" : "http", url->host_is_ipv6 ? "[" : "",
-                 (int)url->host.size, url->host.data, url->host_is_ipv6 ? "]" : "", url->port);
-
-    if (size < 0 || size >= AI_MODEL_ORIGIN_SIZE_MAX)
-        return false;
-    for (int i = 0; i < size; i++)
-        if (text[i] >= 'A' && text[i] <= 'Z')
-            text[i] = (char)(text[i] | 0x20);
-    *ret_origin = (struct slice){text, (size_t)size};
-    return true;
-}
-
 const char *ai_model_check(const struct settings *settings)
 {
     char origin[AI_MODEL_ORIGIN_SIZE_MAX];
@@ -100,7 +83,7 @@ const char *ai_model_check(const struct settings *settings)
         return settings->ai_api_key_file[0] != '\0' ? "[ai] api_key_file is set without base_url"
                                                     : NULL;
     if (base.size + sizeof(PATH) > AI_MODEL_URL_SIZE_MAX || url_parse(base, &url) != URL_OK ||
-        url.query.data != NULL || !write_origin(&url, origin, &text))
+        url.query.data != NULL || !url_origin_write(&url, origin, sizeof(origin), &text))
         return "[ai] base_url is not an http or https URL without a query";
     if (settings->ai_model[0] == '\0')
         return "[ai] model is missing: which model of base_url is to be asked";
@@ -191,8 +174,9 @@ static void set_server(struct ai_model *model, struct slice base)
     assert(size > 0);
     assert((size_t)size < sizeof(model->url_text));
     model->url = (struct slice){model->url_text, (size_t)size};
-    is_valid = url_parse(model->url, &url) == URL_OK &&
-               write_origin(&url, model->origin_text, &model->origin);
+    is_valid =
+        url_parse(model->url, &url) == URL_OK &&
+        url_origin_write(&url, model->origin_text, sizeof(model->origin_text), &model->origin);
     assert(is_valid);
     add_header(model, SLICE_LITERAL("Content-Type"), SLICE_LITERAL("application/json"));
     add_header(model, SLICE_LITERAL("Accept"), SLICE_LITERAL("application/json"));

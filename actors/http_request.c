@@ -182,27 +182,6 @@ MUST_USE static bool read_payload(struct http_request_call *it)
            read_body(it) && read_expect(it) && read_timeout(it);
 }
 
-/* "https://example.com:443" in lower case; false when the URL is none. */
-MUST_USE static bool write_origin(struct slice url_text, char origin[BREAKERS_ORIGIN_SIZE_MAX],
-                                  struct slice *ret_origin)
-{
-    struct url url;
-    int size;
-
-    if (url_parse(url_text, &url) != URL_OK)
-        return false;
-    size = snprintf(origin, BREAKERS_ORIGIN_SIZE_MAX, "%s://%s%.*s%s:%u",
-                    url.scheme == URL_SCHEME_HTTPS ? "https" : "http", url.host_is_ipv6 ? "[" : "",
-                    (int)url.host.size, url.host.data, url.host_is_ipv6 ? "]" : "", url.port);
-    if (size < 0 || size >= BREAKERS_ORIGIN_SIZE_MAX)
-        return false;
-    for (int i = 0; i < size; i++)
-        if (origin[i] >= 'A' && origin[i] <= 'Z')
-            origin[i] = (char)(origin[i] | 0x20);
-    *ret_origin = (struct slice){origin, (size_t)size};
-    return true;
-}
-
 /* --- the result ---------------------------------------------------------------------------------
  */
 
@@ -537,6 +516,7 @@ static void start(struct job_handler *handler, struct job_run *run)
     char text[BREAKERS_ORIGIN_SIZE_MAX];
     struct breakers_entry *destination;
     struct slice origin;
+    struct url url;
 
     if (payload.size > 0 && memchr(payload.data, '\\', payload.size) != NULL &&
         buffer_acquire(requests->home->buffers, payload.size, &it->work) < 0) {
@@ -545,7 +525,8 @@ static void start(struct job_handler *handler, struct job_run *run)
     }
     if (it->work != NULL)
         it->work->size = 0;
-    if (!read_payload(it) || !write_origin(it->call.url, text, &origin)) {
+    if (!read_payload(it) || url_parse(it->call.url, &url) != URL_OK ||
+        !url_origin_write(&url, text, sizeof(text), &origin)) {
         job_run_fail(run, unreadable, false, 0);
         return;
     }

@@ -8,6 +8,8 @@
  */
 #include "http/url.h"
 
+#include <stdio.h>
+
 #include "http/char_class.h"
 
 enum { PORT_DIGIT_COUNT_MAX = 5 };
@@ -148,6 +150,23 @@ bool url_is_loopback(const struct url *url)
     return slice_equal(host, SLICE_LITERAL("localhost")) ||
            slice_equal(host, SLICE_LITERAL("::1")) ||
            (is_number && host.size > 4 && memcmp(host.data, "127.", 4) == 0);
+}
+
+bool url_origin_write(const struct url *url, char *buffer, size_t capacity,
+                      struct slice *ret_origin)
+{
+    int size =
+        snprintf(buffer, capacity, "%s://%s%.*s%s:%u",
+                 url->scheme == URL_SCHEME_HTTPS ? "https" : "http", url->host_is_ipv6 ? "[" : "",
+                 (int)url->host.size, url->host.data, url->host_is_ipv6 ? "]" : "", url->port);
+
+    assert(size > 0);
+    if ((size_t)size >= capacity)
+        return false;
+    for (int i = 0; i < size; i++)
+        buffer[i] = char_lower(buffer[i]);
+    *ret_origin = (struct slice){buffer, (size_t)size};
+    return true;
 }
 
 bool url_percents_are_valid(struct slice text)

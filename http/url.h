@@ -55,6 +55,13 @@ MUST_USE enum url_result url_parse_authority(struct slice authority, uint16_t de
 /* True when the host is this machine by its name or its address. Nothing is looked up. */
 MUST_USE bool url_is_loopback(const struct url *url);
 
+/*
+ * Writes "https://api.example.com:443" to at most capacity bytes and a zero: scheme and host in
+ * lower case, the port always. False when it does not fit; *ret_origin is then untouched.
+ */
+MUST_USE bool url_origin_write(const struct url *url, char *buffer, size_t capacity,
+                               struct slice *ret_origin);
+
 /* True when every % of the text is followed by two hex digits. */
 MUST_USE bool url_percents_are_valid(struct slice text);
 

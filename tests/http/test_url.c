@@ -132,6 +132,37 @@ Test(url, knows_this_machine_by_its_name_and_addresses)
     }
 }
 
+static bool origin_is(const char *text, const char *expected)
+{
+    char buffer[64];
+    struct slice origin;
+    struct url url;
+
+    return url_parse(guarded(text), &url) == URL_OK &&
+           url_origin_write(&url, buffer, sizeof(buffer), &origin) && is_text(origin, expected);
+}
+
+Test(url, names_the_origin_in_lower_case_and_with_its_port)
+{
+    cr_expect(origin_is("HTTPS://API.Example.com/v1?x=1", "https://api.example.com:443"));
+    cr_expect(origin_is("http://h:8080", "http://h:8080"));
+    cr_expect(origin_is("http://[FE80::1]/", "http://[fe80::1]:80"));
+}
+
+Test(url, says_when_an_origin_does_not_fit)
+{
+    struct slice origin = {"untouched", 9};
+    struct url url;
+    char buffer[16];
+
+    cr_assert(eq(int, url_parse(guarded("http://abcdef:80/"), &url), URL_OK));
+    cr_expect(not(url_origin_write(&url, buffer, 16, &origin)));
+    cr_expect(is_text(origin, "untouched"));
+    cr_assert(eq(int, url_parse(guarded("http://abcde:80/"), &url), URL_OK));
+    cr_expect(url_origin_write(&url, buffer, 16, &origin));
+    cr_expect(is_text(origin, "http://abcde:80"));
+}
+
 Test(url, decodes_percents_and_only_those)
 {
     char buffer[32];
