@@ -828,7 +828,7 @@ static void check_shard_is_idle(const struct app_shard *home)
     assert(reader_is_idle(&home->reader));
     assert(pool_used_count(&home->tenant.requests) == 0);
     assert(job_desk_is_idle(&home->jobs));
-    assert(home->jobs.handlers.run_count == 0);
+    assert(home->jobs.handlers.runs.count == 0);
     assert(pool_used_count(&home->dead_letters.requests) == 0);
     assert(schedules_is_idle(&home->schedules));
     assert(incidents_is_idle(&home->incidents));

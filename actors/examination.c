@@ -345,12 +345,12 @@ static void look_at_handlers(struct examination *examination, struct app_shard *
         concurrency += handler->concurrency;
         is_within &= handler->run_count <= handler->concurrency;
     }
-    set(examination, EXAMINE_RUNS, fail_unless(is_within && run_count == handlers->run_count),
-        handlers->run_count, run_count, concurrency);
+    set(examination, EXAMINE_RUNS, fail_unless(is_within && run_count == handlers->runs.count),
+        handlers->runs.count, run_count, concurrency);
     breakers_forget_late(&home->breakers, home->shard->clock.unix_ms);
     breakers_audit(&home->breakers, home->shard->clock.unix_ms, &breakers);
     set(examination, EXAMINE_BREAKERS,
-        fail_unless(breakers.mismatch_count == 0 && breakers.call_count <= handlers->run_count),
+        fail_unless(breakers.mismatch_count == 0 && breakers.call_count <= handlers->runs.count),
         breakers.count, breakers.call_count, breakers.parked_count);
     set(examination, EXAMINE_PROBES, warn_unless(breakers.unprobed_count == 0), breakers.open_count,
         breakers.unprobed_count, 0);

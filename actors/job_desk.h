@@ -13,7 +13,8 @@
  *     job_commands.c  enqueue, complete, fail, extend, cancel, settings
  *     job_delivery.c  lease, wait, look up: whatever reads bodies
  *     job_carrier.c   carrying jobs out of a segment that is about to go
- *     job_handler.c   kinds that the process itself carries out
+ *     job_handler.c   kinds that the process itself carries out: jobs taken, in turns
+ *     job_run.c       one of these jobs, from its lease to its outcome
  */
 #pragma once
 

@@ -2,54 +2,33 @@
  * Job handlers: kinds of jobs that the process itself carries out.
  *
  * A handler is registered for one kind on each shard. The jobs of that kind of all projects
- * of the shard are offered to it, in turns, and each job it runs is a struct job_run: its
- * payload is lent, its outcome reported by a call. Nothing is different in the log from what
- * a worker does: the same claims, the same facts, the same rules for what a failure leads to.
- *
- *     READING --body there--> STARTED --complete, fail--> ENDING --claimed--> WRITING --> gone
- *                                |  \--park: no attempt is used ------------------------> gone
- *                                |  \--its deadline: cancelled, then failed --> ENDING
- *                                \--somebody else ended the job: cancelled -------------> gone
+ * of the shard are offered to it, in turns, and each job it takes becomes a run
+ * (actors/job_run.h), which it carries out and reports the outcome of.
  *
  * Fairness: queues with work stand in a row and are served one job each. A queue may hold a
  * lease while it holds less than JOB_HANDLER_SHARE times what is free, or none at all, so that
  * however much one project has to do, and however slow it is, some of the concurrency is
  * left for the next that comes.
  *
- * The lease is renewed while the handler says that it is at work on the job; the deadline
- * of the run is never moved by that. What runs lies in a breadcrumb page
- * (runtime/breadcrumbs.h): jobs that were running when the process crashed are blamed for it, at
- * JOB_CRASH_COUNT_MAX they are dead, reason poison; blamed ones run one at a time.
+ * Jobs that were running when the process crashed are blamed for it, at JOB_CRASH_COUNT_MAX
+ * they are dead, reason poison; blamed ones run one at a time.
  *
  * Handlers' functions run inside actors of the shard and must not panic.
  */
 #pragma once
 
-#include "runtime/breadcrumbs.h"
-#include "runtime/buffer.h"
+#include "actors/job_run.h"
 #include "runtime/timer_wheel.h"
-#include "store/durable.h"
-#include "store/job_table.h"
-#include "store/journal_reader.h"
 
 enum {
-    JOB_RUN_MAGIC = 0x4a52554e,
     JOB_HANDLER_COUNT_MAX = 8,
-    JOB_RUN_COUNT_MAX = BREADCRUMBS_PER_SHARD_MAX, /* of all handlers of a shard */
-    JOB_RUN_BUCKET_COUNT = 256,
     JOB_HANDLER_SHARE = 3,
     JOB_HANDLER_OFFER_MAX = 64, /* jobs taken in one go */
     JOB_HANDLER_TICK_MS = 250,  /* between looks at leases and deadlines, while jobs run */
-    JOB_HANDLER_BUSY_MS = 100,  /* until a job comes again for which there was no buffer */
+    JOB_HANDLER_BUSY_MS = 100,  /* until a job comes again for which there was no run */
     JOB_SUSPECT_WAIT_MS = 1000, /* the same, while another job that was blamed runs */
     JOB_CRASH_COUNT_MAX = 3,
-    JOB_RUN_ERROR_SIZE_MAX = 256,
-    JOB_RUN_PARK_MS_MAX = 3600000,
 };
-
-struct job_desk;
-struct job_handler;
-struct job_run;
 
 /* What one kind of handler does. Static. */
 struct job_handler_type {
@@ -83,68 +62,20 @@ struct job_handler_type {
 struct job_handler {
     const struct job_handler_type *type;
     uint32_t concurrency;
+    uint32_t run_count; /* kept by job_run.c */
     /* Private to job_handler.c. */
-    uint32_t run_count;
     struct list_node ready; /* queues with work, in turn */
     struct timer wake;
     struct job_desk *desk;
-};
-
-enum job_run_phase {
-    JOB_RUN_READING,
-    JOB_RUN_STARTED,
-    JOB_RUN_ENDING,  /* the outcome waits for another fact about the job */
-    JOB_RUN_WRITING, /* the outcome is on its way */
-};
-
-/* One job being run. The first group may be read by its handler, and is borrowed. */
-struct job_run {
-    struct job_desk *desk;
-    struct job_handler *handler;
-    const struct job_queue *queue;
-    struct job_ref ref;
-    uint64_t id_low;
-    uint64_t created_ms;
-    uint32_t partition;
-    struct journal_location location; /* of the JOB, or of what it was carried forward as */
-    uint8_t attempt;                  /* this one */
-    uint8_t max_attempts;
-    struct job_image image; /* payload and key */
-
-    /* Private to job_handler.c. */
-    uint32_t magic;
-    uint8_t phase; /* enum job_run_phase */
-    bool is_dropped;
-    bool is_suspect;
-    bool is_failure;
-    bool is_retryable;
-    uint32_t slot;
-    uint64_t epoch;
-    uint64_t deadline_ms;
-    uint64_t renew_ms;
-    uint64_t retry_after_ms;
-    uint32_t text_size;
-    struct buffer *record;
-    struct buffer *fact;
-    struct list_node link;
-    struct list_node id_link;
-    struct journal_read read;
-    struct slice part;
-    struct journal_record records[2]; /* the fact, and what the handler attaches */
-    struct durable_step step;
 };
 
 /* Private to job_handler.c; embedded in the desk. */
 struct job_handlers {
     struct job_handler *handlers[JOB_HANDLER_COUNT_MAX];
     uint32_t handler_count;
-    uint32_t run_count;
-    uint32_t suspect_count; /* running */
-    struct list_node runs;
-    struct list_node by_id[JOB_RUN_BUCKET_COUNT];
+    struct job_runs runs;
     struct list_node rated; /* queues that wait for their rate */
     uint64_t rated_ms;
-    uint16_t slots[JOB_RUN_COUNT_MAX]; /* stack of free ones */
     struct timer tick;
     struct timer go_on;
     uint64_t stop_ns; /* when runs are given up; 0: not stopping */
@@ -187,24 +118,6 @@ void job_handlers_drain(struct job_handlers *handlers, const struct job_desk *de
  * drain time is cancelled and goes back. True when no run is left.
  */
 MUST_USE bool job_handlers_stop(struct job_handlers *handlers, struct job_desk *desk);
-
-/* --- for handlers ------------------------------------------------------------------ */
-
-/* Where the result is to be written before job_run_complete(); *ret_capacity bytes. */
-char *job_run_text(struct job_run *run, size_t *ret_capacity);
-
-/* The run may take so long from now. In start(). */
-void job_run_allow(struct job_run *run, uint64_t duration_ms);
-
-/* Done; the result, JSON, is the first size bytes of job_run_text(). */
-void job_run_complete(struct job_run *run, size_t size);
-
-/* The attempt has failed; error is cut to JOB_RUN_ERROR_SIZE_MAX. retry_after_ms 0: by policy. */
-void job_run_fail(struct job_run *run, struct slice error, bool is_retryable,
-                  uint64_t retry_after_ms);
-
-/* It cannot be run before until_ms, on the desk's clock; no attempt is used. The run is gone. */
-void job_run_park(struct job_run *run, uint64_t until_ms);
 
 /*
  * Calls on_wake() soon, from the desk: for what has ended outside of any actor. Nothing

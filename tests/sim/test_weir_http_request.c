@@ -313,7 +313,7 @@ Test(weir_http_request, ends_a_call_whose_job_is_cancelled)
     cr_assert(eq(u32, weir_ask(&client, &call, ""), 200));
     run_for(1000);
     cr_assert(peer->connections[0]->saw_end);
-    cr_assert(zero(u32, weir.process.app.shards[0].jobs.handlers.run_count));
+    cr_assert(zero(u32, weir.process.app.shards[0].jobs.handlers.runs.count));
     expect_job(id, "\"state\":\"cancelled\"");
     weir_stop(&weir);
     end();

@@ -112,7 +112,7 @@ Test(weir_inspection, names_what_is_broken)
     queue->permit_count++;
     queue->accepted_count++;
     weir.process.app.shards[1].breakers.live_bytes++;
-    weir.process.app.shards[1].jobs.handlers.run_count++;
+    weir.process.app.shards[1].jobs.handlers.runs.count++;
     cr_assert(eq(u32, examine(), 200));
     cr_expect(says("{\"status\":\"fail\",\"shards\":2"));
     cr_expect(says("{\"name\":\"permits\",\"status\":\"fail\""));
@@ -125,7 +125,7 @@ Test(weir_inspection, names_what_is_broken)
     queue->permit_count--;
     queue->accepted_count--;
     weir.process.app.shards[1].breakers.live_bytes--;
-    weir.process.app.shards[1].jobs.handlers.run_count--;
+    weir.process.app.shards[1].jobs.handlers.runs.count--;
     /* What was found stays known, though all is well now. */
     cr_assert(eq(u32, examine(), 200));
     cr_expect(says("{\"name\":\"permits\",\"status\":\"ok\""));

@@ -562,7 +562,7 @@ Test(weir_summary, ends_its_call_when_the_job_is_cancelled)
     cr_assert(eq(u32, weir_ask(&client, &call, ""), 200));
     run_for(1000);
     cr_assert(peer->connections[0]->saw_end);
-    cr_assert(zero(u32, weir.process.app.shards[0].jobs.handlers.run_count));
+    cr_assert(zero(u32, weir.process.app.shards[0].jobs.handlers.runs.count));
     expect_job(id, "\"state\":\"cancelled\"");
     weir_stop(&weir);
     end();
@@ -606,7 +606,7 @@ Test(weir_summary, lets_go_of_an_input_that_comes_when_nobody_wants_it_any_more)
     call.path = path;
     cr_assert(eq(u32, weir_ask(&client, &call, ""), 200));
     run_for(1000);
-    cr_assert(zero(u32, weir.process.app.shards[0].jobs.handlers.run_count));
+    cr_assert(zero(u32, weir.process.app.shards[0].jobs.handlers.runs.count));
     cr_assert(
         eq(u32, pool_used_count(&weir.process.app.shards[0].incident_summaries.inputs.pool), 1));
     late_query->on_done(late_query, READ_OK);
@@ -714,7 +714,7 @@ Test(weir_summary, uses_one_attempt_of_one_job_at_a_time)
     run_until_requests(1);
     run_for(30000);
     cr_assert(eq(u32, peer->request_count, 1));
-    cr_assert(eq(u32, weir.process.app.shards[0].jobs.handlers.run_count, 1));
+    cr_assert(eq(u32, weir.process.app.shards[0].jobs.handlers.runs.count, 1));
     script[0] = (struct turn){.status = 200, .content = GOOD};
     say(peer->connections[0], &script[0]);
     run_for(5000);
