@@ -12,12 +12,11 @@
 #include "runtime/sim_point.h"
 
 /*
- *     start: read payload -> destination -> admitted? --no--> park
- *                                             \--yes--> client --on_done--> breaker told -> outcome
- *
- * The breaker is told before the job is: whom it lets come must be there when the desk
- * looks for more to do.
+ *     start: read payload -> admitted? --no--> parked
+ *                               \--yes--> client --on_done--> breaker told -> outcome
  */
+
+static_assert(offsetof(struct http_request_call, call) == 0, "as job_call_acquire() has it");
 
 static const struct slice KEPT_FIELDS[] = {
     SLICE_INITIALIZER("content-type"),
@@ -27,14 +26,9 @@ static const struct slice KEPT_FIELDS[] = {
     SLICE_INITIALIZER("x-correlation-id"),
 };
 
-static struct http_requests *requests_of(struct job_handler *handler)
-{
-    return container_of(handler, struct http_requests, handler);
-}
-
 static struct http_request_call *call_of(struct job_run *run)
 {
-    return container_of(run, struct http_request_call, run);
+    return container_of(run, struct http_request_call, call.run);
 }
 
 /* --- reading the payload --------------------------------------------------------------------- */
@@ -43,7 +37,7 @@ static struct http_request_call *call_of(struct job_run *run)
 static bool member(const struct http_request_call *it, struct slice name,
                    struct json_value *ret_value)
 {
-    return json_find_member(it->run.image.sections[JOB_SECTION_PAYLOAD], name, ret_value) &&
+    return json_find_member(it->call.run.image.sections[JOB_SECTION_PAYLOAD], name, ret_value) &&
            ret_value->type != JSON_NULL;
 }
 
@@ -70,13 +64,13 @@ MUST_USE static bool read_method(struct http_request_call *it)
 {
     struct json_value value;
 
-    it->call.method = HTTP_METHOD_POST;
+    it->call.http.method = HTTP_METHOD_POST;
     if (!member(it, SLICE_LITERAL("method"), &value))
         return true;
     for (uint32_t i = HTTP_METHOD_GET; i < HTTP_METHOD_COUNT; i++)
         if (value.type == JSON_STRING &&
             json_string_equal(&value, http_method_name((enum http_method)i))) {
-            it->call.method = (enum http_method)i;
+            it->call.http.method = (enum http_method)i;
             return true;
         }
     return false;
@@ -125,8 +119,8 @@ MUST_USE static bool read_body(struct http_request_call *it)
     if (!member(it, SLICE_LITERAL("body"), &value))
         return true;
     if (value.type == JSON_STRING)
-        return text_of(it, &value, &it->call.body);
-    it->call.body = value.raw;
+        return text_of(it, &value, &it->call.http.body);
+    it->call.http.body = value.raw;
     if (!has_field(it, SLICE_LITERAL("content-type")))
         add_field(it, SLICE_LITERAL("Content-Type"), SLICE_LITERAL("application/json"));
     return true;
@@ -158,27 +152,27 @@ MUST_USE static bool read_timeout(struct http_request_call *it)
     struct json_value value;
     int64_t timeout_ms;
 
-    it->call.timeout_ms = HTTP_REQUEST_TIMEOUT_MS;
+    it->call.http.timeout_ms = HTTP_REQUEST_TIMEOUT_MS;
     if (!member(it, SLICE_LITERAL("timeout_ms"), &value))
         return true;
     if (value.type != JSON_NUMBER || !json_number_to_i64(value.raw, &timeout_ms) ||
         timeout_ms <= 0 || timeout_ms > JOB_RUN_PARK_MS_MAX)
         return false;
-    it->call.timeout_ms = (uint64_t)timeout_ms;
+    it->call.http.timeout_ms = (uint64_t)timeout_ms;
     return true;
 }
 
 /* All that the payload says. It was checked when it came: false is for one of another version. */
 MUST_USE static bool read_payload(struct http_request_call *it)
 {
-    struct slice payload = it->run.image.sections[JOB_SECTION_PAYLOAD];
+    struct slice payload = it->call.run.image.sections[JOB_SECTION_PAYLOAD];
     struct json_reader reader;
     struct json_value value;
 
     if (json_read_document(payload, JSON_DEPTH_MAX, &reader, &value) != JSON_OK ||
         value.type != JSON_OBJECT || !member(it, SLICE_LITERAL("url"), &value))
         return false;
-    return text_of(it, &value, &it->call.url) && read_method(it) && read_fields(it) &&
+    return text_of(it, &value, &it->call.http.url) && read_method(it) && read_fields(it) &&
            read_body(it) && read_expect(it) && read_timeout(it);
 }
 
@@ -281,14 +275,14 @@ MUST_USE static bool write_result(const struct http_client_result *result, bool 
 
 static void complete(struct http_request_call *it)
 {
-    const struct http_client_result *result = &it->call.result;
+    const struct http_client_result *result = &it->call.http.result;
     size_t capacity, size = 0;
-    char *text = job_run_text(&it->run, &capacity);
+    char *text = job_run_text(&it->call.run, &capacity);
     bool fits = write_result(result, true, text, capacity, &size) ||
                 write_result(result, false, text, capacity, &size);
 
     assert(fits); /* HTTP_REQUEST_RESULT_SIZE_MAX is for the worst */
-    job_run_complete(&it->run, size);
+    job_run_complete(&it->call.run, size);
 }
 
 /* --- what came of it
@@ -352,38 +346,19 @@ static bool is_answer(const struct http_client_result *result)
 }
 
 /* A peer that answers is there, whatever it says; 5xx says that it is not well. */
-static enum breakers_result breaker_result(const struct http_request_call *it, enum verdict verdict,
+static enum breakers_result breaker_result(enum verdict verdict,
                                            const struct http_client_result *result)
 {
     if (verdict == VERDICT_COMPLETED)
         return BREAKERS_SUCCESS;
     if (verdict == VERDICT_NOT_SENT || result->outcome == HTTP_CLIENT_ADDRESS_REFUSED)
         return BREAKERS_NOTHING;
-    (void)it;
     return is_answer(result) && result->status < 500 ? BREAKERS_SUCCESS : BREAKERS_FAILURE;
-}
-
-static void end_call(struct http_request_call *it, enum breakers_result result)
-{
-    struct breakers_entry *destination = it->destination;
-
-    assert(destination != NULL);
-    it->destination = NULL;
-    breakers_end(&it->requests->home->breakers, destination, it->policy, job_desk_now(it->run.desk),
-                 it->generation, result);
-}
-
-static void park(struct http_request_call *it, struct breakers_entry *destination)
-{
-    uint64_t now_ms = job_desk_now(it->run.desk);
-
-    job_run_park(&it->run, breakers_park(&it->requests->home->breakers, destination, it->policy,
-                                         it->run.id_low, now_ms));
 }
 
 static void fail(struct http_request_call *it, bool is_retryable)
 {
-    const struct http_client_result *result = &it->call.result;
+    const struct http_client_result *result = &it->call.http.result;
     struct slice outcome = http_client_outcome_name(result->outcome);
     struct slice stage = http_client_stage_name(result->stage);
     char text[JOB_RUN_ERROR_SIZE_MAX];
@@ -396,26 +371,25 @@ static void fail(struct http_request_call *it, bool is_retryable)
                         outcome.data, (int)stage.size, stage.data, result->error != 0 ? ": " : "",
                         result->error != 0 ? strerror(-result->error) : "");
     assert(size > 0);
-    job_run_fail(&it->run, (struct slice){text, min_u64((uint64_t)size, sizeof(text) - 1)},
+    job_run_fail(&it->call.run, (struct slice){text, min_u64((uint64_t)size, sizeof(text) - 1)},
                  is_retryable, result->has_retry_after ? result->retry_after_ms : 0);
 }
 
-static void on_done(struct http_client_call *call)
+static void on_done(struct http_client_call *http)
 {
-    struct http_request_call *it = container_of(call, struct http_request_call, call);
-    struct breakers_entry *destination = it->destination;
-    struct job_desk *desk = it->run.desk;
-    enum verdict verdict = judge(it, &call->result);
+    struct http_request_call *it = container_of(http, struct http_request_call, call.http);
+    struct job_desk *desk = it->call.run.desk;
+    enum verdict verdict = judge(it, &http->result);
 
-    end_call(it, breaker_result(it, verdict, &call->result));
+    job_call_end(&it->call, breaker_result(verdict, &http->result));
     switch (verdict) {
     case VERDICT_COMPLETED:
         complete(it);
         break;
     case VERDICT_RETRY:
-        if (it->is_probe && !is_answer(&call->result)) {
+        if (it->call.is_probe && !is_answer(&http->result)) {
             SOMETIMES("a probe without an answer uses no attempt");
-            park(it, destination);
+            job_call_park(&it->call);
         } else {
             fail(it, true);
         }
@@ -424,7 +398,7 @@ static void on_done(struct http_client_call *call)
         fail(it, false);
         break;
     case VERDICT_NOT_SENT:
-        job_run_park(&it->run, job_desk_now(desk) + HTTP_REQUEST_BUSY_MS);
+        job_call_rest(&it->call, JOB_CALL_BUSY_MS);
         break;
     }
     job_desk_wake(desk);
@@ -433,44 +407,30 @@ static void on_done(struct http_client_call *call)
 /* --- the handler
  * ------------------------------------------------------------------------------------ */
 
-static struct job_run *acquire(struct job_handler *handler)
-{
-    struct http_requests *requests = requests_of(handler);
-    struct http_request_call *it = pool_acquire(&requests->calls);
-
-    if (it == NULL)
-        return NULL;
-    memset(it, 0, sizeof(*it));
-    it->requests = requests;
-    return &it->run;
-}
-
 static void release(struct job_handler *handler, struct job_run *run)
 {
     struct http_request_call *it = call_of(run);
-    void *slot = it;
 
-    assert(!http_client_is_open(&it->call));
-    assert(it->destination == NULL);
+    (void)handler;
     buffer_unref(&it->work);
-    pool_release(&requests_of(handler)->calls, &slot);
+    job_call_release(&it->call);
 }
 
 /* Says what the job leaves open. */
 static void complete_call(struct http_request_call *it)
 {
-    struct job_id id = {it->run.created_ms, it->run.id_low, it->run.partition};
+    struct job_id id = {it->call.run.created_ms, it->call.run.id_low, it->call.run.partition};
 
     if (!has_field(it, SLICE_LITERAL("idempotency-key"))) {
         job_id_format(id, it->id);
         add_field(it, SLICE_LITERAL("Idempotency-Key"), (struct slice){it->id, sizeof(it->id)});
     }
-    it->call.headers = it->headers;
-    it->call.header_count = it->header_count;
-    it->call.body_size_max = HTTP_REQUEST_BODY_SIZE_MAX;
-    it->call.is_repeatable = true;
-    it->call.policy = &it->requests->policy;
-    it->call.on_done = on_done;
+    it->call.http.headers = it->headers;
+    it->call.http.header_count = it->header_count;
+    it->call.http.body_size_max = HTTP_REQUEST_BODY_SIZE_MAX;
+    it->call.http.is_repeatable = true;
+    it->call.http.policy = &it->call.calls->addresses;
+    it->call.http.on_done = on_done;
 }
 
 /* The destination lets it: sends. */
@@ -479,19 +439,18 @@ static void call_now(struct http_request_call *it)
     static const struct slice invalid =
         SLICE_INITIALIZER("the request cannot be sent: its URL or a header is not allowed");
     static const struct slice large = SLICE_INITIALIZER("the request is too large to be sent");
-    struct job_desk *desk = it->run.desk;
-    int r = http_client_start(&it->requests->home->client, &it->call);
+    int r = http_client_start(&it->call.calls->home->client, &it->call.http);
 
     if (r == 0) {
-        job_run_allow(&it->run, it->call.timeout_ms + 2 * JOB_HANDLER_TICK_MS);
+        job_run_allow(&it->call.run, it->call.http.timeout_ms + 2 * JOB_HANDLER_TICK_MS);
         return;
     }
-    end_call(it, BREAKERS_NOTHING);
     if (r == -EINVAL || r == -EMSGSIZE) {
-        job_run_fail(&it->run, r == -EINVAL ? invalid : large, false, 0);
+        job_call_end(&it->call, BREAKERS_NOTHING);
+        job_run_fail(&it->call.run, r == -EINVAL ? invalid : large, false, 0);
     } else {
         SOMETIMES("the client takes no call");
-        job_run_park(&it->run, job_desk_now(desk) + HTTP_REQUEST_BUSY_MS);
+        job_call_rest(&it->call, JOB_CALL_BUSY_MS);
     }
 }
 
@@ -510,38 +469,30 @@ static void start(struct job_handler *handler, struct job_run *run)
 {
     static const struct slice unreadable =
         SLICE_INITIALIZER("the payload is not that of an http.request");
-    struct http_requests *requests = requests_of(handler);
     struct http_request_call *it = call_of(run);
+    const struct job_queue *queue = run->queue;
     struct slice payload = run->image.sections[JOB_SECTION_PAYLOAD];
     char text[BREAKERS_ORIGIN_SIZE_MAX];
-    struct breakers_entry *destination;
     struct slice origin;
     struct url url;
 
+    (void)handler;
     if (payload.size > 0 && memchr(payload.data, '\\', payload.size) != NULL &&
-        buffer_acquire(requests->home->buffers, payload.size, &it->work) < 0) {
-        job_run_park(run, job_desk_now(run->desk) + HTTP_REQUEST_BUSY_MS);
+        buffer_acquire(it->call.calls->home->buffers, payload.size, &it->work) < 0) {
+        job_call_rest(&it->call, JOB_CALL_BUSY_MS);
         return;
     }
     if (it->work != NULL)
         it->work->size = 0;
-    if (!read_payload(it) || url_parse(it->call.url, &url) != URL_OK ||
+    if (!read_payload(it) || url_parse(it->call.http.url, &url) != URL_OK ||
         !url_origin_write(&url, text, sizeof(text), &origin)) {
         job_run_fail(run, unreadable, false, 0);
         return;
     }
-    it->policy = policy_of(run->queue);
-    destination = breakers_get(&requests->home->breakers,
-                               (struct slice){run->queue->org, run->queue->org_size},
-                               (struct slice){run->queue->project, run->queue->project_size},
-                               origin, job_desk_now(run->desk));
-    if (!breakers_admit(&requests->home->breakers, destination, it->policy, job_desk_now(run->desk),
-                        &it->generation)) {
-        park(it, destination);
+    if (!job_call_admit(&it->call, (struct slice){queue->org, queue->org_size},
+                        (struct slice){queue->project, queue->project_size}, origin,
+                        policy_of(queue)))
         return;
-    }
-    it->destination = destination;
-    it->is_probe = breaker_state(&destination->breaker) == BREAKER_HALF_OPEN;
     complete_call(it);
     call_now(it);
 }
@@ -551,14 +502,14 @@ static void cancel(struct job_handler *handler, struct job_run *run)
     struct http_request_call *it = call_of(run);
 
     (void)handler;
-    http_client_cancel(&it->call);
-    end_call(it, BREAKERS_NOTHING);
+    http_client_cancel(&it->call.http);
+    job_call_end(&it->call, BREAKERS_NOTHING);
 }
 
 /* The client's own time-out is what watches the call. */
 static bool is_alive(const struct job_run *run)
 {
-    return http_client_is_open(&container_of(run, const struct http_request_call, run)->call);
+    return http_client_is_open(&container_of(run, const struct job_call, run)->http);
 }
 
 static const struct job_handler_type http_request_type = {
@@ -566,7 +517,7 @@ static const struct job_handler_type http_request_type = {
     .lease_ms = 30000,
     .deadline_ms = 60000,
     .result_size_max = HTTP_REQUEST_RESULT_SIZE_MAX,
-    .acquire = acquire,
+    .acquire = job_call_acquire,
     .release = release,
     .start = start,
     .cancel = cancel,
@@ -587,24 +538,20 @@ int http_requests_init(struct http_requests *requests, struct app_shard *home)
     int r;
 
     memset(requests, 0, sizeof(*requests));
-    requests->home = home;
-    requests->policy.allow_private = settings->job_http_allow_private;
+    requests->calls.addresses.allow_private = settings->job_http_allow_private;
     for (uint32_t i = 0; i < settings->job_http_allow.count; i++) {
-        r = address_policy_allow(&requests->policy, slice_of(settings->job_http_allow.items[i]));
+        r = address_policy_allow(&requests->calls.addresses,
+                                 slice_of(settings->job_http_allow.items[i]));
         if (r < 0)
             return r;
     }
-    requests->handler.type = &http_request_type;
-    requests->handler.concurrency =
-        http_requests_concurrency(settings->job_http_concurrency, home->app->shard_count);
-    r = pool_init(&requests->calls, "HTTP requests", sizeof(struct http_request_call),
-                  requests->handler.concurrency);
-    if (r == 0)
-        job_handlers_add(&home->jobs.handlers, &requests->handler);
-    return r;
+    return job_calls_init(
+        &requests->calls, home, &http_request_type, "HTTP requests",
+        sizeof(struct http_request_call),
+        http_requests_concurrency(settings->job_http_concurrency, home->app->shard_count));
 }
 
 void http_requests_deinit(struct http_requests *requests)
 {
-    pool_abandon(&requests->calls);
+    job_calls_deinit(&requests->calls);
 }

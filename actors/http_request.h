@@ -19,10 +19,8 @@
  */
 #pragma once
 
-#include "actors/breakers.h"
-#include "actors/job_handler.h"
+#include "actors/job_call.h"
 #include "contracts/uuid.h"
-#include "http/client.h"
 
 enum {
     HTTP_REQUEST_TIMEOUT_MS = 30000,    /* of jobs that say none */
@@ -32,21 +30,14 @@ enum {
     HTTP_REQUEST_RESULT_SIZE_MAX = 15000,
     HTTP_REQUEST_HEADER_COUNT_MAX = 32 + 2,
     HTTP_REQUEST_EXPECT_COUNT_MAX = 16,
-    HTTP_REQUEST_BUSY_MS = 500, /* until a job comes again that could not be sent for our sake */
 };
 
 struct app_shard;
 
 /* One request on its way. Private to http_request.c. */
 struct http_request_call {
-    struct job_run run;
-    struct http_client_call call;
-    struct http_requests *requests;
-    struct breakers_entry *destination;
-    const struct breaker_policy *policy;
+    struct job_call call;
     struct buffer *work; /* strings without their escapes; NULL: there were none */
-    uint32_t generation;
-    bool is_probe;
     uint8_t expect_count;
     uint16_t expect[HTTP_REQUEST_EXPECT_COUNT_MAX];
     uint32_t header_count;
@@ -56,10 +47,7 @@ struct http_request_call {
 
 /* Private to http_request.c; embedded in the app_shard. */
 struct http_requests {
-    struct job_handler handler;
-    struct app_shard *home;
-    struct address_policy policy;
-    struct pool calls;
+    struct job_calls calls;
 };
 
 /*

@@ -16,8 +16,10 @@
  *
  * What an attempt came to is noted in `attempt` as it goes; attach() makes the record of it
  * when the fact about the job is about to be written, for only then is it known whether a
- * failure is the last one. The breaker is told before the job is: see http_request.c.
+ * failure is the last one.
  */
+
+static_assert(offsetof(struct incident_summary, call) == 0, "as job_call_acquire() has it");
 
 #define ORG "weir"
 #define PROJECT "ai"
@@ -40,45 +42,34 @@ static const uint64_t DURATION_BOUNDS[] = {
 
 static struct incident_summaries *summaries_of(struct job_handler *handler)
 {
-    return container_of(handler, struct incident_summaries, handler);
+    return container_of(handler, struct incident_summaries, calls.handler);
 }
 
 static struct incident_summary *summary_of(struct job_run *run)
 {
-    return container_of(run, struct incident_summary, run);
+    return container_of(run, struct incident_summary, call.run);
 }
 
 static uint64_t unix_ms(const struct incident_summary *it)
 {
-    return it->owner->home->shard->clock.unix_ms;
+    return it->owner->calls.home->shard->clock.unix_ms;
 }
 
 static const struct incident_summary_metrics *series_of(const struct incident_summary *it)
 {
-    return &it->owner->home->app->metrics.summaries;
+    return &it->owner->calls.home->app->metrics.summaries;
 }
 
 static void count(struct incident_summary *it, struct metric metric, uint64_t value)
 {
-    metrics_add(&it->owner->home->shard->metrics, metric, value);
+    metrics_add(&it->owner->calls.home->shard->metrics, metric, value);
 }
 
 /* --- the end of an attempt ----------------------------------------------------------------- */
 
-static void leave_breaker(struct incident_summary *it, enum breakers_result result)
-{
-    struct breakers_entry *destination = it->destination;
-
-    if (destination == NULL)
-        return;
-    it->destination = NULL;
-    breakers_end(&it->owner->home->breakers, destination, &MODEL_BREAKER,
-                 job_desk_now(it->run.desk), it->generation, result);
-}
-
 static void end_attempt(struct incident_summary *it, enum ai_run_error error)
 {
-    leave_breaker(it, BREAKERS_NOTHING); /* unless it was told before */
+    job_call_end(&it->call, BREAKERS_NOTHING); /* unless it was told before */
     it->attempt.ended_ms = unix_ms(it);
     it->attempt.error = (uint8_t)error;
 }
@@ -88,18 +79,12 @@ static void fail(struct incident_summary *it, enum ai_run_error error, struct sl
                  bool is_retryable, uint64_t retry_after_ms)
 {
     end_attempt(it, error);
-    job_run_fail(&it->run, text, is_retryable, retry_after_ms);
-}
-
-static void park(struct incident_summary *it, uint64_t delay_ms)
-{
-    leave_breaker(it, BREAKERS_NOTHING);
-    job_run_park(&it->run, job_desk_now(it->run.desk) + delay_ms);
+    job_run_fail(&it->call.run, text, is_retryable, retry_after_ms);
 }
 
 static void write_result(struct incident_summary *it, struct json_writer *writer)
 {
-    struct job_id id = {it->run.created_ms, it->run.id_low, it->run.partition};
+    struct job_id id = {it->call.run.created_ms, it->call.run.id_low, it->call.run.partition};
     char text[UUID_TEXT_SIZE];
 
     job_id_format(id, text);
@@ -127,7 +112,7 @@ static void complete(struct incident_summary *it)
     struct json_writer writer;
     struct slice text = {NULL, 0};
     size_t capacity;
-    char *result = job_run_text(&it->run, &capacity);
+    char *result = job_run_text(&it->call.run, &capacity);
     bool fits;
 
     json_writer_init(&writer, it->output->data, it->output->capacity);
@@ -144,7 +129,7 @@ static void complete(struct incident_summary *it)
     write_result(it, &writer);
     fits = json_writer_finish(&writer, &text);
     assert(fits);
-    job_run_complete(&it->run, text.size);
+    job_run_complete(&it->call.run, text.size);
 }
 
 /* --- the record --------------------------------------------------------------------------------
@@ -170,13 +155,13 @@ static void fill_header(struct incident_summary *it, const struct job_fact_heade
     struct ai_run_header *header = &it->image.header;
     bool is_done = fact->kind == JOB_FACT_COMPLETED;
 
-    header->id_low = it->run.id_low;
-    header->created_ms = it->run.created_ms;
+    header->id_low = it->call.run.id_low;
+    header->created_ms = it->call.run.created_ms;
     header->written_ms = fact->at_ms;
     /* What there was before may not have been read, when the attempt ended early. */
     header->revision =
-        1 + (uint32_t)max_u64(header->revision,
-                              ai_runs_revision(&it->owner->home->ai_runs, it->run.id_low));
+        1 + (uint32_t)max_u64(header->revision, ai_runs_revision(&it->owner->calls.home->ai_runs,
+                                                                 it->call.run.id_low));
     header->max_tokens = model->max_tokens;
     header->temperature_milli = model->temperature_milli;
     header->confidence_ppm = is_done ? confidence_ppm(it) : AI_RUN_CONFIDENCE_UNKNOWN;
@@ -188,7 +173,7 @@ static void fill_header(struct incident_summary *it, const struct job_fact_heade
 static void fill_sections(struct incident_summary *it, struct slice error)
 {
     const struct ai_model *model = it->owner->model;
-    const struct job_queue *queue = it->run.queue;
+    const struct job_queue *queue = it->call.run.queue;
     struct slice *sections = it->image.sections;
     bool is_done = it->image.header.state == AI_RUN_SUCCEEDED;
 
@@ -202,7 +187,7 @@ static void fill_sections(struct incident_summary *it, struct slice error)
     sections[AI_RUN_SECTION_PROMPT] = summary_prompt_name();
     sections[AI_RUN_SECTION_SCHEMA] = SLICE_LITERAL(SUMMARY_SCHEMA_NAME);
     sections[AI_RUN_SECTION_PRICES] = model->price_table;
-    sections[AI_RUN_SECTION_CORRELATION] = it->run.image.sections[JOB_SECTION_CORRELATION];
+    sections[AI_RUN_SECTION_CORRELATION] = it->call.run.image.sections[JOB_SECTION_CORRELATION];
     sections[AI_RUN_SECTION_ERROR] = is_done ? (struct slice){NULL, 0} : error;
     sections[AI_RUN_SECTION_PROBLEMS] = (struct slice){it->problems, it->problems_size};
     sections[AI_RUN_SECTION_OUTPUT] =
@@ -218,7 +203,8 @@ static void count_attempt(struct incident_summary *it)
     count(it, series->runs[it->image.header.state - AI_RUN_QUEUED], 1);
     if (attempt->error != AI_RUN_ERROR_NONE)
         count(it, series->errors[attempt->error], 1);
-    metrics_observe(&it->owner->home->shard->metrics, series->run_duration, took_ms * 1000000);
+    metrics_observe(&it->owner->calls.home->shard->metrics, series->run_duration,
+                    took_ms * 1000000);
 }
 
 static bool attach(struct job_handler *handler, struct job_run *run,
@@ -248,7 +234,7 @@ static bool attach(struct job_handler *handler, struct job_run *run,
 /* --- calling the model -----------------------------------------------------------------------
  */
 
-static void on_answer(struct http_client_call *call);
+static void on_answer(struct http_client_call *http);
 
 /* The conversation so far, as one request body. False: no buffer. */
 MUST_USE static bool write_request(struct incident_summary *it)
@@ -277,7 +263,8 @@ MUST_USE static bool write_request(struct incident_summary *it)
         size += messages[2].text.size + messages[3].text.size;
     }
     buffer_unref(&it->request);
-    if (buffer_acquire(it->owner->home->buffers, chat_request_size_max(size), &it->request) < 0)
+    if (buffer_acquire(it->owner->calls.home->buffers, chat_request_size_max(size), &it->request) <
+        0)
         return false;
     json_writer_init(&writer, it->request->data, it->request->capacity);
     chat_request_write(&request, &writer);
@@ -291,13 +278,13 @@ MUST_USE static bool write_request(struct incident_summary *it)
 static uint32_t fill_headers(struct incident_summary *it)
 {
     const struct ai_model *model = it->owner->model;
-    struct job_id id = {it->run.created_ms, it->run.id_low, it->run.partition};
+    struct job_id id = {it->call.run.created_ms, it->call.run.id_low, it->call.run.partition};
     char text[UUID_TEXT_SIZE];
     int size;
 
     job_id_format(id, text);
     size = snprintf(it->idempotency_key, sizeof(it->idempotency_key), "%.*s-%u-%u", UUID_TEXT_SIZE,
-                    text, it->run.attempt, it->attempt.call_count + 1u);
+                    text, it->call.run.attempt, it->attempt.call_count + 1u);
     assert(size > 0);
     assert((size_t)size < sizeof(it->idempotency_key));
     memcpy(it->headers, model->headers, model->header_count * sizeof(it->headers[0]));
@@ -308,20 +295,20 @@ static uint32_t fill_headers(struct incident_summary *it)
 
 static void fill_call(struct incident_summary *it)
 {
-    const struct settings *settings = it->owner->home->app->settings;
-    uint64_t now_ms = job_desk_now(it->run.desk);
+    const struct settings *settings = it->owner->calls.home->app->settings;
+    uint64_t now_ms = job_desk_now(it->call.run.desk);
 
-    it->call.method = HTTP_METHOD_POST;
-    it->call.url = it->owner->model->url;
-    it->call.headers = it->headers;
-    it->call.header_count = fill_headers(it);
-    it->call.body = (struct slice){it->request->data, it->request->size};
-    it->call.timeout_ms =
+    it->call.http.method = HTTP_METHOD_POST;
+    it->call.http.url = it->owner->model->url;
+    it->call.http.headers = it->headers;
+    it->call.http.header_count = fill_headers(it);
+    it->call.http.body = (struct slice){it->request->data, it->request->size};
+    it->call.http.timeout_ms =
         min_u64(settings->ai_call_timeout_ms, it->ends_ms > now_ms ? it->ends_ms - now_ms : 1);
-    it->call.body_size_max = CHAT_RESPONSE_SIZE_MAX;
-    it->call.is_repeatable = true;
-    it->call.policy = &it->owner->policy;
-    it->call.on_done = on_answer;
+    it->call.http.body_size_max = CHAT_RESPONSE_SIZE_MAX;
+    it->call.http.is_repeatable = true;
+    it->call.http.policy = &it->owner->calls.addresses;
+    it->call.http.on_done = on_answer;
 }
 
 static void call_model(struct incident_summary *it)
@@ -329,11 +316,11 @@ static void call_model(struct incident_summary *it)
     int r;
 
     if (!write_request(it)) {
-        park(it, INCIDENT_SUMMARY_BUSY_MS);
+        job_call_rest(&it->call, JOB_CALL_BUSY_MS);
         return;
     }
     fill_call(it);
-    r = http_client_start(&it->owner->home->client, &it->call);
+    r = http_client_start(&it->owner->calls.home->client, &it->call.http);
     if (r == 0) {
         it->attempt.call_count++;
         return;
@@ -343,7 +330,7 @@ static void call_model(struct incident_summary *it)
         return;
     }
     SOMETIMES("the client takes no call to a model");
-    park(it, INCIDENT_SUMMARY_BUSY_MS);
+    job_call_rest(&it->call, JOB_CALL_BUSY_MS);
 }
 
 static uint32_t add_tokens(uint32_t sum, uint32_t tokens)
@@ -359,7 +346,8 @@ static void count_tokens(struct incident_summary *it, uint32_t type, uint32_t to
         return;
     count(it, series_of(it)->tokens[type], tokens);
     if (type < ARRAY_COUNT(series_of(it)->token_usage))
-        metrics_observe(&it->owner->home->shard->metrics, series_of(it)->token_usage[type], tokens);
+        metrics_observe(&it->owner->calls.home->shard->metrics, series_of(it)->token_usage[type],
+                        tokens);
 }
 
 static void note_answered(struct incident_summary *it, const struct json_value *model)
@@ -405,7 +393,7 @@ static uint32_t milliseconds_since(uint64_t end_ns, uint64_t begin_ns)
 
 static void note_result(struct incident_summary *it, const struct http_client_result *result)
 {
-    metrics_observe(&it->owner->home->shard->metrics, series_of(it)->call_duration,
+    metrics_observe(&it->owner->calls.home->shard->metrics, series_of(it)->call_duration,
                     result->done_ns - result->started_ns);
     it->attempt.http_status = (uint16_t)result->status;
     if (it->attempt.first_byte_ms == 0 && result->first_byte_ns != 0)
@@ -419,14 +407,14 @@ static void note_result(struct incident_summary *it, const struct http_client_re
 static void repair(struct incident_summary *it, struct slice content)
 {
     struct slice shown = {content.data, utf8_cut(content, INCIDENT_SUMMARY_SHOWN_SIZE_MAX)};
-    struct buffer_pool *buffers = it->owner->home->buffers;
+    struct buffer_pool *buffers = it->owner->calls.home->buffers;
     struct json_writer writer;
     struct slice text;
     bool fits;
 
     if (it->repair_count == INCIDENT_SUMMARY_REPAIR_COUNT_MAX) {
         SOMETIMES("an answer is not of the shape after all repairs");
-        leave_breaker(it, BREAKERS_SUCCESS);
+        job_call_end(&it->call, BREAKERS_SUCCESS);
         fail(it, AI_RUN_ERROR_INVALID,
              SLICE_LITERAL("the model's answer is not of the shape that was asked for"), true, 0);
         return;
@@ -436,7 +424,7 @@ static void repair(struct incident_summary *it, struct slice content)
     buffer_unref(&it->answer);
     if ((it->repair == NULL && buffer_acquire(buffers, SUMMARY_REPAIR_SIZE_MAX, &it->repair) < 0) ||
         buffer_acquire(buffers, INCIDENT_SUMMARY_SHOWN_SIZE_MAX, &it->answer) < 0) {
-        park(it, INCIDENT_SUMMARY_BUSY_MS);
+        job_call_rest(&it->call, JOB_CALL_BUSY_MS);
         return;
     }
     memcpy(it->answer->data, shown.data, shown.size);
@@ -464,7 +452,7 @@ MUST_USE static bool decode_content(struct incident_summary *it, const struct js
         *ret_text = body;
         return true;
     }
-    return buffer_acquire(it->owner->home->buffers, body.size, ret_buffer) == 0 &&
+    return buffer_acquire(it->owner->calls.home->buffers, body.size, ret_buffer) == 0 &&
            json_string_text(content, (*ret_buffer)->data, (*ret_buffer)->capacity, ret_text);
 }
 
@@ -474,18 +462,18 @@ static void judge_content(struct incident_summary *it, const struct chat_respons
     struct slice text;
 
     if (response->has_refusal || response->finish == CHAT_FINISH_FILTER) {
-        leave_breaker(it, BREAKERS_SUCCESS);
+        job_call_end(&it->call, BREAKERS_SUCCESS);
         fail(it, AI_RUN_ERROR_FILTERED, SLICE_LITERAL("the model refused to answer"), false, 0);
         return;
     }
     if (!decode_content(it, &response->content, &buffer, &text)) {
-        park(it, INCIDENT_SUMMARY_BUSY_MS);
+        job_call_rest(&it->call, JOB_CALL_BUSY_MS);
         return;
     }
     if (ai_model_is_told(it->owner->model, text))
         text = (struct slice){"", 0};
     if (summary_output_read(text, &it->owner->output)) {
-        leave_breaker(it, BREAKERS_SUCCESS);
+        job_call_end(&it->call, BREAKERS_SUCCESS);
         complete(it);
         buffer_unref(&buffer);
         return;
@@ -494,7 +482,7 @@ static void judge_content(struct incident_summary *it, const struct chat_respons
     it->problems_size = (uint32_t)summary_output_explain(&it->owner->output, it->problems);
     if (response->finish == CHAT_FINISH_LENGTH) {
         SOMETIMES("an answer is cut off");
-        leave_breaker(it, BREAKERS_SUCCESS);
+        job_call_end(&it->call, BREAKERS_SUCCESS);
         fail(it, AI_RUN_ERROR_CUT_OFF,
              SLICE_LITERAL("the model's answer was cut off: [ai] max_tokens is too low for it"),
              false, 0);
@@ -511,7 +499,7 @@ static void judge_answer(struct incident_summary *it, const struct http_client_r
 
     if (ai_model_is_told(it->owner->model, result->body) ||
         !chat_response_read(result->body, &response)) {
-        leave_breaker(it, BREAKERS_FAILURE);
+        job_call_end(&it->call, BREAKERS_FAILURE);
         fail(it, AI_RUN_ERROR_BAD_ANSWER,
              SLICE_LITERAL("the model's server answered 200, but with no chat completion"), true,
              0);
@@ -530,7 +518,7 @@ static void judge_status(struct incident_summary *it, const struct http_client_r
     int size = snprintf(text, sizeof(text), "the model's server answered %u", status);
 
     assert(size > 0);
-    leave_breaker(it, status >= 500 ? BREAKERS_FAILURE : BREAKERS_SUCCESS);
+    job_call_end(&it->call, status >= 500 ? BREAKERS_FAILURE : BREAKERS_SUCCESS);
     fail(it,
          is_limited ? AI_RUN_ERROR_RATE_LIMITED
          : is_ill   ? AI_RUN_ERROR_SERVER
@@ -541,21 +529,17 @@ static void judge_status(struct incident_summary *it, const struct http_client_r
 
 static void judge_silence(struct incident_summary *it, const struct http_client_result *result)
 {
-    struct breakers_entry *destination = it->destination;
     struct slice outcome = http_client_outcome_name(result->outcome);
     struct slice stage = http_client_stage_name(result->stage);
     char text[AI_RUN_ERROR_SIZE_MAX];
     int size = snprintf(text, sizeof(text), "no answer of the model's server: %.*s while %.*s",
                         (int)outcome.size, outcome.data, (int)stage.size, stage.data);
-    bool is_probe = it->is_probe;
 
     assert(size > 0);
-    leave_breaker(it, BREAKERS_FAILURE);
-    if (is_probe) {
+    job_call_end(&it->call, BREAKERS_FAILURE);
+    if (it->call.is_probe) {
         SOMETIMES("a probe of a model without an answer uses no attempt");
-        job_run_park(&it->run,
-                     breakers_park(&it->owner->home->breakers, destination, &MODEL_BREAKER,
-                                   it->run.id_low, job_desk_now(it->run.desk)));
+        job_call_park(&it->call);
         return;
     }
     fail(it,
@@ -563,11 +547,11 @@ static void judge_silence(struct incident_summary *it, const struct http_client_
          (struct slice){text, min_u64((uint64_t)size, sizeof(text) - 1)}, true, 0);
 }
 
-static void on_answer(struct http_client_call *call)
+static void on_answer(struct http_client_call *http)
 {
-    struct incident_summary *it = container_of(call, struct incident_summary, call);
-    const struct http_client_result *result = &call->result;
-    struct job_desk *desk = it->run.desk;
+    struct incident_summary *it = container_of(http, struct incident_summary, call.http);
+    const struct http_client_result *result = &http->result;
+    struct job_desk *desk = it->call.run.desk;
 
     note_result(it, result);
     switch (result->outcome) {
@@ -578,13 +562,13 @@ static void on_answer(struct http_client_call *call)
             judge_status(it, result);
         break;
     case HTTP_CLIENT_TOO_LARGE:
-        leave_breaker(it, BREAKERS_SUCCESS);
+        job_call_end(&it->call, BREAKERS_SUCCESS);
         fail(it, AI_RUN_ERROR_BAD_ANSWER,
              SLICE_LITERAL("the answer of the model's server is larger than 1 MiB"), true, 0);
         break;
     case HTTP_CLIENT_NO_CAPACITY:
     case HTTP_CLIENT_CANCELLED:
-        park(it, INCIDENT_SUMMARY_BUSY_MS);
+        job_call_rest(&it->call, JOB_CALL_BUSY_MS);
         break;
     case HTTP_CLIENT_ADDRESS_REFUSED:
     case HTTP_CLIENT_TIMED_OUT:
@@ -686,19 +670,19 @@ static void on_input(struct summary_input *input)
              0);
         break;
     case READ_UNAVAILABLE:
-        if (it->owner->home->app->settings->read_model == SETTINGS_READ_MODEL_OFF) {
+        if (it->owner->calls.home->app->settings->read_model == SETTINGS_READ_MODEL_OFF) {
             take_previous(it, input->previous);
             fail(it, AI_RUN_ERROR_INPUT,
                  SLICE_LITERAL("there are no incidents to be read: [store] read_model is off"),
                  false, 0);
             break;
         }
-        park(it, SUMMARY_INPUT_WAIT_MS);
+        job_call_rest(&it->call, SUMMARY_INPUT_WAIT_MS);
         break;
     case READ_TIMEOUT:
     case READ_BUSY:
         SOMETIMES("a summary waits for the read model");
-        park(it, SUMMARY_INPUT_WAIT_MS);
+        job_call_rest(&it->call, SUMMARY_INPUT_WAIT_MS);
         break;
     }
 }
@@ -706,25 +690,11 @@ static void on_input(struct summary_input *input)
 /* --- the handler ---------------------------------------------------------------------------------
  */
 
-static struct job_run *acquire(struct job_handler *handler)
-{
-    struct incident_summaries *summaries = summaries_of(handler);
-    struct incident_summary *it = pool_acquire(&summaries->pool);
-
-    if (it == NULL)
-        return NULL;
-    memset(it, 0, sizeof(*it));
-    it->owner = summaries;
-    return &it->run;
-}
-
 static void release(struct job_handler *handler, struct job_run *run)
 {
     struct incident_summary *it = summary_of(run);
-    void *slot = it;
 
-    assert(!http_client_is_open(&it->call));
-    assert(it->destination == NULL);
+    (void)handler;
     summary_input_leave(&it->input);
     buffer_unref(&it->prompt);
     buffer_unref(&it->answer);
@@ -732,13 +702,13 @@ static void release(struct job_handler *handler, struct job_run *run)
     buffer_unref(&it->request);
     buffer_unref(&it->output);
     buffer_unref(&it->record);
-    pool_release(&summaries_of(handler)->pool, &slot);
+    job_call_release(&it->call);
 }
 
 /* False: the payload names no incident. */
 MUST_USE static bool read_payload(struct incident_summary *it)
 {
-    struct slice payload = it->run.image.sections[JOB_SECTION_PAYLOAD], text;
+    struct slice payload = it->call.run.image.sections[JOB_SECTION_PAYLOAD], text;
     struct json_reader reader;
     struct json_value value;
 
@@ -756,39 +726,21 @@ MUST_USE static bool read_payload(struct incident_summary *it)
 
 MUST_USE static bool acquire_buffers(struct incident_summary *it)
 {
-    struct buffer_pool *buffers = it->owner->home->buffers;
+    struct buffer_pool *buffers = it->owner->calls.home->buffers;
 
     return buffer_acquire(buffers, SUMMARY_PROMPT_SIZE_MAX, &it->prompt) == 0 &&
            buffer_acquire(buffers, SUMMARY_WRITTEN_SIZE_MAX, &it->output) == 0 &&
            buffer_acquire(buffers, AI_RUN_RECORD_SIZE_MAX, &it->record) == 0;
 }
 
-/* False: parked, or the server need not be asked. */
-MUST_USE static bool admit(struct incident_summary *it)
-{
-    struct breakers *breakers = &it->owner->home->breakers;
-    uint64_t now_ms = job_desk_now(it->run.desk);
-    struct breakers_entry *destination = breakers_get(
-        breakers, SLICE_LITERAL(ORG), SLICE_LITERAL(PROJECT), it->owner->model->origin, now_ms);
-
-    if (!breakers_admit(breakers, destination, &MODEL_BREAKER, now_ms, &it->generation)) {
-        job_run_park(&it->run,
-                     breakers_park(breakers, destination, &MODEL_BREAKER, it->run.id_low, now_ms));
-        return false;
-    }
-    it->destination = destination;
-    it->is_probe = breaker_state(&destination->breaker) == BREAKER_HALF_OPEN;
-    return true;
-}
-
 static void begin_attempt(struct incident_summary *it)
 {
-    const struct settings *settings = it->owner->home->app->settings;
+    const struct settings *settings = it->owner->calls.home->app->settings;
 
-    it->ends_ms = job_desk_now(it->run.desk) + settings->ai_deadline_ms;
-    job_run_allow(&it->run, settings->ai_deadline_ms);
+    it->ends_ms = job_desk_now(it->call.run.desk) + settings->ai_deadline_ms;
+    job_run_allow(&it->call.run, settings->ai_deadline_ms);
     it->attempt.started_ms = unix_ms(it);
-    it->attempt.number = it->run.attempt;
+    it->attempt.number = it->call.run.attempt;
 }
 
 static void start(struct job_handler *handler, struct job_run *run)
@@ -799,9 +751,10 @@ static void start(struct job_handler *handler, struct job_run *run)
         .org = {run->queue->org, run->queue->org_size},
         .project = {run->queue->project, run->queue->project_size},
         .after = run->location,
-        .previous = ai_runs_find(&summaries->home->ai_runs, run->id_low),
+        .previous = ai_runs_find(&summaries->calls.home->ai_runs, run->id_low),
     };
 
+    it->owner = summaries;
     begin_attempt(it);
     if (!read_payload(it)) {
         fail(it, AI_RUN_ERROR_INPUT, SLICE_LITERAL("the payload names no incident"), false, 0);
@@ -809,14 +762,16 @@ static void start(struct job_handler *handler, struct job_run *run)
     }
     wish.incident_id = (struct slice){it->incident_id, it->incident_id_size};
     if (!acquire_buffers(it)) {
-        park(it, INCIDENT_SUMMARY_BUSY_MS);
+        job_call_rest(&it->call, JOB_CALL_BUSY_MS);
         return;
     }
-    if (!summaries->model->is_local && !admit(it))
+    if (!summaries->model->is_local &&
+        !job_call_admit(&it->call, SLICE_LITERAL(ORG), SLICE_LITERAL(PROJECT),
+                        summaries->model->origin, &MODEL_BREAKER))
         return;
     it->input = summary_input_start(&summaries->inputs, &wish);
     if (it->input == NULL) {
-        park(it, INCIDENT_SUMMARY_BUSY_MS);
+        job_call_rest(&it->call, JOB_CALL_BUSY_MS);
         return;
     }
     it->input->owner = it;
@@ -827,12 +782,12 @@ static void cancel(struct job_handler *handler, struct job_run *run)
     struct incident_summary *it = summary_of(run);
 
     (void)handler;
-    if (http_client_is_open(&it->call)) {
+    if (http_client_is_open(&it->call.http)) {
         SOMETIMES("a call to a model is called off");
-        http_client_cancel(&it->call);
+        http_client_cancel(&it->call.http);
     }
     summary_input_leave(&it->input);
-    leave_breaker(it, BREAKERS_NOTHING);
+    job_call_end(&it->call, BREAKERS_NOTHING);
     /* If an outcome follows, it is that the deadline is over. */
     end_attempt(it, AI_RUN_ERROR_TIMEOUT);
 }
@@ -854,7 +809,7 @@ static const struct job_handler_type incident_summary_type = {
     .lease_ms = INCIDENT_SUMMARY_LEASE_MS,
     .deadline_ms = INCIDENT_SUMMARY_LEASE_MS,
     .result_size_max = INCIDENT_SUMMARY_RESULT_SIZE_MAX,
-    .acquire = acquire,
+    .acquire = job_call_acquire,
     .release = release,
     .start = start,
     .cancel = cancel,
@@ -878,24 +833,21 @@ int incident_summaries_init(struct incident_summaries *summaries, struct app_sha
     int r;
 
     memset(summaries, 0, sizeof(*summaries));
-    summaries->home = home;
     summaries->model = &home->app->ai_model;
-    summaries->policy.allow_private = true;
     summary_prompt_sha256(summaries->prompt_sha256);
-    summaries->handler.type = &incident_summary_type;
-    summaries->handler.concurrency = concurrency;
     summaries->inputs.on_done = on_input;
-    r = pool_init(&summaries->pool, "summaries", sizeof(struct incident_summary), concurrency);
+    /* An operator says where models are, so they may be anywhere. */
+    summaries->calls.addresses.allow_private = true;
+    r = job_calls_init(&summaries->calls, home, &incident_summary_type, "summaries",
+                       sizeof(struct incident_summary), concurrency);
     if (r == 0)
-        r = summary_inputs_init(&summaries->inputs, home, &summaries->handler, concurrency);
-    if (r == 0)
-        job_handlers_add(&home->jobs.handlers, &summaries->handler);
+        r = summary_inputs_init(&summaries->inputs, home, &summaries->calls.handler, concurrency);
     return r;
 }
 
 void incident_summaries_deinit(struct incident_summaries *summaries)
 {
-    pool_abandon(&summaries->pool);
+    job_calls_deinit(&summaries->calls);
     summary_inputs_deinit(&summaries->inputs);
 }
 

@@ -28,19 +28,16 @@
 #pragma once
 
 #include "actors/ai_model.h"
-#include "actors/breakers.h"
-#include "actors/job_handler.h"
+#include "actors/job_call.h"
 #include "actors/summary_input.h"
 #include "contracts/chat_completion.h"
 #include "contracts/incident_brief.h"
 #include "contracts/summary_output.h"
 #include "contracts/summary_prompt.h"
-#include "http/client.h"
 
 enum {
     INCIDENT_SUMMARY_REPAIR_COUNT_MAX = 2,
     INCIDENT_SUMMARY_RESULT_SIZE_MAX = 4096,
-    INCIDENT_SUMMARY_BUSY_MS = 500, /* until a job comes again for which we had no room */
     INCIDENT_SUMMARY_LEASE_MS = 120000,
     INCIDENT_SUMMARY_KEY_SIZE = UUID_TEXT_SIZE + 16,
     INCIDENT_SUMMARY_SHOWN_SIZE_MAX = 16384, /* of a bad answer, when its model sees it again */
@@ -63,13 +60,9 @@ struct incident_summary_metrics {
 
 /* One summary in the making. Private to incident_summary.c. */
 struct incident_summary {
-    struct job_run run;
-    struct http_client_call call;
+    struct job_call call;
     struct incident_summaries *owner;
     struct summary_input *input;
-    struct breakers_entry *destination; /* NULL: no call is admitted */
-    uint32_t generation;
-    bool is_probe;
     uint32_t repair_count;
     uint64_t ends_ms;       /* the attempt's deadline, on the desk's clock */
     struct buffer *prompt;  /* the user's text */
@@ -95,12 +88,9 @@ struct incident_summary {
 
 /* Private to incident_summary.c; embedded in the app_shard. */
 struct incident_summaries {
-    struct job_handler handler;
-    struct app_shard *home;
+    struct job_calls calls;
     const struct ai_model *model;
     struct summary_inputs inputs;
-    struct address_policy policy; /* an operator says where models are, so they may be anywhere */
-    struct pool pool;
     uint8_t prompt_sha256[SHA256_SIZE];
     /* Scratch of one call of a function. */
     struct incident_brief brief;
