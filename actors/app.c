@@ -586,7 +586,7 @@ static void register_metrics(struct app *app, const struct app_config *config)
     schedule_metrics_add(app->registry, &app->metrics.schedules);
     incident_metrics_add(app->registry, &app->metrics.incidents);
     read_model_metrics_add(app->registry, &app->metrics.read_model);
-    incident_summary_metrics_add(app->registry, &app->metrics.summaries);
+    ai_metrics_add(app->registry, &app->metrics.ai);
     app->metrics.unindexed = metrics_add_series(
         app->registry, METRIC_COUNTER, METRIC_UNIT_NONE, "weir_events_unindexed_total", "",
         "Stored events that GET cannot find because the event index is full.");

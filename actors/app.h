@@ -32,6 +32,7 @@
  */
 #pragma once
 
+#include "actors/ai_metrics.h"
 #include "actors/ai_model.h"
 #include "actors/ai_runs.h"
 #include "actors/breakers.h"
@@ -124,7 +125,7 @@ struct app_metrics {
     struct journal_metrics journal;
     struct intake_metrics intake;
     struct job_metrics jobs;
-    struct incident_summary_metrics summaries;
+    struct ai_metrics ai;
     struct schedule_metrics schedules;
     struct incident_metrics incidents;
     struct read_model_metrics read_model;

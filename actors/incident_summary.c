@@ -31,15 +31,6 @@ static const struct breaker_policy MODEL_BREAKER = {
     .probe_successes = 1,
 };
 
-static const char *const TOKEN_TYPES[] = {"input", "output", "cached", "reasoning"};
-
-/* Upper bounds as the conventions for clients of models have them. */
-static const uint64_t TOKEN_BOUNDS[] = {1,     4,     16,     64,      256,     1024,     4096,
-                                        16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864};
-static const uint64_t DURATION_BOUNDS[] = {
-    10000000,   20000000,   40000000,   80000000,    160000000,   320000000,   640000000,
-    1280000000, 2560000000, 5120000000, 10240000000, 20480000000, 40960000000, 81920000000};
-
 static struct incident_summaries *summaries_of(struct job_handler *handler)
 {
     return container_of(handler, struct incident_summaries, calls.handler);
@@ -55,14 +46,14 @@ static uint64_t unix_ms(const struct incident_summary *it)
     return it->owner->calls.home->shard->clock.unix_ms;
 }
 
-static const struct incident_summary_metrics *series_of(const struct incident_summary *it)
+static const struct ai_metrics *series_of(const struct incident_summary *it)
 {
-    return &it->owner->calls.home->app->metrics.summaries;
+    return &it->owner->calls.home->app->metrics.ai;
 }
 
-static void count(struct incident_summary *it, struct metric metric, uint64_t value)
+static struct metrics *metrics_of(struct incident_summary *it)
 {
-    metrics_add(&it->owner->calls.home->shard->metrics, metric, value);
+    return &it->owner->calls.home->shard->metrics;
 }
 
 /* --- the end of an attempt ----------------------------------------------------------------- */
@@ -194,19 +185,6 @@ static void fill_sections(struct incident_summary *it, struct slice error)
         is_done ? (struct slice){it->output->data, it->output->size} : (struct slice){NULL, 0};
 }
 
-static void count_attempt(struct incident_summary *it)
-{
-    const struct incident_summary_metrics *series = series_of(it);
-    const struct ai_run_attempt *attempt = &it->attempt;
-    uint64_t took_ms = attempt->ended_ms - min_u64(attempt->started_ms, attempt->ended_ms);
-
-    count(it, series->runs[it->image.header.state - AI_RUN_QUEUED], 1);
-    if (attempt->error != AI_RUN_ERROR_NONE)
-        count(it, series->errors[attempt->error], 1);
-    metrics_observe(&it->owner->calls.home->shard->metrics, series->run_duration,
-                    took_ms * 1000000);
-}
-
 static bool attach(struct job_handler *handler, struct job_run *run,
                    const struct job_fact_header *header, struct slice text,
                    struct journal_record *ret_record)
@@ -227,7 +205,8 @@ static bool attach(struct job_handler *handler, struct job_run *run,
         .parts = &it->part,
         .part_count = 1,
     };
-    count_attempt(it);
+    ai_metrics_count_attempt(series_of(it), metrics_of(it), &it->attempt,
+                             (enum ai_run_state)it->image.header.state);
     return true;
 }
 
@@ -340,16 +319,6 @@ static uint32_t add_tokens(uint32_t sum, uint32_t tokens)
     return (uint32_t)min_u64((uint64_t)sum + tokens, CHAT_TOKENS_UNKNOWN - 1);
 }
 
-static void count_tokens(struct incident_summary *it, uint32_t type, uint32_t tokens)
-{
-    if (tokens == CHAT_TOKENS_UNKNOWN)
-        return;
-    count(it, series_of(it)->tokens[type], tokens);
-    if (type < ARRAY_COUNT(series_of(it)->token_usage))
-        metrics_observe(&it->owner->calls.home->shard->metrics, series_of(it)->token_usage[type],
-                        tokens);
-}
-
 static void note_answered(struct incident_summary *it, const struct json_value *model)
 {
     size_t written = 0;
@@ -377,11 +346,7 @@ static void note_usage(struct incident_summary *it, const struct chat_response *
         attempt->cost_micro_usd = TOKEN_COST_UNKNOWN;
     else
         attempt->cost_micro_usd += cost;
-    count(it, series_of(it)->cost, cost == TOKEN_COST_UNKNOWN ? 0 : cost);
-    count_tokens(it, 0, response->input_tokens);
-    count_tokens(it, 1, response->output_tokens);
-    count_tokens(it, 2, response->cached_tokens);
-    count_tokens(it, 3, response->reasoning_tokens);
+    ai_metrics_count_usage(series_of(it), metrics_of(it), response, cost);
     attempt->finish = (uint8_t)response->finish;
     note_answered(it, &response->model);
 }
@@ -393,8 +358,7 @@ static uint32_t milliseconds_since(uint64_t end_ns, uint64_t begin_ns)
 
 static void note_result(struct incident_summary *it, const struct http_client_result *result)
 {
-    metrics_observe(&it->owner->calls.home->shard->metrics, series_of(it)->call_duration,
-                    result->done_ns - result->started_ns);
+    ai_metrics_count_call(series_of(it), metrics_of(it), result->done_ns - result->started_ns);
     it->attempt.http_status = (uint16_t)result->status;
     if (it->attempt.first_byte_ms == 0 && result->first_byte_ns != 0)
         it->attempt.first_byte_ms =
@@ -420,7 +384,7 @@ static void repair(struct incident_summary *it, struct slice content)
         return;
     }
     it->repair_count++;
-    count(it, series_of(it)->repairs, 1);
+    ai_metrics_count_repair(series_of(it), metrics_of(it));
     buffer_unref(&it->answer);
     if ((it->repair == NULL && buffer_acquire(buffers, SUMMARY_REPAIR_SIZE_MAX, &it->repair) < 0) ||
         buffer_acquire(buffers, INCIDENT_SUMMARY_SHOWN_SIZE_MAX, &it->answer) < 0) {
@@ -849,44 +813,4 @@ void incident_summaries_deinit(struct incident_summaries *summaries)
 {
     job_calls_deinit(&summaries->calls);
     summary_inputs_deinit(&summaries->inputs);
-}
-
-void incident_summary_metrics_add(struct metrics_registry *registry,
-                                  struct incident_summary_metrics *ret_metrics)
-{
-    static const enum ai_run_state states[] = {AI_RUN_QUEUED, AI_RUN_SUCCEEDED, AI_RUN_FAILED};
-
-    for (uint32_t i = 0; i < ARRAY_COUNT(states); i++)
-        ret_metrics->runs[states[i] - AI_RUN_QUEUED] = metrics_add_series(
-            registry, METRIC_COUNTER, METRIC_UNIT_NONE, "weir_ai_runs_total",
-            metrics_text(registry, "state=\"%s\"", ai_run_state_name(states[i]).data),
-            "Attempts of AI runs by what the run is after them.");
-    for (uint32_t i = AI_RUN_ERROR_INPUT; i < AI_RUN_ERROR_COUNT; i++)
-        ret_metrics->errors[i] =
-            metrics_add_series(registry, METRIC_COUNTER, METRIC_UNIT_NONE, "weir_ai_errors_total",
-                               metrics_text(registry, "error=\"%s\"", ai_run_error_name(i).data),
-                               "Attempts of AI runs that failed, by why.");
-    for (uint32_t i = 0; i < ARRAY_COUNT(TOKEN_TYPES); i++)
-        ret_metrics->tokens[i] = metrics_add_series(
-            registry, METRIC_COUNTER, METRIC_UNIT_NONE, "weir_ai_tokens_total",
-            metrics_text(registry, "type=\"%s\"", TOKEN_TYPES[i]),
-            "Tokens that models have used; cached ones are input, reasoning ones output, too.");
-    for (uint32_t i = 0; i < ARRAY_COUNT(ret_metrics->token_usage); i++)
-        ret_metrics->token_usage[i] = metrics_add_histogram(
-            registry, METRIC_UNIT_NONE, "weir_ai_call_tokens",
-            metrics_text(registry, "type=\"%s\"", TOKEN_TYPES[i]), "Tokens of one call to a model.",
-            TOKEN_BOUNDS, ARRAY_COUNT(TOKEN_BOUNDS));
-    ret_metrics->cost = metrics_add_series(
-        registry, METRIC_COUNTER, METRIC_UNIT_NONE, "weir_ai_cost_micro_usd_total", "",
-        "What models have cost by the prices set, in millionths of a USD.");
-    ret_metrics->repairs =
-        metrics_add_series(registry, METRIC_COUNTER, METRIC_UNIT_NONE, "weir_ai_repairs_total", "",
-                           "Answers of models that had to be corrected.");
-    ret_metrics->call_duration = metrics_add_histogram(
-        registry, METRIC_UNIT_SECONDS, "weir_ai_call_duration_seconds", "", "One call to a model.",
-        DURATION_BOUNDS, ARRAY_COUNT(DURATION_BOUNDS));
-    ret_metrics->run_duration =
-        metrics_add_histogram(registry, METRIC_UNIT_SECONDS, "weir_ai_attempt_duration_seconds", "",
-                              "One attempt at a summary, with its input and all its calls.",
-                              DURATION_BOUNDS, ARRAY_COUNT(DURATION_BOUNDS));
 }

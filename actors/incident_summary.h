@@ -46,18 +46,6 @@ enum {
 struct app_shard;
 struct incident_summaries;
 
-/* Series of the work of models. Read-only after boot. */
-struct incident_summary_metrics {
-    struct metric runs[4]; /* by enum ai_run_state: succeeded, failed, cancelled, queued */
-    struct metric errors[AI_RUN_ERROR_COUNT];
-    struct metric tokens[4]; /* input, output, cached, reasoning */
-    struct metric token_usage[2];
-    struct metric cost;
-    struct metric repairs;
-    struct metric call_duration;
-    struct metric run_duration;
-};
-
 /* One summary in the making. Private to incident_summary.c. */
 struct incident_summary {
     struct job_call call;
@@ -96,10 +84,6 @@ struct incident_summaries {
     struct incident_brief brief;
     struct summary_output output;
 };
-
-/* Registers the series. Boot only. */
-void incident_summary_metrics_add(struct metrics_registry *registry,
-                                  struct incident_summary_metrics *ret_metrics);
 
 /*
  * Reserves the memory and registers the handler at the shard's desk, which there must be, as
