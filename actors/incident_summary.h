@@ -27,20 +27,16 @@
  */
 #pragma once
 
-#include "actors/ai_model.h"
+#include "actors/ai_run_draft.h"
 #include "actors/job_call.h"
+#include "actors/model_chat.h"
 #include "actors/summary_input.h"
-#include "contracts/chat_completion.h"
 #include "contracts/incident_brief.h"
 #include "contracts/summary_output.h"
-#include "contracts/summary_prompt.h"
 
 enum {
-    INCIDENT_SUMMARY_REPAIR_COUNT_MAX = 2,
     INCIDENT_SUMMARY_RESULT_SIZE_MAX = 4096,
     INCIDENT_SUMMARY_LEASE_MS = 120000,
-    INCIDENT_SUMMARY_KEY_SIZE = UUID_TEXT_SIZE + 16,
-    INCIDENT_SUMMARY_SHOWN_SIZE_MAX = 16384, /* of a bad answer, when its model sees it again */
 };
 
 struct app_shard;
@@ -51,27 +47,9 @@ struct incident_summary {
     struct job_call call;
     struct incident_summaries *owner;
     struct summary_input *input;
-    uint32_t repair_count;
-    uint64_t ends_ms;       /* the attempt's deadline, on the desk's clock */
-    struct buffer *prompt;  /* the user's text */
-    struct buffer *answer;  /* what the model said last, to be shown to it again */
-    struct buffer *repair;  /* what was wrong with it */
-    struct buffer *request; /* the body on its way */
-    struct buffer *output;  /* the summary, when it is valid */
-    struct buffer *record;  /* the AI_RUN */
-    struct slice part;
-    struct ai_run_attempt attempt;
-    struct ai_run_image image; /* header and attempts of what was recorded before */
-    bool has_confidence;
-    double confidence;
-    uint32_t incident_id_size;
-    uint32_t answered_size;
-    uint32_t problems_size;
-    char incident_id[SUMMARY_INPUT_ID_SIZE_MAX];
-    char answered[CHAT_NAME_SIZE_MAX]; /* the model that says to have answered */
-    char problems[SUMMARY_EXPLAINED_SIZE_MAX];
-    char idempotency_key[INCIDENT_SUMMARY_KEY_SIZE];
-    struct header headers[AI_MODEL_HEADER_COUNT_MAX + 1];
+    uint64_t ends_ms; /* the attempt's deadline, on the desk's clock */
+    struct model_chat chat;
+    struct ai_run_draft draft;
 };
 
 /* Private to incident_summary.c; embedded in the app_shard. */

@@ -19,7 +19,7 @@ enum {
     SUMMARY_INPUT_EVENTS = 50,
     SUMMARY_INPUT_EVENTS_FEW = 10, /* when so many do not fit */
     SUMMARY_INPUT_WAIT_MS = 5000,  /* for the read model to catch up */
-    SUMMARY_INPUT_ID_SIZE_MAX = 128,
+    SUMMARY_INPUT_ID_SIZE_MAX = AI_RUN_NAME_SIZE_MAX,
 };
 
 struct incident_summary;
