@@ -109,7 +109,9 @@ class Check(unittest.TestCase):
                 status, text = self.check(rows, {"a": [100]})
                 self.assertEqual(status, run.EX_TRY_AGAIN)
                 self.assertIn(word, text)
-        self.assertEqual(self.check([], {"a": [100]}, is_all=False)[0], 0)
+        part = [run.Row("a", "rate", [100, 100, 100], "/s")]
+        self.assertEqual(self.check(part, {"a": [100], "b": [1]}, is_all=False)[0], 0)
+        self.assertEqual(self.check(part, {"b": [1]}, is_all=False)[0], run.EX_TRY_AGAIN)
         self.assertEqual(self.check([], {}, machine="Another, 2 cores")[0], run.EX_TRY_AGAIN)
 
     def test_the_baseline_of_the_tree_can_be_read_and_a_saved_one_compares_with_itself(self):
