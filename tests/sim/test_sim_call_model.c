@@ -167,6 +167,22 @@ Test(sim_call_model, lets_a_job_be_carried_out_once_at_a_time)
     cr_expect(arrives(order, 1, &it), "of another process");
 }
 
+Test(sim_call_model, knows_that_a_request_may_arrive_when_its_sender_is_gone)
+{
+    uint32_t order = order_as(&PLAIN, 1), it;
+
+    model.life++;
+    model.life_ns = model.now_ns;
+    pass_ms(1);
+    cr_assert(arrives(order, 1, &it), "sent before the start");
+    pass_ms(1);
+    cr_expect(arrives(order, 1, &it), "sent again by the process that runs now");
+    pass_ms(1000);
+    cr_assert(arrives(order, 1, &it));
+    pass_ms(1);
+    cr_expect(not(arrives(order, 1, &it)), "both are of this process");
+}
+
 /* So many failures in a row, that the server knows of. */
 static void fail_often(uint32_t count)
 {

@@ -93,8 +93,9 @@ struct sim_call_model {
     bool is_exact;     /* nothing is delayed but by the server itself */
     uint64_t slack_ns; /* that a call may be under way */
 
-    uint64_t now_ns; /* kept by the caller */
-    uint32_t life;   /* kept by the caller: counts the server's processes */
+    uint64_t now_ns;  /* kept by the caller */
+    uint32_t life;    /* kept by the caller: counts the server's processes */
+    uint64_t life_ns; /* kept by the caller: when this one began */
     uint32_t order_count;
     uint32_t call_count;
     struct sim_call_order orders[SIM_CALL_ORDER_COUNT_MAX];
