@@ -31,7 +31,7 @@ static const struct option_spec OPTIONS[] = {
     {.name = "seeds",
      .kind = OPTION_TEXT,
      .argument = "A..B",
-     .help = "run the seeds from A up to but without B"},
+     .help = "run the seeds from A up to but without B; of --mutants: instead of those from 0 on"},
     {.name = "steps",
      .kind = OPTION_NUMBER,
      .argument = "N",
@@ -78,7 +78,7 @@ static const struct option_spec OPTIONS[] = {
      .help = "with a planted bug; only in a build with -Dmutants=true"},
     {.name = "mutants",
      .kind = OPTION_FLAG,
-     .help = "how many seeds it takes to find each planted bug, after the same seeds without "
+     .help = "how many seeds it takes to find each planted bug, and then the same seeds without "
              "any; only in such a build"},
     {.name = "budget",
      .kind = OPTION_NUMBER,
@@ -137,13 +137,21 @@ static int check_combinations(const struct sim *sim)
         const char *name, *other;
         bool is_needed; /* else forbidden */
     } RULES[] = {
-        {"seed", "seeds", false},         {"mutants", "seed", false},
-        {"mutants", "seeds", false},      {"mutants", "mutant", false},
-        {"mutants", "trace", false},      {"mutants", "points", false},
-        {"mutants", "hashes", false},     {"mutants", "require-points", false},
-        {"mutants", "keep-going", false}, {"trace", "seeds", false},
-        {"trace-io", "trace", true},      {"budget", "mutants", true},
-        {"table", "mutants", true},       {"keep-going", "seeds", true},
+        {"seed", "seeds", false},
+        {"mutants", "seed", false},
+        {"mutants", "mutant", false},
+        {"budget", "seeds", false},
+        {"table", "seeds", false},
+        {"mutants", "trace", false},
+        {"mutants", "points", false},
+        {"mutants", "hashes", false},
+        {"mutants", "require-points", false},
+        {"mutants", "keep-going", false},
+        {"trace", "seeds", false},
+        {"trace-io", "trace", true},
+        {"budget", "mutants", true},
+        {"table", "mutants", true},
+        {"keep-going", "seeds", true},
     };
 
     for (size_t i = 0; i < ARRAY_COUNT(RULES); i++) {
@@ -370,35 +378,40 @@ static int run_seeds(struct sim *sim)
 }
 
 /*
- * The same seeds without a mutant: what fails there is no mutant's doing. Leaves only the
- * seeds below; they alone can prove anything. 0, 1 when a seed failed, or -errno.
+ * The seeds that caught mutants, without one: what fails there is no mutant's doing and proves
+ * nothing. 0, 1 when a seed failed, or -errno.
  */
-static int run_without_mutant(struct sim *sim)
+static int run_without_mutant(const struct sim *sim)
 {
+    struct sim_campaign_options options = sim->campaign;
     struct sim_campaign *campaign = NULL;
-    int r = sim_campaign_new(&sim->campaign, &campaign);
+    int r;
 
+    options.seed_end = options.seed_begin + sim_mutants_seed_count(&sim->mutants);
+    if (options.seed_end == options.seed_begin)
+        return 0;
+    r = sim_campaign_new(&options, &campaign);
     if (r < 0)
         return r;
     r = sim_campaign_run(campaign);
     clear_progress(sim);
     if (r == 0 && campaign->failure_count > 0) {
         fprintf(stderr,
-                "weir sim: without a mutant seed %" PRIu64 " fails, so only those below count\n%s",
+                "weir sim: without a mutant seed %" PRIu64
+                " fails, too: what was caught there or later proves nothing\n%s",
                 campaign->failures[0]->seed, campaign->failures[0]->report);
-        sim->campaign.seed_end = campaign->failures[0]->seed;
         r = 1;
     }
     sim_campaign_free(&campaign);
     return r;
 }
 
-/* Runs one mutant after the other; stops when there are no seeds to run. 0 or -errno. */
+/* Runs one mutant after the other. 0 or -errno. */
 static int run_each_mutant(struct sim *sim)
 {
     int r = 0;
 
-    while (r == 0 && sim->campaign.seed_end > 0 && sim->mutants.done_count < sim->mutants.count) {
+    while (r == 0 && sim->mutants.done_count < sim->mutants.count) {
         r = sim_mutants_run_next(&sim->mutants, &sim->campaign);
         clear_progress(sim);
         if (r == 0 && !sim->style.as_json)
@@ -429,12 +442,14 @@ static int finish_mutants(struct sim *sim, bool is_sound)
     return is_sound && caught == sim->mutants.count ? COMMAND_DONE : COMMAND_FAILED;
 }
 
-/* One campaign without, and one with each mutant. An exit code. */
+/* One campaign with each mutant, and one without. An exit code. */
 static int run_mutants(struct sim *sim)
 {
-    int sound = run_without_mutant(sim);
-    int r = sound < 0 ? sound : run_each_mutant(sim);
+    int r = run_each_mutant(sim);
+    int sound = r == 0 ? run_without_mutant(sim) : r;
 
+    if (sound < 0)
+        r = sound;
     if (r == -EINTR) {
         fputs("weir sim: interrupted\n", stderr);
         return EXIT_INTERRUPTED;
@@ -457,7 +472,7 @@ static int read_plan(struct sim *sim)
         r = read_mutant(sim);
     if (r != 0)
         return r;
-    if (options_has(options, "mutants")) {
+    if (options_has(options, "mutants") && !options_has(options, "seeds")) {
         campaign->seed_begin = 0;
         campaign->seed_end = options_number(options, "budget", SIM_MUTANT_SEED_BUDGET);
     }

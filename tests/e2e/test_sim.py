@@ -179,7 +179,9 @@ class Usage(Case):
                           ["--seeds", "0..3", "--seed", "1"], ["--seed", "-1"], ["--jobs", "0"],
                           ["--seed", "18446744073709551615"], ["--steps", "0"], ["--budget", "3"],
                           ["--table", "file"], ["--keep-going"], ["more"],
-                          ["--mutants", "--seed", "1"], ["--mutants", "--trace", "file"]):
+                          ["--mutants", "--seed", "1"], ["--mutants", "--trace", "file"],
+                          ["--mutants", "--seeds", "0..3", "--budget", "3"],
+                          ["--mutants", "--seeds", "0..3", "--table", "file"]):
             with self.subTest(arguments):
                 status, out, err = run_weir("sim", *arguments)
                 self.assertEqual(status, EX_USAGE, err)

@@ -39,7 +39,7 @@ static void add(const char *name, const char *what, uint64_t seed)
     mutant->name = name;
     mutant->was_met = what != NULL;
     mutant->was_caught = what != NULL;
-    mutant->seed = seed;
+    mutant->seed_count = seed + 1;
     if (what != NULL)
         snprintf(mutant->what, sizeof(mutant->what), "%s", what);
     mutants.done_count = mutants.count;
@@ -146,8 +146,22 @@ Test(sim_mutants, need_as_many_seeds_as_the_smallest_that_fails)
     for (uint32_t i = 0; i < 2; i++)
         cr_assert(eq(int, sim_mutants_run_next(&mutants, &options), 0));
     cr_assert(mutants.items[0].was_caught);
-    cr_assert(eq(u64, mutants.items[0].seed, 5));
+    cr_assert(eq(u64, mutants.items[0].seed_count, 6));
     cr_assert(eq(str, mutants.items[0].what, "seed 5 shows it"));
     cr_assert(not(mutants.items[1].was_caught));
     cr_assert(not(mutants.items[1].was_met));
+    cr_assert(eq(u64, sim_mutants_seed_count(&mutants), 6));
+}
+
+Test(sim_mutants, need_seeds_of_the_range_that_they_are_run_in)
+{
+    struct sim_campaign_options options = {.seed_begin = 3,
+                                           .seed_end = 40,
+                                           .task = {.run_seed = run_seed, .replay_options = ""},
+                                           .failure_count_max = 1};
+
+    mutants.done_count = 0;
+    cr_assert(eq(int, sim_mutants_run_next(&mutants, &options), 0));
+    cr_assert(mutants.items[0].was_caught);
+    cr_assert(eq(u64, mutants.items[0].seed_count, 3));
 }

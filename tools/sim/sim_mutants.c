@@ -73,6 +73,17 @@ uint32_t sim_mutants_caught_count(const struct sim_mutants *mutants)
     return count;
 }
 
+uint64_t sim_mutants_seed_count(const struct sim_mutants *mutants)
+{
+    uint64_t count = 0;
+
+    mutants_check(mutants);
+    for (uint32_t i = 0; i < mutants->done_count; i++)
+        if (mutants->items[i].was_caught)
+            count = max_u64(count, mutants->items[i].seed_count);
+    return count;
+}
+
 /* --- running -------------------------------------------------------------- */
 
 static void note_result(struct sim_mutant *mutant, const struct sim_campaign *campaign)
@@ -81,7 +92,7 @@ static void note_result(struct sim_mutant *mutant, const struct sim_campaign *ca
     /* What kills the process leaves no counts behind, but nothing else was wrong. */
     mutant->was_met = mutant->was_caught || sim_report_met_mutant(campaign, mutant->name);
     if (mutant->was_caught) {
-        mutant->seed = campaign->failures[0]->seed;
+        mutant->seed_count = campaign->failures[0]->seed - campaign->options.seed_begin + 1;
         memcpy(mutant->what, campaign->failures[0]->what, sizeof(mutant->what));
     }
 }
@@ -113,7 +124,7 @@ void sim_mutants_print_latest(const struct sim_mutants *mutants, FILE *stream)
     mutants_check(mutants);
     assert(mutants->done_count > 0);
     if (mutant->was_caught)
-        snprintf(seeds, sizeof(seeds), "%" PRIu64, mutant->seed + 1);
+        snprintf(seeds, sizeof(seeds), "%" PRIu64, mutant->seed_count);
     fprintf(stream, "%-36s %6s  %.*s\n", mutant->name, seeds, (int)what.size, what.data);
     fflush(stream);
 }
@@ -170,7 +181,7 @@ void sim_mutants_print_json(const struct sim_mutants *mutants, FILE *stream)
         json_writer_key(&writer, SLICE_LITERAL("caught"));
         json_writer_boolean(&writer, mutant->was_caught);
         json_writer_key(&writer, SLICE_LITERAL("seeds"));
-        json_writer_u64(&writer, mutant->was_caught ? mutant->seed + 1 : 0);
+        json_writer_u64(&writer, mutant->was_caught ? mutant->seed_count : 0);
         json_writer_key(&writer, SLICE_LITERAL("what"));
         json_writer_string(&writer, describe(mutant));
         json_writer_end_object(&writer);
@@ -204,7 +215,7 @@ static void write_rows(const struct sim_mutants *mutants, FILE *stream)
 
         fprintf(stream, "| `%s` | ", mutant->name);
         if (mutant->was_caught)
-            fprintf(stream, "%" PRIu64 " | ", mutant->seed + 1);
+            fprintf(stream, "%" PRIu64 " | ", mutant->seed_count);
         else
             fputs("- | ", stream);
         write_cell(describe(mutant), stream);

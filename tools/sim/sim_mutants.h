@@ -21,7 +21,7 @@ struct sim_mutant {
     const char *name;
     bool was_met; /* its place, in some seed */
     bool was_caught;
-    uint64_t seed;                      /* the smallest that fails, when caught */
+    uint64_t seed_count;                /* up to and with the smallest that fails, when caught */
     char what[SIM_STORY_WHAT_SIZE_MAX]; /* how it showed, when caught */
 };
 
@@ -47,6 +47,9 @@ MUST_USE int sim_mutants_run_next(struct sim_mutants *mutants,
 
 /* Prints one line about the mutant that was run last. */
 void sim_mutants_print_latest(const struct sim_mutants *mutants, FILE *stream);
+
+/* How many seeds had to be run until all that were caught were: the most that one needed. */
+uint64_t sim_mutants_seed_count(const struct sim_mutants *mutants);
 
 /* How many of those that have been run were caught. */
 uint32_t sim_mutants_caught_count(const struct sim_mutants *mutants);
