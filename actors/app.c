@@ -783,6 +783,7 @@ int app_new(const struct app_config *config, char *text, int *ret_exit_code)
     assert(config->shard_count <= SHARD_COUNT_MAX);
     app->settings = config->settings;
     app->is_simulated = config->simulated;
+    app->journal_batch_bytes = config->journal_batch_bytes;
     app->disk = config->disk;
     app->shard_count = config->shard_count;
     app->version = config->version;

@@ -157,6 +157,7 @@ struct app {
     struct ai_model ai_model;
     char user_agent[64];
     bool is_simulated;
+    uint64_t journal_batch_bytes; /* of one write to a log; 0: the default */
     const char *version;
     const char *commit;
     uint64_t recovered_event_count;
@@ -174,6 +175,7 @@ struct app_config {
     enum log_level log_level;
     enum log_format log_format;
     bool simulated;
+    uint64_t journal_batch_bytes; /* of one write to a log; 0: the default. Simulations draw it */
     uint64_t seed;
     struct slice admin_token; /* empty: made, or read from <data>/admin.token */
     const char *version;

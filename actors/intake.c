@@ -84,6 +84,8 @@ void intake_on_room(struct intake *intake)
         SOMETIMES("a sender waits for room and is resumed");
     while (has_room && (node = list_pop_front(&waiting)) != NULL)
         has_room = intake_request_append(container_of(node, struct intake_request, queue_link));
+    if (!list_is_empty(&waiting))
+        SOMETIMES("there is room for some of those who wait for it");
     while ((node = list_pop_front(&waiting)) != NULL)
         if (!MUTANT("parked_request_forgotten"))
             list_push_back(&intake->parked, node);

@@ -417,6 +417,8 @@ int segment_scan_next(struct segment_scan *scan, const struct journal_record_vie
         } while (result == RECORD_WHOLE &&
                  (scan->views[scan->view_count - 1].flags & SEGMENT_RECORD_GROUP_END) == 0);
     }
+    if (result == RECORD_CUT && scan->view_count > 0)
+        SOMETIMES("a log ends in the midst of a group");
     if (result == RECORD_CUT && scan->view_count > 0 && MUTANT("skip_group_end"))
         result = RECORD_WHOLE;
     switch (result) {

@@ -879,7 +879,8 @@ static void rest(struct sim_job_client *client)
     /* As Retry-After asks for. */
     if (!client->request.lost && (client->request.status == 429 || client->request.status == 503))
         rest_ns += RETRY_AFTER_NS;
-    if (client->found_nothing)
+    /* Who only looks brings nothing forward, however often. */
+    if (client->found_nothing || (client->index == 0 && crew->stage == SIM_JOB_CREW_BUSY))
         rest_ns += rng_below(&crew->world->rng, (uint64_t)IDLE_REST_MS_MAX * 1000000);
     client->found_nothing = false;
     if (crew->stage == SIM_JOB_CREW_LOOKING)

@@ -211,12 +211,13 @@ static bool is_surely_ready(struct sim_job_model *model, uint32_t job,
                             const struct sim_job_ask *ask)
 {
     const struct sim_job *it = &model->jobs[job];
+    const struct sim_job_queue *queue = &model->queues[it->spec.queue];
 
     return it->was_new && it->told_tick < ask->tick && it->told_tick != 0 && it->spec.key == 0 &&
            it->spec.after_count == 0 && it->spec.delay_ms == 0 &&
            it->spec.unique != SIM_JOB_UNIQUE_DEBOUNCE && it->latest_lease == SIM_JOB_NONE &&
-           model->queues[it->spec.queue].lost_count == 0 &&
-           model->queues[it->spec.queue].open_count == 0 && !sim_job_may_have_ended(model, job);
+           (queue->lost_count == 0 || queue->lost_life < it->sent_life) && queue->open_count == 0 &&
+           !sim_job_may_have_ended(model, job);
 }
 
 /* What is more urgent goes first, and what has waited becomes more urgent. */
@@ -352,6 +353,7 @@ void sim_job_lease_lost(struct sim_job_model *model, uint32_t queue)
 {
     assert(queue < SIM_JOB_QUEUE_COUNT);
     model->queues[queue].lost_count++;
+    model->queues[queue].lost_life = model->life;
 }
 
 /* --- outcomes ------------------------------------------------------------------------- */

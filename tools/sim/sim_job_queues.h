@@ -33,6 +33,7 @@ struct sim_job_queue {
     bool is_changing;
     bool is_doubtful;
     uint32_t lost_count; /* requests for leases whose answer was not seen */
+    uint32_t lost_life;  /* in this life, or earlier ones */
     uint32_t open_count; /* those that are under way */
 };
 

@@ -26,7 +26,7 @@ enum {
     FD_COUNT_MANY = 4096, /* so many descriptors that nobody waits for one */
     HEAL_MS_MAX = 600000,
     LEAK_MS = 70000,      /* after which nothing of an abandoned request is left */
-    HEAL_ODDS = 4,        /* one life in so many has the faults cease while it lasts */
+    HEAL_ODDS = 3,        /* one life in so many has the faults cease while it lasts */
     EVENT_SIZE_MAX = 320, /* of an event without payload */
     FINISH_MS_MAX = 1800000,
     POINTS_TOLD_MAX = 3, /* how often the story tells of the same point */
@@ -40,6 +40,13 @@ enum {
     CALL_GOAL_MAX = 3000,
     CALL_SLACK_MS = 2000, /* of a call under way, when nothing is delayed */
     CALL_DELAY_MS_MAX = 120000,
+    LOOK_REST_NS = 10000000,   /* of who brings nothing forward */
+    HURRY_ODDS = 3,            /* one run in so many has clients that hardly rest */
+    HURRY_NS_MAX = 5000000,    /* so long, at most */
+    BATCH_BLOCK_COUNT_MIN = 2, /* of one write to a log, where there is little memory for it */
+    BATCH_BLOCK_COUNT_MAX = 12,
+    STRIKE_CALL_COUNT_MAX = 16, /* of the disk, until the process dies in one of them */
+    STRIKE_MS_MAX = 2000,
 };
 
 struct run {
@@ -59,6 +66,7 @@ struct run {
     struct sim_story *story;
     struct sim_run_result result;
     bool has_calls_only;
+    bool is_hurried;                 /* clients ask all at the same time */
     uint32_t listener_failure_count; /* of this life, by a failpoint */
     struct sim_goal goal;
     uint64_t goal_count; /* of progress() */
@@ -125,6 +133,18 @@ static void clear_points(void)
 
 /* --- drawing the world ---------------------------------------------------- */
 
+/*
+ * How long somebody rests between two requests. Most of the time there is one of them at a
+ * time; where all are in a hurry they meet in the server: they wait for room, for the disk and
+ * for each other, and whatever ends the process finds many of them half done.
+ */
+static struct sim_range draw_rest(uint64_t max_ns)
+{
+    if (run.is_hurried)
+        return (struct sim_range){10000, 50000 + draw_small(HURRY_NS_MAX)};
+    return (struct sim_range){100000, 1000000 + draw_small(draw_small(max_ns))};
+}
+
 static void draw_settings(void)
 {
     struct settings *s = &run.server.settings;
@@ -137,6 +157,10 @@ static void draw_settings(void)
     s->event_index_entries = 131072; /* for all logs together */
     s->incident_series = 4096;       /* these two are cleared at each start */
     s->incident_count = 1024;
+    if (sim_world_coin(run.world))
+        run.server.journal_batch_bytes =
+            (uint64_t)SEGMENT_BLOCK_SIZE *
+            (BATCH_BLOCK_COUNT_MIN + draw(BATCH_BLOCK_COUNT_MAX - BATCH_BLOCK_COUNT_MIN + 1));
     s->connections = 17 + (int64_t)draw_small(64);
     s->requests_in_flight = 4 + draw(256);
     s->answer_timeout_ms = 500 + draw(10000);
@@ -207,6 +231,16 @@ static void draw_job_settings(void)
     }
 }
 
+/* There are no events; somebody makes keys, and has time. */
+static void have_keys_only(struct sim_workload_spec *events)
+{
+    events->client_count = 1;
+    events->keys_only = true;
+    events->shared_count = 0;
+    events->rest_ns.min = max_u64(events->rest_ns.min, LOOK_REST_NS);
+    events->rest_ns.max = max_u64(events->rest_ns.max, 2 * LOOK_REST_NS);
+}
+
 /* Some runs have no jobs, some have nothing but jobs. */
 static void draw_crew(struct sim_job_crew_spec *spec, struct sim_workload_spec *events)
 {
@@ -216,9 +250,7 @@ static void draw_crew(struct sim_job_crew_spec *spec, struct sim_workload_spec *
     if (kind == 0 || run.options.no_jobs)
         return;
     if (kind == 1) {
-        events->client_count = 1;
-        events->keys_only = true;
-        events->shared_count = 0;
+        have_keys_only(events);
     }
     *spec = (struct sim_job_crew_spec){
         .client_count = 2 + draw(SIM_JOB_CLIENT_COUNT_MAX - 1),
@@ -242,7 +274,7 @@ static void draw_crew(struct sim_job_crew_spec *spec, struct sim_workload_spec *
         .split_ppm_max = events->split_ppm_max,
         .drop_odds = events->drop_odds,
         .pause_ns_max = events->pause_ns_max,
-        .rest_ns = {100000, 1000000 + draw_small(draw_small(10000000000))},
+        .rest_ns = draw_rest(10000000000),
     };
     spec->producer_count = (uint32_t)draw_small(spec->client_count - 1);
     spec->batch_count_max =
@@ -279,9 +311,7 @@ static void draw_callers(struct sim_callers_spec *spec, struct sim_workload_spec
     if (draw(3) == 0)
         return;
     run.has_calls_only = true;
-    events->client_count = 1;
-    events->keys_only = true;
-    events->shared_count = 0;
+    have_keys_only(events);
     memset(crew, 0, sizeof(*crew));
     if (sim_world_coin(run.world))
         return;
@@ -298,12 +328,14 @@ static void draw_spec(struct sim_workload_spec *spec)
     const uint32_t delays = 1U << SIM_FAULT_PAUSE | 1U << SIM_FAULT_NET | 1U << SIM_FAULT_MEMORY;
 
     *spec = (struct sim_workload_spec){
-        .client_count = 1 + draw(SIM_CLIENT_COUNT_MAX),
+        .client_count = run.is_hurried
+                            ? SIM_CLIENT_COUNT_MAX / 2 + draw(SIM_CLIENT_COUNT_MAX / 2 + 1)
+                            : 1 + draw(SIM_CLIENT_COUNT_MAX),
         .batch_count_max = sim_world_coin(run.world) ? 1 : 1 + draw(SIM_BATCH_COUNT_MAX),
         .drop_odds = 1 + (uint32_t)draw_small(32),
         .payload_size = (uint32_t)draw_small(sim_world_coin(run.world) ? 400 : 12000),
         .shared_count = draw(6),
-        .rest_ns = {100000, 1000000 + draw_small(draw_small(60000000000))},
+        .rest_ns = draw_rest(60000000000),
         .split_ppm_max = draw(SIM_PPM),
         .pause_ns_max = draw_small(20000000),
     };
@@ -355,6 +387,7 @@ static void begin(const struct sim_run_options *options, struct sim_story *story
     sim_server_init(&run.server, &run.driver, sim_host_new(run.world, "server"));
     sim_check_init(&run.check, &run.server, &run.model, story);
     draw_settings();
+    run.is_hurried = draw(HURRY_ODDS) == 0;
     draw_spec(&spec);
     draw_crew(&crew_spec, &spec);
     sim_job_model_init(&run.jobs);
@@ -561,6 +594,7 @@ static void start(void)
             run.workload.life++;
             run.jobs.life++;
             run.calls.life++;
+            run.calls.life_ns = run.world->mono_ns;
             return;
         }
         sim_host_crash_after(run.server.host, 0);
@@ -609,6 +643,17 @@ static enum sim_outcome heal(void)
     return outcome;
 }
 
+/*
+ * An answer is the moment in which least is under way, and it was an answer that was waited
+ * for: most of what goes wrong when a process ends is in the midst of something on its disk.
+ */
+static enum sim_outcome go_on_until_struck(void)
+{
+    sim_host_crash_after(run.server.host, 1 + draw_small(STRIKE_CALL_COUNT_MAX));
+    run.goal_count = UINT64_MAX;
+    return drive(STRIKE_MS_MAX);
+}
+
 static void start_clients(void)
 {
     sim_workload_start(&run.workload);
@@ -639,6 +684,8 @@ static void live(void)
     outcome = drive(draw_small(run.has_calls_only ? CALL_LIFE_MS_MAX : LIFE_MS_MAX));
     if (outcome == SIM_REACHED && draw(HEAL_ODDS) == 0)
         outcome = heal();
+    else if (outcome == SIM_REACHED && may_be_forced && sim_world_coin(run.world))
+        outcome = go_on_until_struck();
     switch (outcome) {
     case SIM_ENDED:
         bury();

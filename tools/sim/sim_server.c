@@ -86,6 +86,7 @@ bool sim_server_try_start(struct sim_server *server, int *ret_exit_code)
         .shard_count = server->shard_count,
         .log_level = LOG_WARN,
         .simulated = true,
+        .journal_batch_bytes = server->journal_batch_bytes,
         .seed = rng_next(&server->world->rng),
         .admin_token = SLICE_LITERAL(SIM_SERVER_ADMIN_TOKEN),
         .version = "test",

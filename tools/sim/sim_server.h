@@ -31,10 +31,11 @@ enum sim_server_stop {
     SIM_SERVER_HOST_DIED, /* the host died meanwhile: crash or kill it */
 };
 
-/* One machine that runs the server. settings and shard_count are of the next start. */
+/* One machine that runs the server. The first group is of the next start. */
 struct sim_server {
     struct settings settings;
     uint32_t shard_count;
+    uint64_t journal_batch_bytes; /* of one write to a log; 0: the default */
 
     struct sim_world *world;
     struct sim_host *host;

@@ -46,6 +46,11 @@ static const struct fault_kind DAMAGES[] = {
 
 enum {
     FAILPOINT_PPM_MAX = 2000,
+    FAILPOINT_STORM_PPM_MAX = 30000, /* in one life of so many: */
+    FAILPOINT_STORM_ODDS = 4,
+    STUCK_STORM_PPM_MAX = 50000,
+    STUCK_STORM_ODDS = 4,
+    SOUND_DISK_ODDS = 4, /* one run in so many has a disk that does what it is told */
     EDGE_PPM_MAX = 2000,
     CLOCK_JUMP_MS_MAX = 3600000,
     GUST_KIND_COUNT = 5,
@@ -83,6 +88,10 @@ void sim_weather_init(struct sim_weather *weather, uint32_t allowed_groups,
     for (uint32_t i = 0; i < ARRAY_COUNT(KINDS); i++)
         if (sim_world_coin(server->world) && (allowed_groups >> KINDS[i].group & 1) != 0)
             weather->kinds |= (uint64_t)1 << i;
+    if (rng_below(rng_of(weather), SOUND_DISK_ODDS) == 0)
+        for (uint32_t i = 0; i < ARRAY_COUNT(KINDS); i++)
+            if (KINDS[i].group == SIM_FAULT_DISK)
+                weather->kinds &= ~((uint64_t)1 << i);
     weather->gust_ns_max = 50000000 + rng_below(rng_of(weather), 5000000000);
 }
 
@@ -119,6 +128,9 @@ static void draw_faults(struct sim_weather *weather, struct sim_host *host)
         faults->disk_latency_ns.max = faults->disk_latency_ns.min + draw_small(weather, 50000000);
         faults->completion_latency_ns.max = draw_small(weather, 1000000);
         faults->stuck_ns = (struct sim_range){0, 1 + draw_small(weather, 30000000000)};
+        if (rng_below(rng_of(weather), STUCK_STORM_ODDS) == 0)
+            faults->disk_stuck.chance_ppm =
+                (uint32_t)rng_below(rng_of(weather), STUCK_STORM_PPM_MAX);
     }
     if (sim_weather_has(weather, SIM_FAULT_NET)) {
         faults->net_latency_ns.max = faults->net_latency_ns.min + draw_small(weather, 50000000);
@@ -146,7 +158,9 @@ void sim_weather_rise(struct sim_weather *weather)
         draw_faults(weather, weather->others[i]);
     weather->failpoint_ppm = 0;
     if (sim_weather_has(weather, SIM_FAULT_MEMORY))
-        weather->failpoint_ppm = (uint32_t)draw_small(weather, FAILPOINT_PPM_MAX);
+        weather->failpoint_ppm = (uint32_t)draw_small(
+            weather, rng_below(rng_of(weather), FAILPOINT_STORM_ODDS) == 0 ? FAILPOINT_STORM_PPM_MAX
+                                                                           : FAILPOINT_PPM_MAX);
     weather->edge_ppm = 0;
     if (sim_weather_has(weather, SIM_FAULT_KILL))
         weather->edge_ppm = (uint32_t)draw_small(weather, EDGE_PPM_MAX);

@@ -467,7 +467,7 @@ static void rest(struct sim_client *client)
     uint64_t rest_ns = sim_range_draw(&workload->spec.rest_ns, &workload->world->rng);
 
     /* As Retry-After asks for. */
-    if (!client->request.lost && client->request.status == 429)
+    if (!client->request.lost && (client->request.status == 429 || client->request.status == 503))
         rest_ns += RETRY_AFTER_NS;
     sim_world_schedule(workload->world, &client->rest_over, rest_ns);
 }
