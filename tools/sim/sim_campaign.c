@@ -13,7 +13,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-enum { LOOK_INTERVAL_MS = 200 };
+enum { LOOK_INTERVAL_MS = 200, CLOCK_FACTOR = 20 };
 
 #define ONE(member) +1
 static_assert(sizeof(struct sim_run_result) ==
@@ -159,6 +159,7 @@ static int assign_next(struct sim_campaign *campaign, uint32_t index)
     if (campaign->seed_next > seed_last(campaign) || campaign->was_interrupted)
         return 0;
     campaign->worker_begin_ns[index] = campaign->clock.mono_ns;
+    campaign->worker_begin_cpu_ns[index] = sim_worker_cpu_ns(&campaign->workers[index]);
     return sim_worker_assign(&campaign->workers[index], campaign->seed_next++);
 }
 
@@ -192,6 +193,15 @@ static int on_news(struct sim_campaign *campaign, uint32_t index)
     return r < 0 ? r : assign_next(campaign, index);
 }
 
+/* A run that gets little of a busy machine is slow, not hanging; one that waits is. */
+static bool is_hanging(const struct sim_campaign *campaign, uint32_t index, uint64_t limit_ns)
+{
+    uint64_t used_ns = sim_worker_cpu_ns(&campaign->workers[index]);
+
+    return used_ns > campaign->worker_begin_cpu_ns[index] + limit_ns ||
+           campaign->clock.mono_ns - campaign->worker_begin_ns[index] > CLOCK_FACTOR * limit_ns;
+}
+
 /* Ends the runs that take too long. 0 or -errno. */
 static int end_hanging(struct sim_campaign *campaign)
 {
@@ -201,8 +211,7 @@ static int end_hanging(struct sim_campaign *campaign)
     for (uint32_t i = 0; r == 0 && limit_ms > 0 && i < campaign->worker_count; i++) {
         struct sim_worker *worker = &campaign->workers[i];
 
-        if (!worker->is_busy ||
-            campaign->clock.mono_ns - campaign->worker_begin_ns[i] < limit_ms * 1000000)
+        if (!worker->is_busy || !is_hanging(campaign, i, limit_ms * 1000000))
             continue;
         sim_worker_end_hanging(worker, limit_ms);
         r = on_failure(campaign, worker);

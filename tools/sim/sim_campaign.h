@@ -58,7 +58,7 @@ struct sim_campaign_options {
     struct sim_worker_task task;      /* run.trace only with a single seed */
     uint32_t job_count;               /* 0: as many as processors */
     uint32_t failure_count_max;       /* it ends after so many; at least 1 */
-    uint64_t seed_timeout_ms;         /* of real time; 0: a run may take for ever */
+    uint64_t seed_timeout_ms;         /* of CPU time, or 20 times as much by the clock; 0: none */
     bool wants_hashes;                /* of each run, for up to SIM_CAMPAIGN_HASH_COUNT_MAX seeds */
     struct sim_campaign_watch *watch; /* or NULL */
 };
@@ -97,6 +97,7 @@ struct sim_campaign {
     uint32_t *place_points; /* index in sim_point_all() to index in points; private from here */
     struct sim_worker workers[SIM_CAMPAIGN_JOB_COUNT_MAX];
     uint64_t worker_begin_ns[SIM_CAMPAIGN_JOB_COUNT_MAX];
+    uint64_t worker_begin_cpu_ns[SIM_CAMPAIGN_JOB_COUNT_MAX];
     uint64_t seed_next;
     struct clock clock;
     uint64_t begin_ns;

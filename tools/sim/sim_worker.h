@@ -67,6 +67,9 @@ MUST_USE int sim_worker_assign(struct sim_worker *worker, uint64_t seed);
 /* What became of the seed. For a busy worker whose fd is readable: does not wait long. */
 enum sim_worker_news sim_worker_hear(struct sim_worker *worker);
 
+/* CPU time that the process has used; only differences mean anything. */
+uint64_t sim_worker_cpu_ns(const struct sim_worker *worker);
+
 /* Ends the process at once, without a report. */
 void sim_worker_end(struct sim_worker *worker);
 
