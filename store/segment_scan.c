@@ -201,14 +201,22 @@ MUST_USE static int look_again(struct segment_scan *scan, int fd, char *block, u
     return size < 0 ? (int)size : 0;
 }
 
-/* Makes room for one more payload area at the end of the window. */
+/*
+ * Makes room for one more payload area at the end of the window. While no more than a block of it
+ * is in use it begins anew, so that it stays small and near, however long the log is.
+ */
 static void slide_window(struct segment_scan *scan)
 {
-    uint64_t used = scan->stream_end - scan->position;
+    bool is_full = scan->stream_end - scan->stream_start + SEGMENT_PAYLOAD_SIZE > STREAM_SIZE;
+    uint64_t used;
 
-    if (scan->stream_end - scan->stream_start + SEGMENT_PAYLOAD_SIZE <= STREAM_SIZE)
+    if (scan->position > scan->stream_end)
+        return; /* in the first block, of which a part is stepped over */
+    used = scan->stream_end - scan->position;
+    if (!is_full && used > SEGMENT_PAYLOAD_SIZE)
         return;
-    memmove(scan->stream, scan->stream + (scan->position - scan->stream_start), used);
+    if (used > 0)
+        memmove(scan->stream, scan->stream + (scan->position - scan->stream_start), used);
     scan->stream_start = scan->position;
 }
 

@@ -85,6 +85,17 @@ Test(json_writer, writes_strings_that_read_back_as_they_were)
     }
 }
 
+Test(json_writer, writes_large_integers_as_strings_to_the_last_digit)
+{
+    json_writer_begin_array(&writer);
+    json_writer_u64_text(&writer, 0);
+    json_writer_u64_text(&writer, UINT64_MAX);
+    json_writer_end_array(&writer);
+
+    cr_assert(json_writer_finish(&writer, &text));
+    cr_expect(slice_equal(text, SLICE_LITERAL("[\"0\",\"18446744073709551615\"]")));
+}
+
 Test(json_writer, joins_the_pieces_of_a_string)
 {
     json_writer_begin_array(&writer);
