@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <stdarg.h>
 
+#include "actors/app_bounds.h"
 #include "actors/bootstrap.h"
 #include "actors/message_types.h"
 #include "http/connection.h"
@@ -14,10 +15,6 @@
 #include "runtime/token_bucket.h"
 
 /*
- * How the memory of a process is planned: every bound in settings is per process and
- * divided by the shards here; buffers, messages and pools follow from connections
- * and requests in flight, and app_limits() adds up the same numbers for a reader.
- *
  * The order of the children decides two things. Started from the first to the last,
  * the journal's keeper is there before anybody appends. Stopped from the last to
  * the first, the listeners go before the connections, and intake stays until every
@@ -43,208 +40,6 @@ static int fail(char *text, int *ret_exit_code, int exit_code, const char *forma
     va_end(arguments);
     *ret_exit_code = exit_code;
     return -ECANCELED;
-}
-
-/* --- bounds --------------------------------------------------------------- */
-
-static uint32_t per_shard(uint64_t total, uint32_t shard_count)
-{
-    uint64_t share = (total + shard_count - 1) / shard_count;
-
-    return share > UINT32_MAX / 2 ? UINT32_MAX / 2 : (uint32_t)share;
-}
-
-/*
- * Where a message can rest: every request may have one on its way to each other
- * shard, one back, and the same of theirs here; each connection one answer; and a
- * little for the rest (keys, scrapes, exits).
- */
-static uint32_t message_count(const struct settings *settings, uint32_t shard_count)
-{
-    uint64_t requests = per_shard((uint64_t)settings->requests_in_flight, shard_count);
-    uint64_t lookups = LOOKUP_REQUEST_COUNT_MAX;
-    uint64_t schedules = SCHEDULE_REQUEST_COUNT_MAX;
-    uint64_t incidents = INCIDENT_REQUEST_COUNT_MAX;
-    uint64_t jobs = requests; /* one there, one back, and for half of them one to forget */
-
-    return (uint32_t)(4 * (requests + lookups + schedules + incidents + jobs) * (shard_count - 1) +
-                      requests + jobs + per_shard((uint64_t)settings->connections, shard_count) +
-                      8192);
-}
-
-/* Small buffers for every connection's answer and input, larger ones for the few that need them. */
-static uint32_t fill_buffer_classes(const struct settings *settings, uint32_t shard_count,
-                                    struct buffer_class classes[BUFFER_CLASS_COUNT_MAX])
-{
-    uint32_t connections = per_shard((uint64_t)settings->connections, shard_count);
-    uint32_t requests = per_shard((uint64_t)settings->requests_in_flight, shard_count);
-    const struct buffer_class wanted[] = {
-        {4096, connections * 2 + requests + 1024},
-        {16384, 2048},
-        {65536, 512},
-        {262144, 128},
-        {2 << 20, 32},
-        {8 << 20, 8},
-        {32 << 20, 4},
-    };
-
-    static_assert(ARRAY_COUNT(wanted) <= BUFFER_CLASS_COUNT_MAX, "classes");
-    memcpy(classes, wanted, sizeof(wanted));
-    return ARRAY_COUNT(wanted);
-}
-
-/* The bounds of the runtime; the rest of its configuration is left as it is. */
-static void fill_runtime_bounds(const struct settings *settings, uint32_t shard_count,
-                                struct runtime_config *config)
-{
-    config->shard_count = shard_count;
-    config->actor_count_max =
-        per_shard((uint64_t)settings->connections, shard_count) + HTTP_CONNECTION_SPARE_COUNT + 64;
-    config->message_count_max = message_count(settings, shard_count);
-    config->inbox_capacity = shard_count > 16 ? 256 : 1024;
-}
-
-static void fill_runtime_config(const struct app_config *config, struct app *app,
-                                struct runtime_config *ret_config)
-{
-    *ret_config = (struct runtime_config){
-        .clock_source = config->clock_source,
-        .registry = app->registry,
-        .log_level = config->log_level,
-        .log_format = config->log_format,
-        .pin_threads = !config->simulated && app->shard_count > 1,
-        .simulated = config->simulated,
-        .seed = config->seed,
-        .hooks = config->hooks,
-        .io_new = config->io_new,
-    };
-    fill_runtime_bounds(config->settings, app->shard_count, ret_config);
-}
-
-static void fill_http_limits(const struct settings *settings, uint32_t shard_count,
-                             struct http_limits *ret_limits)
-{
-    *ret_limits = (struct http_limits){
-        .connection_count_max = per_shard((uint64_t)settings->connections, shard_count),
-        .head_size_max = (uint32_t)settings->head_bytes,
-        .header_timeout_ms = settings->header_timeout_ms,
-        .body_timeout_ms = settings->body_timeout_ms,
-        .idle_timeout_ms = settings->idle_timeout_ms,
-        .write_timeout_ms = settings->write_timeout_ms,
-        .answer_timeout_ms = settings->answer_timeout_ms,
-        .linger_timeout_ms = 1000,
-    };
-}
-
-/* Only listeners with TLS cost anything. */
-static void add_tls_limits(const struct settings *settings, uint32_t shard_count,
-                           struct limits *lines)
-{
-    if (settings->listen_tls.count == 0)
-        return;
-    limits_add(lines, "connections with TLS",
-               (uint64_t)settings->tls_connections +
-                   (uint64_t)HTTP_CONNECTION_SPARE_COUNT * shard_count,
-               http_server_tls_connection_size());
-    limits_add(lines, "TLS sessions", shard_count,
-               tls_server_sessions_size((uint32_t)settings->tls_sessions));
-}
-
-static void add_incident_limits(const struct settings *settings, uint32_t shard_count,
-                                struct limits *lines)
-{
-    struct incident_table_config config;
-
-    incidents_table_config(settings, shard_count, &config);
-    limits_add(lines, "series and incidents", shard_count, incident_table_bytes(&config));
-    limits_add(lines, "incident requests", (uint64_t)INCIDENT_REQUEST_COUNT_MAX * shard_count,
-               sizeof(struct incident_request));
-    limits_add(lines, "incident steps", (uint64_t)INCIDENT_STEP_COUNT_MAX * shard_count,
-               sizeof(struct incident_step));
-}
-
-void app_limits(const struct settings *settings, uint32_t shard_count, struct limits *lines)
-{
-    struct buffer_class classes[BUFFER_CLASS_COUNT_MAX];
-    uint32_t class_count = fill_buffer_classes(settings, shard_count, classes);
-    static const char *const names[] = {
-        "buffers of 4 KiB", "buffers of 16 KiB", "buffers of 64 KiB", "buffers of 256 KiB",
-        "buffers of 2 MiB", "buffers of 8 MiB",  "buffers of 32 MiB",
-    };
-    struct runtime_config runtime_config = {0};
-
-    fill_runtime_bounds(settings, shard_count, &runtime_config);
-    runtime_add_limits(&runtime_config, lines);
-    for (uint32_t i = 0; i < class_count; i++)
-        limits_add(lines, names[i], (uint64_t)classes[i].count * shard_count, classes[i].capacity);
-    limits_add(lines, "connections",
-               (uint64_t)settings->connections +
-                   (uint64_t)HTTP_CONNECTION_SPARE_COUNT * shard_count,
-               sizeof(struct connection));
-    add_tls_limits(settings, shard_count, lines);
-    limits_add(lines, "intake requests", (uint64_t)settings->requests_in_flight,
-               sizeof(struct intake_request));
-    limits_add(lines, "job requests", (uint64_t)settings->requests_in_flight,
-               sizeof(struct job_request));
-    limits_add(lines, "job steps", (uint64_t)JOB_STEP_COUNT_MAX * shard_count,
-               sizeof(struct job_step));
-    limits_add(lines, "jobs", (uint64_t)settings->job_count, 64);
-    limits_add(lines, "schedules", (uint64_t)SCHEDULE_COUNT_MAX * shard_count,
-               sizeof(struct schedule));
-    limits_add(lines, "schedule requests", (uint64_t)SCHEDULE_REQUEST_COUNT_MAX * shard_count,
-               sizeof(struct schedule_request));
-    limits_add(lines, "schedule steps", (uint64_t)SCHEDULE_STEP_COUNT_MAX * shard_count,
-               sizeof(struct schedule_step));
-    add_incident_limits(settings, shard_count, lines);
-    limits_add(lines, "time zones", (uint64_t)ZONE_COUNT_MAX * shard_count, sizeof(struct zone));
-    limits_add(lines, "requests for dead letters", (uint64_t)DEAD_REQUEST_COUNT_MAX * shard_count,
-               sizeof(struct dead_request));
-    limits_add(lines, "replays of dead letters", (uint64_t)DEAD_REPLAY_COUNT_MAX * shard_count,
-               sizeof(struct dead_replay));
-    limits_add(lines, "job bodies", settings->job_cache_bytes, 1);
-    limits_add(lines, "HTTP requests of jobs",
-               (uint64_t)http_requests_concurrency(settings->job_http_concurrency, shard_count) *
-                   shard_count,
-               sizeof(struct http_request_call));
-    limits_add(lines, "summaries of incidents",
-               (uint64_t)incident_summaries_concurrency(settings->ai_concurrency, shard_count) *
-                   shard_count,
-               sizeof(struct incident_summary));
-    limits_add(lines, "inputs of summaries",
-               2 * (uint64_t)incident_summaries_concurrency(settings->ai_concurrency, shard_count) *
-                   shard_count,
-               sizeof(struct summary_input));
-    limits_add(lines, "AI runs", (uint64_t)settings->ai_runs * shard_count,
-               sizeof(struct ai_run_entry) + sizeof(uint32_t));
-    limits_add(lines, "AI runs being carried", (uint64_t)AI_RUNS_CARRY_SLOT_COUNT * shard_count,
-               AI_RUNS_READ_SIZE);
-    limits_add(lines, "breakers", (uint64_t)BREAKERS_COUNT_MAX * shard_count,
-               sizeof(struct breakers_entry));
-    limits_add(lines, "jobs that wait for a breaker", (uint64_t)BREAKERS_PARKED_MAX * shard_count,
-               64);
-    limits_add(lines, "lookup requests", (uint64_t)LOOKUP_REQUEST_COUNT_MAX * shard_count,
-               sizeof(struct lookup_request));
-    limits_add(lines, "reader requests", (uint64_t)READER_REQUEST_COUNT_MAX * shard_count,
-               sizeof(struct reader_request));
-    limits_add(lines, "key requests", (uint64_t)TENANT_REQUEST_COUNT_MAX * shard_count,
-               sizeof(struct tenant_request));
-    limits_add(lines, "blocks of numbers for scrapes",
-               (uint64_t)SCRAPE_REQUEST_COUNT_MAX * shard_count * shard_count,
-               sizeof(struct metrics));
-    limits_add(lines, "blocks of views for operators", shard_count,
-               inspector_memory_size(shard_count));
-    limits_add(lines, "deduplication entries", (uint64_t)settings->dedup_entries, 40);
-    limits_add(lines, "event index entries", (uint64_t)settings->event_index_entries, 8);
-    limits_add(lines, "journal staging", (uint64_t)JOURNAL_BATCH_COUNT * shard_count,
-               JOURNAL_BATCH_SIZE_DEFAULT);
-    if (settings->read_model != SETTINGS_READ_MODEL_OFF) {
-        limits_add(lines, "read model: pages in memory", 1, READ_MODEL_CACHE_BYTES);
-        limits_add(lines, "read model: window on the logs", 1, SEGMENT_SCAN_BYTES_MAX);
-    }
-    limits_add(lines, "decoder workspaces", shard_count,
-               content_decoder_workspace_size(CONTENT_DECODER_WINDOW_LOG_MAX));
-    limits_add(lines, "API keys", (uint64_t)KEYRING_KEY_COUNT_MAX * shard_count,
-               sizeof(struct keyring_key));
 }
 
 /* --- listening ------------------------------------------------------------ */
@@ -380,21 +175,6 @@ int app_local_address(struct app *app, uint32_t index, struct sockaddr_storage *
 
 /* --- one shard ------------------------------------------------------------ */
 
-static void fill_client_config(const struct app *app, struct http_client_config *ret_config)
-{
-    uint32_t calls =
-        http_requests_concurrency(app->settings->job_http_concurrency, app->shard_count) +
-        incident_summaries_concurrency(app->settings->ai_concurrency, app->shard_count) +
-        1; /* the demo's */
-
-    *ret_config = http_client_config_default();
-    ret_config->call_count_max = calls;
-    ret_config->connection_count_max = calls;
-    ret_config->connections_per_host_max = calls; /* what one destination gets is for who calls */
-    ret_config->user_agent = slice_of(app->user_agent);
-    ret_config->trust = app->trust;
-}
-
 /* The shard's own requests: names, connections, breakers, jobs that are requests. */
 static int init_client(struct app_shard *home)
 {
@@ -403,7 +183,9 @@ static int init_client(struct app_shard *home)
     struct http_client_config config;
     int r = 0;
 
-    fill_client_config(home->app, &config);
+    app_bounds_client(home->app->settings, home->app->shard_count, &config);
+    config.user_agent = slice_of(home->app->user_agent);
+    config.trust = home->app->trust;
     if (!home->app->is_simulated)
         r = resolver_dns_new(&dns, &home->dns);
     if (r == 0 && home->dns != NULL)
@@ -425,18 +207,13 @@ static int init_client(struct app_shard *home)
 /* The shard's own copy of the identity, and the memory of its connections. */
 static int init_tls(struct app_shard *home)
 {
-    const struct settings *settings = home->app->settings;
-    const struct http_tls_limits limits = {
-        .connection_count_max =
-            per_shard((uint64_t)settings->tls_connections, home->app->shard_count),
-        .session_count = (uint32_t)settings->tls_sessions,
-        .session_lifetime_ms = settings->tls_session_lifetime_ms,
-    };
+    struct http_tls_limits limits;
     struct tls_identity *identity;
     int r;
 
     if (home->app->identity == NULL)
         return 0;
+    app_bounds_tls(home->app->settings, home->app->shard_count, &limits);
     r = tls_identity_copy(home->app->identity, &identity);
     if (r < 0)
         return r;
@@ -452,13 +229,13 @@ static int init_shard(struct app *app, uint32_t index)
     const struct router router = {APP_ROUTES, APP_ROUTE_COUNT};
     struct buffer_class classes[BUFFER_CLASS_COUNT_MAX];
     struct http_limits limits;
-    uint32_t class_count = fill_buffer_classes(app->settings, app->shard_count, classes);
+    uint32_t class_count = app_bounds_buffers(app->settings, app->shard_count, classes);
     int r;
 
     home->app = app;
     home->shard = runtime_shard(app->runtime, index);
     home->phase = APP_RECOVERING;
-    fill_http_limits(app->settings, app->shard_count, &limits);
+    app_bounds_http(app->settings, app->shard_count, &limits);
     r = buffer_pool_new(classes, class_count, &home->buffers);
     if (r == 0)
         r = http_server_init(&home->http, home->shard, &router, &limits, &app->metrics.http,
@@ -597,6 +374,23 @@ static void register_metrics(struct app *app, const struct app_config *config)
         app->registry, METRIC_GAUGE_MAX, METRIC_UNIT_NONE, "weir_build_info",
         metrics_text(app->registry, "version=\"%s\",commit=\"%s\"", app->version, app->commit),
         "The build; 1.");
+}
+
+static void fill_runtime_config(const struct app_config *config, struct app *app,
+                                struct runtime_config *ret_config)
+{
+    *ret_config = (struct runtime_config){
+        .clock_source = config->clock_source,
+        .registry = app->registry,
+        .log_level = config->log_level,
+        .log_format = config->log_format,
+        .pin_threads = !config->simulated && app->shard_count > 1,
+        .simulated = config->simulated,
+        .seed = config->seed,
+        .hooks = config->hooks,
+        .io_new = config->io_new,
+    };
+    app_bounds_runtime(config->settings, app->shard_count, ret_config);
 }
 
 /* One for all shards, beside them. */

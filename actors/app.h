@@ -58,7 +58,6 @@
 #include "http/server.h"
 #include "runtime/breadcrumbs.h"
 #include "runtime/disk.h"
-#include "runtime/limits.h"
 #include "runtime/shard.h"
 #include "store/read_model.h"
 #include "store/recovery.h"
@@ -214,9 +213,6 @@ void app_free(struct app *app);
 
 /* The same for a process that died with requests in flight: only the simulator's can. */
 void app_abandon(struct app *app);
-
-/* The sum of all bounds, line by line. */
-void app_limits(const struct settings *settings, uint32_t shard_count, struct limits *lines);
 
 /* The port that listener index of shard 0 is bound to (for port 0). */
 MUST_USE int app_local_address(struct app *app, uint32_t index,

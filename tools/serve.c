@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "actors/app.h"
+#include "actors/app_bounds.h"
 #include "runtime/crash_report.h"
 #include "runtime/io_probe.h"
 #include "runtime/io_uring.h"
@@ -239,7 +240,7 @@ static int print_limits(uint32_t shard_count)
     int size;
 
     limits_init(&lines);
-    app_limits(&settings, shard_count, &lines);
+    app_bounds_add_limits(&settings, shard_count, &lines);
     limits_add(&lines, "receive buffers", (uint64_t)ring.recv_buffer_count * shard_count,
                ring.recv_buffer_size);
     limits_add(&lines, "locked for rings (RLIMIT_MEMLOCK)", shard_count,
