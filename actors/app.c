@@ -1,11 +1,9 @@
 #include "actors/app.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
-#include <stdarg.h>
 
 #include "actors/app_bounds.h"
+#include "actors/app_listeners.h"
 #include "actors/bootstrap.h"
 #include "actors/message_types.h"
 #include "http/connection.h"
@@ -22,156 +20,8 @@
  */
 
 enum {
-    EXIT_UNAVAILABLE = 69,
-    EXIT_CANNOT_CREATE = 73,
-    EXIT_IO = 74,
-    EXIT_CONFIG = 78,
     STOP_GRACE_MS = 5000, /* what the parts behind the connections get beyond the drain time */
 };
-
-/* The reason and the exit code of a failed start. */
-PRINTF_LIKE(4, 5)
-static int fail(char *text, int *ret_exit_code, int exit_code, const char *format, ...)
-{
-    va_list arguments;
-
-    va_start(arguments, format);
-    vsnprintf(text, APP_TEXT_SIZE, format, arguments);
-    va_end(arguments);
-    *ret_exit_code = exit_code;
-    return -ECANCELED;
-}
-
-/* --- listening ------------------------------------------------------------ */
-
-/* An IP literal with a port, as a socket address. False when it is not one. */
-static bool parse_address(struct slice text, struct sockaddr_storage *ret_address,
-                          socklen_t *ret_size)
-{
-    struct sockaddr_in *v4 = (struct sockaddr_in *)ret_address;
-    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)ret_address;
-    const char *colon = memrchr(text.data, ':', text.size);
-    char host[64];
-    struct slice host_text;
-    uint32_t port = 0;
-
-    memset(ret_address, 0, sizeof(*ret_address));
-    if (colon == NULL || colon + 1 == text.data + text.size)
-        return false;
-    for (const char *p = colon + 1; p < text.data + text.size; p++) {
-        if (*p < '0' || *p > '9' || port > 65535)
-            return false;
-        port = port * 10 + (uint32_t)(*p - '0');
-    }
-    host_text = (struct slice){text.data, (size_t)(colon - text.data)};
-    if (host_text.size > 2 && host_text.data[0] == '[' &&
-        host_text.data[host_text.size - 1] == ']') {
-        host_text.data++;
-        host_text.size -= 2;
-    }
-    if (port > 65535 || host_text.size == 0 || host_text.size >= sizeof(host))
-        return false;
-    memcpy(host, host_text.data, host_text.size);
-    host[host_text.size] = '\0';
-    if (inet_pton(AF_INET, host, &v4->sin_addr) == 1) {
-        v4->sin_family = AF_INET;
-        v4->sin_port = htons((uint16_t)port);
-        *ret_size = sizeof(*v4);
-        return true;
-    }
-    if (inet_pton(AF_INET6, host, &v6->sin6_addr) == 1) {
-        v6->sin6_family = AF_INET6;
-        v6->sin6_port = htons((uint16_t)port);
-        *ret_size = sizeof(*v6);
-        return true;
-    }
-    return false;
-}
-
-/*
- * The address must be ours alone. The sockets of a process that was just killed are
- * closed a little after its end, when the kernel has taken its rings apart.
- */
-MUST_USE static int wait_for_address(struct app *app, const struct sockaddr_storage *address,
-                                     socklen_t size)
-{
-    int r;
-
-    for (uint32_t i = 0; i < START_TRY_COUNT_MAX; i++) {
-        r = io_probe_address(app->shards[0].shard->io, (const struct sockaddr *)address, size);
-        if (r != -EADDRINUSE)
-            return r;
-        clock_sleep_ms(START_TRY_MS);
-    }
-    return r;
-}
-
-/* Every shard listens on the address; a port of 0 is chosen once, by shard 0. */
-static int listen_on(struct app *app, struct slice text, bool is_tls, char *reason,
-                     int *ret_exit_code)
-{
-    struct sockaddr_storage address;
-    socklen_t size;
-    int r;
-
-    if (!parse_address(text, &address, &size))
-        return fail(reason, ret_exit_code, EXIT_CONFIG,
-                    "server.listen%s: \"%.*s\" is not ADDRESS:PORT with a numeric address",
-                    is_tls ? "_tls" : "", (int)text.size, text.data);
-    r = wait_for_address(app, &address, size);
-    if (r < 0)
-        return fail(reason, ret_exit_code, EXIT_UNAVAILABLE, "cannot listen on %.*s: %s%s",
-                    (int)text.size, text.data, strerror(-r),
-                    r == -EADDRINUSE ? " (another process listens there; choose another port with "
-                                       "--listen)"
-                                     : "");
-    for (uint32_t i = 0; i < app->shard_count; i++) {
-        struct app_shard *home = &app->shards[i];
-        int fd;
-
-        if (home->listener_count == SETTINGS_LISTEN_COUNT_MAX)
-            return fail(reason, ret_exit_code, EXIT_CONFIG, "server.listen: at most %d addresses",
-                        SETTINGS_LISTEN_COUNT_MAX);
-        fd = io_listen(home->shard->io, (struct sockaddr *)&address, size, LISTENER_BACKLOG);
-        if (fd < 0)
-            return fail(reason, ret_exit_code, EXIT_UNAVAILABLE, "cannot listen on %.*s: %s",
-                        (int)text.size, text.data, strerror(-fd));
-        r = io_local_address(home->shard->io, fd, &address);
-        assert(r == 0);
-        listener_init(&home->listeners[home->listener_count++], &home->http, fd, is_tls);
-    }
-    return 0;
-}
-
-static int listen_on_list(struct app *app, const struct config_list *list, bool is_tls,
-                          char *reason, int *ret_exit_code)
-{
-    for (uint32_t i = 0; i < list->count; i++) {
-        int r = listen_on(app, slice_of(list->items[i]), is_tls, reason, ret_exit_code);
-
-        if (r < 0)
-            return r;
-    }
-    return 0;
-}
-
-static int listen_on_all(struct app *app, char *reason, int *ret_exit_code)
-{
-    int r = listen_on_list(app, &app->settings->listen, false, reason, ret_exit_code);
-
-    if (r == 0)
-        r = listen_on_list(app, &app->settings->listen_tls, true, reason, ret_exit_code);
-    if (r == 0 && app->shards[0].listener_count == 0)
-        return fail(reason, ret_exit_code, EXIT_CONFIG, "server.listen is empty");
-    return r;
-}
-
-int app_local_address(struct app *app, uint32_t index, struct sockaddr_storage *ret_address)
-{
-    assert(index < app->shards[0].listener_count);
-    return io_local_address(app->shards[0].shard->io, app->shards[0].listeners[index].fd,
-                            ret_address);
-}
 
 /* --- one shard ------------------------------------------------------------ */
 
@@ -430,32 +280,34 @@ static int init_shards(struct app *app, const struct app_config *config, char *t
 
     r = metrics_registry_new(&app->registry);
     if (r < 0)
-        return fail(text, ret_exit_code, 1, "out of memory");
+        return app_fail(text, ret_exit_code, APP_EXIT_FAILED, "out of memory");
     register_metrics(app, config);
     fill_runtime_config(config, app, &runtime_config);
     r = runtime_new(&runtime_config, &app->runtime);
     if (r < 0)
-        return fail(text, ret_exit_code, 1, "the runtime could not be set up: %s", strerror(-r));
+        return app_fail(text, ret_exit_code, APP_EXIT_FAILED, "the runtime could not be set up: %s",
+                        strerror(-r));
     job_metrics_add_letters(app->registry, &app->metrics.jobs);
     metrics_set(&runtime_shard(app->runtime, 0)->metrics, app->metrics.build_info, 1);
     metrics_set(&runtime_shard(app->runtime, 0)->metrics, app->metrics.io_backend, 1);
     r = open_read_model(app, config);
     if (r < 0)
-        return fail(text, ret_exit_code, 1, "the read model could not be set up: %s", strerror(-r));
+        return app_fail(text, ret_exit_code, APP_EXIT_FAILED,
+                        "the read model could not be set up: %s", strerror(-r));
     for (uint32_t i = 0; i < app->shard_count; i++) {
         r = init_shard(app, i);
         if (r < 0)
-            return fail(text, ret_exit_code, 1, "shard %u could not be set up: %s", i,
-                        strerror(-r));
+            return app_fail(text, ret_exit_code, APP_EXIT_FAILED,
+                            "shard %u could not be set up: %s", i, strerror(-r));
     }
-    r = listen_on_all(app, text, ret_exit_code);
+    r = app_listeners_open(app, text, ret_exit_code);
     if (r < 0)
         return r;
     for (uint32_t i = 0; i < app->shard_count; i++) {
         r = start_tree(&app->shards[i]);
         if (r < 0)
-            return fail(text, ret_exit_code, 1, "shard %u could not be started: %s", i,
-                        strerror(-r));
+            return app_fail(text, ret_exit_code, APP_EXIT_FAILED,
+                            "shard %u could not be started: %s", i, strerror(-r));
     }
     if (app->identity != NULL)
         share_sessions(app);
@@ -472,14 +324,14 @@ static int open_trust(struct app *app, char *text, int *ret_exit_code)
     if (app->is_simulated)
         return 0;
     if (trust_store_new(&app->trust) < 0)
-        return fail(text, ret_exit_code, 1, "out of memory");
+        return app_fail(text, ret_exit_code, APP_EXIT_FAILED, "out of memory");
     has_any = trust_store_add_file(app->trust, TRUST_STORE_SYSTEM_PATH) >= 0;
     if (path[0] != '\0') {
         r = trust_store_add_file(app->trust, path);
         if (r <= 0)
-            return fail(text, ret_exit_code, EXIT_CONFIG, "[tls] ca: %s: %s", path,
-                        r == 0 || r == -EBADMSG ? "holds no certificates that can be used"
-                                                : strerrordesc_np(-r));
+            return app_fail(text, ret_exit_code, APP_EXIT_CONFIG, "[tls] ca: %s: %s", path,
+                            r == 0 || r == -EBADMSG ? "holds no certificates that can be used"
+                                                    : strerrordesc_np(-r));
         has_any = true;
     }
     if (!has_any)
@@ -497,7 +349,7 @@ static int open_identity(struct app *app, char *text, int *ret_exit_code)
         return 0;
     if (tls_identity_load(settings->tls_certificate, settings->tls_key, &app->identity, reason,
                           sizeof(reason)) < 0)
-        return fail(text, ret_exit_code, EXIT_CONFIG, "[tls] %s", reason);
+        return app_fail(text, ret_exit_code, APP_EXIT_CONFIG, "[tls] %s", reason);
     app->identity_end_ms = app->identity->not_after_ms;
     return 0;
 }
@@ -553,7 +405,7 @@ static int open_model(struct app *app, char *text, int *ret_exit_code)
     char error[AI_MODEL_ERROR_SIZE_MAX] = "out of memory";
     int r = ai_model_init(&app->ai_model, app->settings, error);
 
-    return r == 0 ? 0 : fail(text, ret_exit_code, EXIT_CONFIG, "%s", error);
+    return r == 0 ? 0 : app_fail(text, ret_exit_code, APP_EXIT_CONFIG, "%s", error);
 }
 
 /* Where it cannot be had nobody is ever blamed for a crash; see job_handler.h. */
@@ -587,7 +439,7 @@ int app_new(const struct app_config *config, char *text, int *ret_exit_code)
     app->buckets = calloc(KEYRING_KEY_COUNT_MAX, sizeof(*app->buckets));
     app->tls_listeners = calloc(app->shard_count, sizeof(*app->tls_listeners));
     if (app->shards == NULL || app->buckets == NULL || app->tls_listeners == NULL)
-        return fail(text, ret_exit_code, 1, "out of memory");
+        return app_fail(text, ret_exit_code, APP_EXIT_FAILED, "out of memory");
     snprintf(app->user_agent, sizeof(app->user_agent), "weir/%s", config->version);
     r = bootstrap_open(app, config, text, ret_exit_code);
     if (r == 0)

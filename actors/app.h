@@ -35,6 +35,7 @@
 #include "actors/ai_metrics.h"
 #include "actors/ai_model.h"
 #include "actors/ai_runs.h"
+#include "actors/app_failure.h"
 #include "actors/breakers.h"
 #include "actors/dead_letters.h"
 #include "actors/demo_traffic.h"
@@ -65,9 +66,7 @@
 #include "store/superblock.h"
 
 enum {
-    APP_TEXT_SIZE = 1024,
     APP_CHILD_COUNT_MAX = 14 + SETTINGS_LISTEN_COUNT_MAX,
-    APP_TOKEN_BYTES = 32,
     START_TRY_COUNT_MAX = 20, /* for what a process that was just killed still holds */
     START_TRY_MS = 100,
 };
@@ -213,10 +212,6 @@ void app_free(struct app *app);
 
 /* The same for a process that died with requests in flight: only the simulator's can. */
 void app_abandon(struct app *app);
-
-/* The port that listener index of shard 0 is bound to (for port 0). */
-MUST_USE int app_local_address(struct app *app, uint32_t index,
-                               struct sockaddr_storage *ret_address);
 
 /* The route table. */
 extern const struct route APP_ROUTES[];

@@ -15,18 +15,10 @@
  */
 
 enum {
-    EXIT_CANNOT_CREATE = 73,
-    EXIT_IO = 74,
+    TOKEN_BYTES = 32,
     PATH_SIZE_MAX = 1100,
     PROGRESS_STEP_PERCENT = 10,
 };
-
-static int fail(char *text, int *ret_exit_code, int exit_code, const char *reason)
-{
-    snprintf(text, APP_TEXT_SIZE, "%s", reason);
-    *ret_exit_code = exit_code;
-    return -ECANCELED;
-}
 
 /* --- the data directory --------------------------------------------------- */
 
@@ -41,29 +33,29 @@ static void derive_hash_key(struct app *app)
     memcpy(app->hash_key, digest, sizeof(app->hash_key));
 }
 
-static int exit_code_of(int error)
+static enum app_exit exit_code_of(int error)
 {
-    return error == -EBADMSG || error == -EIO ? EXIT_IO : EXIT_CANNOT_CREATE;
+    return error == -EBADMSG || error == -EIO ? APP_EXIT_IO : APP_EXIT_CANNOT_CREATE;
 }
 
 /* Writes a fresh token to path. 0 or -errno. */
 MUST_USE static int make_token(struct app *app, struct rng *rng, const char *path,
-                               char token[2 * APP_TOKEN_BYTES])
+                               char token[2 * TOKEN_BYTES])
 {
     static const char hex[] = "0123456789abcdef";
-    uint8_t secret[APP_TOKEN_BYTES];
-    char line[2 * APP_TOKEN_BYTES + 1];
+    uint8_t secret[TOKEN_BYTES];
+    char line[2 * TOKEN_BYTES + 1];
     int64_t written;
     int fd, r = rng_secret(rng, secret, sizeof(secret));
 
     if (r < 0)
         return r;
-    for (uint32_t i = 0; i < APP_TOKEN_BYTES; i++) {
+    for (uint32_t i = 0; i < TOKEN_BYTES; i++) {
         token[2 * i] = hex[secret[i] >> 4];
         token[2 * i + 1] = hex[secret[i] & 15];
     }
-    memcpy(line, token, 2 * APP_TOKEN_BYTES);
-    line[2 * APP_TOKEN_BYTES] = '\n';
+    memcpy(line, token, 2 * TOKEN_BYTES);
+    line[2 * TOKEN_BYTES] = '\n';
     fd = disk_open(app->disk, path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
     if (fd < 0)
         return fd;
@@ -75,7 +67,7 @@ MUST_USE static int make_token(struct app *app, struct rng *rng, const char *pat
 
 /* The stored token, or a new one. 0 or -errno. */
 MUST_USE static int read_or_make_token(struct app *app, struct rng *rng,
-                                       char token[2 * APP_TOKEN_BYTES])
+                                       char token[2 * TOKEN_BYTES])
 {
     char path[PATH_SIZE_MAX];
     int64_t size;
@@ -87,10 +79,10 @@ MUST_USE static int read_or_make_token(struct app *app, struct rng *rng,
         return make_token(app, rng, path, token);
     if (fd < 0)
         return fd;
-    size = disk_read(app->disk, fd, token, (size_t)2 * APP_TOKEN_BYTES, 0);
+    size = disk_read(app->disk, fd, token, (size_t)2 * TOKEN_BYTES, 0);
     disk_close(app->disk, fd);
     /* Shorter: a crash fell into its making; nobody can have used it. */
-    return size == 2 * APP_TOKEN_BYTES ? 0 : make_token(app, rng, path, token);
+    return size == 2 * TOKEN_BYTES ? 0 : make_token(app, rng, path, token);
 }
 
 /* Tries O_DIRECT for real: some file systems refuse it only at open. 0 or -errno. */
@@ -111,36 +103,29 @@ MUST_USE static int probe_direct(struct app *app)
 MUST_USE static int check_storage(struct app *app, char *text, int *ret_exit_code)
 {
     const char *path = app->settings->data;
-    char reason[APP_TEXT_SIZE];
     int r = disk_make_directory(app->disk, path, 0700);
 
-    if (r < 0 && r != -EEXIST) {
-        snprintf(reason, sizeof(reason), "the data directory %.300s cannot be made: %s", path,
-                 strerror(-r));
-        return fail(text, ret_exit_code, EXIT_CANNOT_CREATE, reason);
-    }
+    if (r < 0 && r != -EEXIST)
+        return app_fail(text, ret_exit_code, APP_EXIT_CANNOT_CREATE,
+                        "the data directory %.300s cannot be made: %s", path, strerror(-r));
     if (app->settings->unsafe_storage)
         return 0;
-    if (disk_is_volatile(app->disk, path)) {
-        snprintf(reason, sizeof(reason),
-                 "the data directory %.300s is on a file system in memory (tmpfs): nothing there "
-                 "survives a restart of the machine. Choose a disk with --data, or go on with "
-                 "--unsafe-storage",
-                 path);
-        return fail(text, ret_exit_code, EXIT_CANNOT_CREATE, reason);
-    }
+    if (disk_is_volatile(app->disk, path))
+        return app_fail(text, ret_exit_code, APP_EXIT_CANNOT_CREATE,
+                        "the data directory %.300s is on a file system in memory (tmpfs): nothing "
+                        "there survives a restart of the machine. Choose a disk with --data, or go "
+                        "on with --unsafe-storage",
+                        path);
     r = probe_direct(app);
-    if (r == 0)
-        return 0;
     if (r == -EINVAL)
-        snprintf(reason, sizeof(reason),
-                 "the file system of the data directory %.300s does not support O_DIRECT. Choose "
-                 "another disk with --data, or go on with --unsafe-storage",
-                 path);
-    else
-        snprintf(reason, sizeof(reason), "the data directory %.300s cannot be used: %s", path,
-                 strerror(-r));
-    return fail(text, ret_exit_code, EXIT_CANNOT_CREATE, reason);
+        return app_fail(text, ret_exit_code, APP_EXIT_CANNOT_CREATE,
+                        "the file system of the data directory %.300s does not support O_DIRECT. "
+                        "Choose another disk with --data, or go on with --unsafe-storage",
+                        path);
+    if (r < 0)
+        return app_fail(text, ret_exit_code, APP_EXIT_CANNOT_CREATE,
+                        "the data directory %.300s cannot be used: %s", path, strerror(-r));
+    return 0;
 }
 
 int bootstrap_open(struct app *app, const struct app_config *config, char *text, int *ret_exit_code)
@@ -150,7 +135,7 @@ int bootstrap_open(struct app *app, const struct app_config *config, char *text,
         .data_path = app->settings->data,
         .log_count = app->shard_count,
     };
-    char token[2 * APP_TOKEN_BYTES];
+    char token[2 * TOKEN_BYTES];
     char reason[SUPERBLOCK_TEXT_SIZE];
     struct rng rng;
     int r = 0;
@@ -160,7 +145,7 @@ int bootstrap_open(struct app *app, const struct app_config *config, char *text,
     else
         r = rng_init_system(&rng);
     if (r < 0)
-        return fail(text, ret_exit_code, 1, "the kernel gave no randomness");
+        return app_fail(text, ret_exit_code, APP_EXIT_FAILED, "the kernel gave no randomness");
     r = check_storage(app, text, ret_exit_code);
     if (r < 0)
         return r;
@@ -171,18 +156,16 @@ int bootstrap_open(struct app *app, const struct app_config *config, char *text,
         r = superblock_open(&superblock_config, &app->superblock, reason);
     }
     if (r < 0)
-        return fail(text, ret_exit_code, exit_code_of(r), reason);
+        return app_fail(text, ret_exit_code, exit_code_of(r), "%s", reason);
     derive_hash_key(app);
     if (config->admin_token.size > 0) {
         sha256(config->admin_token, app->admin_token_hash);
         return 0;
     }
     r = read_or_make_token(app, &rng, token);
-    if (r < 0) {
-        snprintf(reason, sizeof(reason), "%.300s/admin.token: %s", app->settings->data,
-                 strerror(-r));
-        return fail(text, ret_exit_code, exit_code_of(r), reason);
-    }
+    if (r < 0)
+        return app_fail(text, ret_exit_code, exit_code_of(r), "%.300s/admin.token: %s",
+                        app->settings->data, strerror(-r));
     sha256((struct slice){token, sizeof(token)}, app->admin_token_hash);
     return 0;
 }
@@ -375,21 +358,23 @@ int app_recover(struct app *app, char *text, int *ret_exit_code)
 
     if (r < 0) {
         SOMETIMES("a start ends because a log cannot be read");
-        return fail(text, ret_exit_code, EXIT_IO,
-                    reason[0] != '\0' ? reason : "the journal could not be read back");
+        return app_fail(text, ret_exit_code, APP_EXIT_IO, "%s",
+                        reason[0] != '\0' ? reason : "the journal could not be read back");
     }
     for (uint32_t i = 0; i < app->shard_count; i++)
         durable_settle(&app->shards[i].keeper.durables);
     app->recovered_event_count = recovery.event_count;
     r = start_read_model(app);
     if (r < 0)
-        return fail(text, ret_exit_code, 1, "the read model could not be started");
+        return app_fail(text, ret_exit_code, APP_EXIT_FAILED,
+                        "the read model could not be started");
     for (uint32_t i = 0; i < app->shard_count; i++) {
         uint64_t lent = (uint64_t)(uintptr_t)app->recovered;
 
         if (runtime_post(app->runtime, app->shards[i].keeper.actor.id, MSG_KEEPER_RECOVERED, 0,
                          &lent, sizeof(lent)) == SEND_FULL)
-            return fail(text, ret_exit_code, EXIT_IO, "a shard does not take the recovered state");
+            return app_fail(text, ret_exit_code, APP_EXIT_IO,
+                            "a shard does not take the recovered state");
     }
     return 0;
 }

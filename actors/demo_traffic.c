@@ -2,7 +2,7 @@
 
 #include <stdarg.h>
 
-#include "actors/app.h"
+#include "actors/app_listeners.h"
 #include "contracts/timestamp.h"
 #include "runtime/sim_point.h"
 
@@ -322,7 +322,7 @@ static int start(struct actor *self)
     struct sockaddr_storage bound;
     struct address address = {0};
     char text[ADDRESS_TEXT_SIZE];
-    int r = app_local_address(traffic->home->app, 0, &bound);
+    int r = app_listeners_address(traffic->home->app, 0, &bound);
 
     if (r < 0)
         return r;

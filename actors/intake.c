@@ -228,7 +228,7 @@ static void release(struct actor *self)
 
     if (intake->is_stopping && !intake->is_drained) {
         SOMETIMES("the time to stop is over with requests in flight");
-        runtime_fail(app_of(intake)->runtime, KEEPER_EXIT_IO,
+        runtime_fail(app_of(intake)->runtime, APP_EXIT_IO,
                      "requests still waited for the disk when the time to stop was over");
     }
 }

@@ -40,7 +40,7 @@ static void on_failed(struct journal_owner *owner, int error, const char *text)
     durable_stop(&keeper->durables);                   /* there will never be room again */
     log_event(&keeper->home->shard->log, LOG_ERROR, "journal", text, LOG_NUMBER("errno", -error),
               LOG_NUMBER("log", log_of(owner)->log));
-    runtime_fail(app_of(keeper)->runtime, KEEPER_EXIT_IO, text);
+    runtime_fail(app_of(keeper)->runtime, APP_EXIT_IO, text);
 }
 
 /* The last segment with records that an earlier start wrote to this log; 0: there is none. */
@@ -414,7 +414,8 @@ static int on_recovered(struct keeper *keeper, const struct recovered *recovered
         if (r < 0) {
             log_event(&shard->log, LOG_ERROR, "journal", "the log could not be opened",
                       LOG_NUMBER("log", entry->log), LOG_NUMBER("errno", -r));
-            runtime_fail(app_of(keeper)->runtime, r == -ENOSPC ? 73 : KEEPER_EXIT_IO,
+            runtime_fail(app_of(keeper)->runtime,
+                         r == -ENOSPC ? APP_EXIT_CANNOT_CREATE : APP_EXIT_IO,
                          r == -ENOSPC ? "no space for the journal's first segment"
                                       : "the journal could not be opened");
             return ACTOR_OK;
@@ -515,12 +516,12 @@ static void release(struct actor *self)
 
     if (keeper->is_stopping && !all_stopped(keeper)) {
         SOMETIMES("the time to stop is over with a log being written");
-        runtime_fail(app_of(keeper)->runtime, KEEPER_EXIT_IO,
+        runtime_fail(app_of(keeper)->runtime, APP_EXIT_IO,
                      "the journal was still being written when the time to stop was over");
     }
     if (keeper->is_stopping && !journal_reader_is_idle(keeper->reader)) {
         SOMETIMES("the time to stop is over with a log being read");
-        runtime_fail(app_of(keeper)->runtime, KEEPER_EXIT_IO,
+        runtime_fail(app_of(keeper)->runtime, APP_EXIT_IO,
                      "the journal was still being read when the time to stop was over");
     }
 }

@@ -22,10 +22,7 @@
 #include "store/journal_reader.h"
 #include "store/segment_marks.h"
 
-enum {
-    KEEPER_MAGIC = 0x4b454550,
-    KEEPER_EXIT_IO = 74,
-};
+enum { KEEPER_MAGIC = 0x4b454550 };
 
 struct app_shard;
 struct keeper;

@@ -22,6 +22,7 @@
 
 #include "actors/app.h"
 #include "actors/app_bounds.h"
+#include "actors/app_listeners.h"
 #include "runtime/crash_report.h"
 #include "runtime/io_probe.h"
 #include "runtime/io_uring.h"
@@ -342,7 +343,7 @@ static void say_ready(void)
         struct sockaddr_storage address;
         char text[INET6_ADDRSTRLEN + 16];
 
-        if (app_local_address(&app, i, &address) < 0)
+        if (app_listeners_address(&app, i, &address) < 0)
             continue;
         format_address(&address, text, sizeof(text));
         SAY(LOG_INFO, "listening", LOG_TEXT("address", slice_of(text)),

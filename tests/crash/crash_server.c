@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "actors/app.h"
+#include "actors/app_listeners.h"
 #include "runtime/io_uring.h"
 #include "tests/crash/disk_recorder.h"
 #include "tests/crash/io_recorder.h"
@@ -125,7 +125,7 @@ struct sockaddr_in crash_server_address(void)
 {
     struct sockaddr_storage address;
     struct sockaddr_in v4;
-    int r = app_local_address(&app, 0, &address);
+    int r = app_listeners_address(&app, 0, &address);
 
     assert(r == 0);
     memcpy(&v4, &address, sizeof(v4));
