@@ -5,116 +5,27 @@
  * shard. Start-up is a sequence of calls, so that the command line and the
  * simulator run the very same code:
  *
- *     app_new()       data directory locked, shards made, supervision trees up
+ *     app_new()       data directory locked, shards made, supervision trees up (app_shard.h)
  *     runtime_start() threads (or the simulator steps the shards)
  *     app_recover()   boot thread: the journal is read back, answers are 503 meanwhile
  *     ... serving ...
  *     app_drain()     stop accepting, finish what is in flight, close the journals
  *     app_free()
- *
- * Supervision tree of each shard, stopped from the last to the first:
- *
- *     root (rest_for_one)
- *      |- keeper       the journal: flushing, retention, end of the process on failure
- *      |- tenant       API keys; on shard 0 the one that changes them
- *      |- scrape       numbers of all shards for /metrics
- *      |- inspector    how all shards are, for operators
- *      |- lookup       GET /v1/events/{id}
- *      |- reader       what is asked of the read model
- *      |- client       HTTP requests of ours
- *      |- jobs         the jobs of the projects that this shard owns, and their handlers
- *      |- schedules    their cron schedules
- *      |- dead_letters those of them that are dead: shown, replayed, removed
- *      |- intake       POST /v1/events: dedup, append, acknowledge
- *      |- connections  (simple_one_for_one, temporary)
- *      |- listener...  one per address
- *      |- demo_traffic on shard 0 of a demo: events for who looks for the first time
  */
 #pragma once
 
 #include "actors/ai_metrics.h"
 #include "actors/ai_model.h"
-#include "actors/ai_runs.h"
 #include "actors/app_failure.h"
-#include "actors/breakers.h"
-#include "actors/dead_letters.h"
-#include "actors/demo_traffic.h"
-#include "actors/http_request.h"
-#include "actors/incident_summary.h"
-#include "actors/incidents.h"
-#include "actors/inspector.h"
-#include "actors/intake.h"
-#include "actors/job_desk.h"
-#include "actors/keeper.h"
-#include "actors/lookup.h"
-#include "actors/read_watch.h"
-#include "actors/reader.h"
-#include "actors/schedules.h"
-#include "actors/scrape.h"
-#include "actors/settings.h"
-#include "actors/tenant.h"
-#include "http/client.h"
-#include "http/listener.h"
-#include "http/resolver_dns.h"
-#include "http/server.h"
+#include "actors/app_shard.h"
 #include "runtime/breadcrumbs.h"
 #include "runtime/disk.h"
-#include "runtime/shard.h"
-#include "store/read_model.h"
 #include "store/recovery.h"
-#include "store/segment_scan.h"
 #include "store/superblock.h"
 
 enum {
-    APP_CHILD_COUNT_MAX = 14 + SETTINGS_LISTEN_COUNT_MAX,
     START_TRY_COUNT_MAX = 20, /* for what a process that was just killed still holds */
     START_TRY_MS = 100,
-};
-
-/* Readiness of the process, as far as recovery and draining go. */
-enum app_phase {
-    APP_RECOVERING,
-    APP_READY,
-    APP_DRAINING,
-};
-
-struct app;
-
-/* One shard's share. Each part is touched only by its shard's thread once threads run. */
-struct app_shard {
-    struct app *app;
-    struct shard *shard;
-    enum app_phase phase; /* this shard's view */
-    struct buffer_pool *buffers;
-    struct http_server http;
-    struct supervisor root;
-    struct supervisor connections;
-    struct supervisor_spec root_spec;
-    struct supervisor_spec connections_spec;
-    struct supervisor_child_spec connection_spec;
-    struct supervisor_child_spec children[APP_CHILD_COUNT_MAX];
-    struct keeper keeper;
-    struct tenant tenant;
-    struct scrape scrape;
-    struct inspector inspector;
-    struct lookup lookup;
-    struct reader reader;
-    struct resolver_dns *dns; /* NULL when simulated: only addresses can be reached */
-    struct http_client client;
-    struct breakers breakers;
-    struct job_desk jobs;
-    struct ai_runs ai_runs;
-    struct incident_summaries incident_summaries;
-    struct http_requests http_requests;
-    struct schedules schedules;
-    struct incidents incidents;
-    struct dead_letters dead_letters;
-    struct read_port read_port;
-    struct read_watch read_watch;
-    struct intake intake;
-    struct demo_traffic demo_traffic;
-    struct listener listeners[SETTINGS_LISTEN_COUNT_MAX];
-    uint32_t listener_count;
 };
 
 /* Series that belong to no single part. */
@@ -144,7 +55,8 @@ struct app {
     struct read_model *read_model; /* NULL: off */
     struct app_shard *shards;
     uint32_t shard_count;
-    uint8_t hash_key[SIPHASH_KEY_SIZE]; /* of dedup and event index; new at each start */
+    uint8_t
+        hash_key[SIPHASH_KEY_SIZE]; /* of dedup and event index, from the uuid of the directory */
     uint8_t admin_token_hash[SHA256_SIZE];
     struct token_bucket *buckets;   /* one per keyring slot, shared by all shards */
     struct breadcrumbs breadcrumbs; /* each shard has its part */
@@ -204,7 +116,7 @@ void app_drain(struct app *app);
 MUST_USE int app_reload_identity(struct app *app, const char *certificate_path,
                                  const char *key_path, char *text);
 
-/* When the certificate in force at the start ends, in Unix time; 0 without TLS. */
+/* When the certificate in force ends, in Unix time; 0 without TLS. */
 uint64_t app_identity_end_ms(const struct app *app);
 
 /* Frees everything. Every shard's loop must have ended. */
@@ -216,9 +128,3 @@ void app_abandon(struct app *app);
 /* The route table. */
 extern const struct route APP_ROUTES[];
 extern const uint32_t APP_ROUTE_COUNT;
-
-/* From what a handler has at hand to its shard's share. */
-static inline struct app_shard *app_shard_of(struct exchange *exchange)
-{
-    return container_of(exchange->server, struct app_shard, http);
-}

@@ -2,6 +2,7 @@
 
 #include "actors/app.h"
 #include "http/connection.h"
+#include "store/segment_scan.h"
 
 /*
  * Every bound in settings is of the process and divided by the shards here; buffers,
