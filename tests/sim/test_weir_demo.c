@@ -27,15 +27,9 @@ static void begin(uint64_t seed, uint32_t shard_count)
     weir.process.settings.demo_traffic = true;
 }
 
-static void start(void)
-{
-    weir_start(&weir);
-    weir_run_until_ready(&weir);
-}
-
 static void run_for(uint64_t ms)
 {
-    cr_assert(eq(int, weir_run_for(&weir, ms), SIM_REACHED), "%s", weir.process.text);
+    weir_let_pass(&weir, ms);
 }
 
 static bool is_in_burst(void)
@@ -48,7 +42,7 @@ TestSuite(weir_demo, .timeout = 350);
 Test(weir_demo, has_a_burst_of_errors_within_15_seconds)
 {
     begin(1, 2);
-    start();
+    weir_start_ready(&weir);
     run_for(15000);
     cr_assert(eq(u32, traffic()->burst, 1));
     cr_assert(ge(u64, traffic()->sent_count, DEMO_TRAFFIC_BURST_SIZE + 2));
@@ -62,7 +56,7 @@ Test(weir_demo, has_a_burst_of_errors_within_15_seconds)
 Test(weir_demo, opens_an_incident)
 {
     begin(2, 1);
-    start();
+    weir_start_ready(&weir);
     run_for(15000);
     cr_assert(eq(
         u64, weir_metric(&weir, weir.process.app.metrics.incidents.changes[INCIDENT_CAUSE_OPENED]),
@@ -76,7 +70,7 @@ Test(weir_demo, goes_on_at_its_pace_for_hours)
     const uint64_t seconds = 2 * 3600;
 
     begin(3, 1);
-    start();
+    weir_start_ready(&weir);
     run_for(seconds * 1000);
     cr_assert(ge(u32, traffic()->burst, 6));
     cr_assert(le(u32, traffic()->burst, 9));
@@ -93,7 +87,7 @@ Test(weir_demo, is_not_there_when_it_is_switched_off)
 {
     begin(4, 1);
     weir.process.settings.demo_traffic = false;
-    start();
+    weir_start_ready(&weir);
     run_for(60000);
     cr_assert(zero(u64, accepted_count()));
     weir_stop(&weir);
@@ -103,13 +97,13 @@ Test(weir_demo, is_not_there_when_it_is_switched_off)
 Test(weir_demo, ends_with_the_process_in_the_middle_of_a_burst)
 {
     begin(5, 2);
-    start();
+    weir_start_ready(&weir);
     cr_assert(eq(int, weir_run_until(&weir, is_in_burst), SIM_REACHED));
     weir_stop(&weir);
-    start();
+    weir_start_ready(&weir);
     cr_assert(eq(int, weir_run_until(&weir, is_in_burst), SIM_REACHED));
     weir_kill(&weir);
-    start();
+    weir_start_ready(&weir);
     run_for(15000);
     cr_assert(ge(u64, traffic()->sent_count, DEMO_TRAFFIC_BURST_SIZE));
     weir_stop(&weir);
@@ -122,7 +116,7 @@ Test(weir_demo, survives_refusals_and_waits_after_ten_in_a_row)
     begin(6, 1);
     weir.process.settings.events_per_second = 1;
     weir.process.settings.events_burst = 1;
-    start();
+    weir_start_ready(&weir);
     run_for(30 * 60000);
     cr_assert(ge(u64, traffic()->refused_count, DEMO_TRAFFIC_FAILURE_COUNT_MAX));
     cr_assert(ge(u64, traffic()->sent_count, 200));
@@ -141,7 +135,7 @@ Test(weir_demo, tries_once_a_minute_while_everything_is_refused)
     uint32_t offset = 0;
 
     begin(7, 1);
-    start();
+    weir_start_ready(&weir);
     weir_client_init(&client, &weir, 0, NULL);
     cr_assert(eq(u32, weir_ask(&client, &list, ""), 200));
     cr_assert(weir_answer_string(&client.request, "id", &offset, id, sizeof(id)));

@@ -2,20 +2,19 @@
 #include <criterion/new/assert.h>
 #include <stdlib.h>
 
-#include "runtime/io_sim.h"
-#include "tests/sim/weir_fixture.h"
-#include "tools/sim/peer.h"
+#include "tests/sim/weir_away.h"
+#include "tests/sim/weir_calls.h"
 
 /*
  * Jobs of the kind http.request, from the POST that makes them to what the peer sees and what
  * GET says in the end; breakers, fairness and blame with them. The peer is on a machine of its
  * own, at a public address of the simulated network.
  */
-#define HOST "93.184.216.34"
+#define HOST WEIR_AWAY_HOST
 #define URL "http://" HOST
+#define SCOPES "\"ingest\",\"read\",\"admin\""
 
 enum {
-    ID_SIZE = 36,
     OUTAGE_JOBS = 20000,
     OUTAGE_JOBS_LONG = 100000, /* tools/check --long */
     BATCH = 100,
@@ -31,23 +30,15 @@ enum manner {
 
 static struct weir weir;
 static struct weir_client client, other;
-static struct sim_host *away;
-static struct io *away_io;
-static struct peer *peer;
+static struct weir_away away;
 static enum manner manner;
 static const char *answer;
 static uint32_t failures_left; /* so many are answered 500 first */
-static uint32_t wanted_count;  /* see has_requests() */
-static uint64_t request_ns[64];
-static char last_request[8192];
+static uint32_t wanted_count;  /* see has_completed() */
 
 static void on_request(struct peer_connection *c, struct slice head, struct slice body)
 {
-    size_t size = min_u64(head.size + body.size, sizeof(last_request) - 1);
-
-    memcpy(last_request, head.data, size);
-    last_request[size] = '\0';
-    request_ns[peer->request_count % ARRAY_COUNT(request_ns)] = weir.world->mono_ns;
+    weir_away_note(&away, head, body);
     if (failures_left > 0) {
         failures_left--;
         peer_send(c, "HTTP/1.1 500 Broken\r\nContent-Length: 0\r\n\r\n");
@@ -71,76 +62,44 @@ static void on_request(struct peer_connection *c, struct slice head, struct slic
 static void begin(uint64_t seed)
 {
     weir_begin(&weir, seed, 1);
-    away = sim_host_new(weir.world, "away");
-    cr_assert(eq(int, io_sim_new(away, &away_io), 0));
-    sim_driver_add_io(&weir.driver, away_io);
-    peer = peer_new(weir.world, away_io, HOST, 80);
-    peer->on_request = on_request;
+    weir_away_begin(&away, &weir, on_request);
     manner = ANSWERS;
     answer = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello";
     failures_left = 0;
     weir_client_init(&client, &weir, 0, NULL);
     weir_client_init(&other, &weir, 1, NULL);
-    weir_start(&weir);
-    weir_run_until_ready(&weir);
+    weir_start_ready(&weir);
 }
 
 static void end(void)
 {
-    if (weir.process.is_running)
-        weir_kill(&weir);
-    sim_driver_remove_io(&weir.driver, away_io);
-    io_free(&away_io);
-    peer_free(&peer);
+    weir_away_end(&away);
     weir_end(&weir);
 }
 
 /* A job with these members besides kind and payload; its payload with these besides the URL. */
-static void enqueue(const char *job, const char *payload, char id[ID_SIZE + 1])
+static void enqueue(const char *job, const char *payload, char id[WEIR_ID_SIZE + 1])
 {
-    struct weir_call call = {.path = "/v1/jobs"};
-    uint32_t offset = 0;
     char body[2048];
 
     snprintf(body, sizeof(body), "{\"kind\":\"http.request\"%s,\"payload\":{\"url\":\"%s/a\"%s}}",
              job, URL, payload);
-    cr_assert(eq(u32, weir_ask(&client, &call, body), 202), "%.*s", (int)client.request.body_size,
-              client.request.body);
-    cr_assert(weir_answer_string(&client.request, "id", &offset, id, ID_SIZE + 1));
-}
-
-/* What GET says of the job stays in client.request. */
-static void look(const char *id)
-{
-    struct weir_call call = {.method = "GET"};
-    char path[64];
-
-    snprintf(path, sizeof(path), "/v1/jobs/%s", id);
-    call.path = path;
-    cr_assert(eq(u32, weir_ask(&client, &call, ""), 200));
+    weir_enqueue(&client, NULL, body, id);
 }
 
 static void expect_job(const char *id, const char *text)
 {
-    look(id);
-    cr_assert(weir_answer_has(&client.request, text), "%s is not in %.*s", text,
-              (int)client.request.body_size, client.request.body);
+    weir_expect_job(&client, id, text);
 }
 
 static void run_for(uint64_t ms)
 {
-    cr_assert(eq(int, weir_run_for(&weir, ms), SIM_REACHED), "%s", weir.process.text);
-}
-
-static bool has_requests(void)
-{
-    return peer->request_count >= wanted_count;
+    weir_let_pass(&weir, ms);
 }
 
 static void run_until_requests(uint32_t count)
 {
-    wanted_count = count;
-    cr_assert(eq(int, weir_run_until(&weir, has_requests), SIM_REACHED), "%s", weir.process.text);
+    weir_away_run_until(&away, count);
 }
 
 static uint64_t completed_count(void)
@@ -164,49 +123,36 @@ static uint32_t breaker_now(void)
     return samples.samples[0].state;
 }
 
-static void make_key(const char *project, char *key, size_t key_size)
-{
-    struct weir_call call = {.path = "/v1/admin/keys", .key = WEIR_ADMIN_TOKEN_TEXT};
-    uint32_t offset = 0;
-    char body[256];
-
-    snprintf(body, sizeof(body),
-             "{\"org_id\":\"org_demo\",\"project_id\":\"%s\",\"scopes\":[\"ingest\",\"read\","
-             "\"admin\"]}",
-             project);
-    cr_assert(eq(u32, weir_ask(&client, &call, body), 201));
-    cr_assert(weir_answer_string(&client.request, "key", &offset, key, key_size));
-}
-
 TestSuite(weir_http_request, .timeout = 350);
 
 Test(weir_http_request, sends_what_the_payload_says_and_keeps_the_answer)
 {
-    char id[ID_SIZE + 1], wanted[128];
+    char id[WEIR_ID_SIZE + 1], wanted[128];
 
     begin(1);
     enqueue("", ",\"method\":\"PUT\",\"headers\":{\"X-A\":\"\\u0062c\"},\"body\":{\"n\": 1}", id);
     run_until_requests(1);
     run_for(100);
-    cr_assert(eq(int, strncmp(last_request, "PUT /a HTTP/1.1\r\nHost: " HOST "\r\n", 35), 0), "%s",
-              last_request);
-    cr_assert(strstr(last_request, "\r\nUser-Agent: weir/test\r\n") != NULL, "%s", last_request);
-    cr_assert(strstr(last_request, "\r\nX-A: bc\r\n") != NULL, "%s", last_request);
-    cr_assert(strstr(last_request, "\r\nContent-Type: application/json\r\n") != NULL);
-    cr_assert(strstr(last_request, "\r\n\r\n{\"n\": 1}") != NULL, "%s", last_request);
+    cr_assert(eq(int, strncmp(away.last_request, "PUT /a HTTP/1.1\r\nHost: " HOST "\r\n", 35), 0),
+              "%s", away.last_request);
+    cr_assert(strstr(away.last_request, "\r\nUser-Agent: weir/test\r\n") != NULL, "%s",
+              away.last_request);
+    cr_assert(strstr(away.last_request, "\r\nX-A: bc\r\n") != NULL, "%s", away.last_request);
+    cr_assert(strstr(away.last_request, "\r\nContent-Type: application/json\r\n") != NULL);
+    cr_assert(strstr(away.last_request, "\r\n\r\n{\"n\": 1}") != NULL, "%s", away.last_request);
     snprintf(wanted, sizeof(wanted), "\r\nIdempotency-Key: %s\r\n", id);
-    cr_assert(strstr(last_request, wanted) != NULL, "%s", last_request);
+    cr_assert(strstr(away.last_request, wanted) != NULL, "%s", away.last_request);
     expect_job(id, "\"state\":\"completed\"");
     expect_job(id, "\"result\":{\"status\":200,\"headers\":{\"content-type\":\"text/plain\"},"
                    "\"body\":\"hello\"}");
-    cr_assert(eq(u32, peer->request_count, 1));
+    cr_assert(eq(u32, away.peer->request_count, 1));
     weir_stop(&weir);
     end();
 }
 
 Test(weir_http_request, tries_again_what_may_heal_and_obeys_retry_after)
 {
-    char id[ID_SIZE + 1];
+    char id[WEIR_ID_SIZE + 1];
 
     begin(2);
     failures_left = 1;
@@ -221,7 +167,7 @@ Test(weir_http_request, tries_again_what_may_heal_and_obeys_retry_after)
     expect_job(id, "\"last_error\":\"the server answered 429\"");
     answer = "HTTP/1.1 204 OK\r\n\r\n";
     run_until_requests(4);
-    cr_assert(ge(u64, request_ns[4], request_ns[3] + 120000000000));
+    cr_assert(ge(u64, away.request_ns[3], away.request_ns[2] + 120000000000));
     run_for(1000);
     expect_job(id, "\"state\":\"completed\"");
     end();
@@ -229,9 +175,7 @@ Test(weir_http_request, tries_again_what_may_heal_and_obeys_retry_after)
 
 Test(weir_http_request, gives_up_what_cannot_heal)
 {
-    struct weir_call call = {.path = "/v1/jobs"};
-    uint32_t offset = 0;
-    char id[ID_SIZE + 1];
+    char id[WEIR_ID_SIZE + 1];
 
     begin(3);
     answer = "HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n";
@@ -247,22 +191,19 @@ Test(weir_http_request, gives_up_what_cannot_heal)
     run_for(1000);
     expect_job(id, "\"dead_reason\":\"not_retryable\"");
     /* Itself: an address that only we can reach. */
-    cr_assert(
-        eq(u32,
-           weir_ask(&client, &call,
-                    "{\"kind\":\"http.request\",\"payload\":{\"url\":\"http://127.0.0.1:3000/\"}}"),
-           202));
-    cr_assert(weir_answer_string(&client.request, "id", &offset, id, sizeof(id)));
+    weir_enqueue(&client, NULL,
+                 "{\"kind\":\"http.request\",\"payload\":{\"url\":\"http://127.0.0.1:3000/\"}}",
+                 id);
     run_for(1000);
     expect_job(id, "\"dead_reason\":\"not_retryable\"");
     expect_job(id, "address_refused");
-    cr_assert(eq(u32, peer->request_count, 2));
+    cr_assert(eq(u32, away.peer->request_count, 2));
     end();
 }
 
 Test(weir_http_request, ends_an_attempt_that_takes_too_long)
 {
-    char id[ID_SIZE + 1];
+    char id[WEIR_ID_SIZE + 1];
 
     begin(4);
     manner = HANGS;
@@ -285,7 +226,7 @@ Test(weir_http_request, ends_an_attempt_that_takes_too_long)
 /* The lease is 30 s: one that may take longer is renewed while the call is open. */
 Test(weir_http_request, keeps_its_lease_while_it_waits_for_the_answer)
 {
-    char id[ID_SIZE + 1];
+    char id[WEIR_ID_SIZE + 1];
 
     begin(5);
     manner = HANGS;
@@ -293,7 +234,7 @@ Test(weir_http_request, keeps_its_lease_while_it_waits_for_the_answer)
     run_until_requests(1);
     run_for(95000);
     expect_job(id, "\"state\":\"leased\"");
-    cr_assert(eq(u32, peer->request_count, 1));
+    cr_assert(eq(u32, away.peer->request_count, 1));
     run_for(6000);
     expect_job(id, "timed_out");
     end();
@@ -302,7 +243,7 @@ Test(weir_http_request, keeps_its_lease_while_it_waits_for_the_answer)
 Test(weir_http_request, ends_a_call_whose_job_is_cancelled)
 {
     struct weir_call call = {0};
-    char id[ID_SIZE + 1], path[80];
+    char id[WEIR_ID_SIZE + 1], path[80];
 
     begin(6);
     manner = HANGS;
@@ -312,7 +253,7 @@ Test(weir_http_request, ends_a_call_whose_job_is_cancelled)
     call.path = path;
     cr_assert(eq(u32, weir_ask(&client, &call, ""), 200));
     run_for(1000);
-    cr_assert(peer->connections[0]->saw_end);
+    cr_assert(away.peer->connections[0]->saw_end);
     cr_assert(zero(u32, weir.process.app.shards[0].jobs.handlers.runs.count));
     expect_job(id, "\"state\":\"cancelled\"");
     weir_stop(&weir);
@@ -331,7 +272,7 @@ Test(weir_http_request, leaves_no_lease_to_a_worker)
 
 Test(weir_http_request, gives_back_what_runs_for_too_long_at_a_stop)
 {
-    char id[ID_SIZE + 1];
+    char id[WEIR_ID_SIZE + 1];
 
     begin(8);
     manner = HANGS;
@@ -339,8 +280,7 @@ Test(weir_http_request, gives_back_what_runs_for_too_long_at_a_stop)
     run_until_requests(1);
     cr_assert(eq(int, weir_try_stop(&weir), 0), "%s", weir.process.text);
     manner = ANSWERS;
-    weir_start(&weir);
-    weir_run_until_ready(&weir);
+    weir_start_ready(&weir);
     run_for(5000);
     expect_job(id, "\"state\":\"completed\",\"attempt\":1");
     end();
@@ -383,13 +323,13 @@ Test(weir_http_request, sits_an_outage_out_and_loses_no_job_to_it)
     enqueue_many(job_count);
     run_for(60000);
     cr_assert(eq(u32, breaker_now(), BREAKER_OPEN));
-    before = peer->request_count;
+    before = away.peer->request_count;
     cr_assert(lt(u32, before, 48)); /* what was out when it opened, and a probe or two */
     run_for(3540000);
     cr_assert(zero(u64, dead_count()));
     /* One probe each 30 s, a millisecond more at a time. */
-    cr_assert(lt(u32, 100, peer->request_count - before));
-    cr_assert(le(u32, peer->request_count - before, 118));
+    cr_assert(lt(u32, 100, away.peer->request_count - before));
+    cr_assert(le(u32, away.peer->request_count - before, 118));
     manner = ANSWERS;
     healed_ns = weir.world->mono_ns;
     wanted_count = job_count;
@@ -405,8 +345,8 @@ static uint32_t open_connections(void)
 {
     uint32_t count = 0;
 
-    for (uint32_t i = 0; i < peer->connection_count; i++)
-        count += peer->connections[i]->is_open;
+    for (uint32_t i = 0; i < away.peer->connection_count; i++)
+        count += away.peer->connections[i]->is_open;
     return count;
 }
 
@@ -434,12 +374,11 @@ Test(weir_http_request, remembers_an_open_breaker_when_it_is_killed)
     manner = CLOSES;
     enqueue_many(100);
     run_for(5000);
-    before = peer->request_count;
-    opened_ns = request_ns[before % ARRAY_COUNT(request_ns)];
+    before = away.peer->request_count;
+    opened_ns = away.request_ns[(before - 1) % WEIR_AWAY_TIME_COUNT];
     cr_assert(le(u32, 5, before));
     weir_kill(&weir);
-    weir_start(&weir);
-    weir_run_until_ready(&weir);
+    weir_start_ready(&weir);
     cr_assert(eq(u32, breaker_now(), BREAKER_OPEN));
     run_until_requests(before + 1);
     cr_assert(ge(u64, weir.world->mono_ns - opened_ns, 29000000000));
@@ -453,11 +392,11 @@ Test(weir_http_request, remembers_an_open_breaker_when_it_is_killed)
 Test(weir_http_request, takes_the_breaker_of_the_preset_that_the_queue_names)
 {
     struct weir_call call = {.method = "PUT", .path = "/v1/queues/http.request"};
-    char key[128];
+    char key[TENANT_SECRET_SIZE_MAX];
     uint32_t before;
 
     begin(16);
-    make_key("proj_demo", key, sizeof(key));
+    weir_make_key(&client, "org_demo", "proj_demo", SCOPES, key);
     call.key = key;
     cr_assert(
         eq(u32, weir_ask(&client, &call, "{\"retry\":{\"preset\":\"order-integration\"}}"), 200));
@@ -465,12 +404,12 @@ Test(weir_http_request, takes_the_breaker_of_the_preset_that_the_queue_names)
     manner = CLOSES;
     enqueue_many(100);
     run_for(15000);
-    before = peer->request_count;
+    before = away.peer->request_count;
     cr_assert(le(u32, 5, before));
     run_for(40000); /* the default would have sent a probe */
-    cr_assert(eq(u32, peer->request_count, before));
+    cr_assert(eq(u32, away.peer->request_count, before));
     run_for(10000);
-    cr_assert(lt(u32, before, peer->request_count));
+    cr_assert(lt(u32, before, away.peer->request_count));
     end();
 }
 
@@ -483,32 +422,20 @@ static void on_other_request(struct peer_connection *c, struct slice head, struc
 Test(weir_http_request, goes_on_with_other_destinations_while_a_breaker_is_open)
 {
     struct peer *well;
-    char id[ID_SIZE + 1];
+    char id[WEIR_ID_SIZE + 1];
 
     begin(12);
-    well = peer_new(weir.world, away_io, "93.184.216.35", 80);
+    well = peer_new(weir.world, away.io, "93.184.216.35", 80);
     well->on_request = on_other_request;
     manner = CLOSES;
     enqueue_many(1000);
     run_for(3000);
-    {
-        struct weir_call call = {.path = "/v1/jobs"};
-        uint32_t offset = 0;
-
-        cr_assert(eq(u32,
-                     weir_ask(&client, &call,
-                              "{\"kind\":\"http.request\",\"payload\":{\"url\":"
-                              "\"http://93.184.216.35/\"}}"),
-                     202));
-        cr_assert(weir_answer_string(&client.request, "id", &offset, id, sizeof(id)));
-    }
+    weir_enqueue(&client, NULL,
+                 "{\"kind\":\"http.request\",\"payload\":{\"url\":\"http://93.184.216.35/\"}}", id);
     run_for(500);
     expect_job(id, "\"state\":\"completed\"");
-    weir_kill(&weir);
-    sim_driver_remove_io(&weir.driver, away_io);
-    io_free(&away_io);
+    weir_away_end(&away);
     peer_free(&well);
-    peer_free(&peer);
     weir_end(&weir);
 }
 
@@ -516,23 +443,15 @@ Test(weir_http_request, goes_on_with_other_destinations_while_a_breaker_is_open)
 
 static uint64_t answered_ns(const char *key)
 {
-    struct weir_call call = {.path = "/v1/jobs", .key = key};
     uint64_t begin_ns = weir.world->mono_ns;
     uint64_t completed = 0;
-    uint32_t offset = 0;
-    char id[ID_SIZE + 1], path[64];
+    char id[WEIR_ID_SIZE + 1];
 
-    cr_assert(eq(u32,
-                 weir_ask(&other, &call,
-                          "{\"kind\":\"http.request\",\"payload\":{\"url\":\"" URL "/quiet\"}}"),
-                 202));
-    cr_assert(weir_answer_string(&other.request, "id", &offset, id, sizeof(id)));
-    snprintf(path, sizeof(path), "/v1/jobs/%s", id);
+    weir_enqueue(&other, key, "{\"kind\":\"http.request\",\"payload\":{\"url\":\"" URL "/quiet\"}}",
+                 id);
     while (completed == 0) {
-        struct weir_call get = {.method = "GET", .path = path, .key = key};
-
         run_for(5);
-        cr_assert(eq(u32, weir_ask(&other, &get, ""), 200));
+        weir_look_at_job(&other, key, id);
         if (weir_answer_has(&other.request, "\"state\":\"completed\""))
             completed = weir.world->mono_ns;
     }
@@ -542,15 +461,14 @@ static uint64_t answered_ns(const char *key)
 Test(weir_http_request, is_fair_to_a_project_beside_one_that_has_a_hundred_times_more_to_do)
 {
     uint64_t alone_ns = 0, beside_ns = 0;
-    char key[128];
+    char key[TENANT_SECRET_SIZE_MAX];
 
     begin(13);
     weir_stop(&weir);
     weir.process.settings.job_http_concurrency = 8;
-    weir_start(&weir);
-    weir_run_until_ready(&weir);
+    weir_start_ready(&weir);
     manner = CRAWLS;
-    make_key("quiet", key, sizeof(key));
+    weir_make_key(&client, "org_demo", "quiet", SCOPES, key);
     for (uint32_t i = 0; i < 10; i++)
         alone_ns = max_u64(alone_ns, answered_ns(key));
     enqueue_many(NOISY_JOBS);
@@ -564,50 +482,56 @@ Test(weir_http_request, is_fair_to_a_project_beside_one_that_has_a_hundred_times
 
 /* --- blame --------------------------------------------------------------------------------- */
 
+static char hanging_id[WEIR_ID_SIZE + 1];
+
+/* A job whose request hangs, anew in each of these lives of the process, which end_life ends. */
+static void live_with_a_hanging_job(uint64_t seed, uint32_t life_count,
+                                    void (*end_life)(uint32_t life))
+{
+    begin(seed);
+    manner = HANGS;
+    enqueue("", ",\"timeout_ms\":100000", hanging_id);
+    for (uint32_t life = 1; life <= life_count; life++) {
+        run_until_requests(life);
+        end_life(life);
+        weir_start_ready(&weir);
+    }
+}
+
+static void crash_process(uint32_t life)
+{
+    (void)life;
+    expect_job(hanging_id, "\"state\":\"leased\"");
+    weir_kill(&weir);
+}
+
+static void cut_power_or_stop(uint32_t life)
+{
+    if (life % 3 == 0)
+        weir_stop(&weir);
+    else
+        weir_crash(&weir);
+}
+
 Test(weir_http_request, buries_a_job_that_crashes_the_process_three_times)
 {
-    char id[ID_SIZE + 1];
-
-    begin(14);
-    manner = HANGS;
-    enqueue("", ",\"timeout_ms\":100000", id);
-    for (uint32_t i = 1; i <= 3; i++) {
-        run_until_requests(i);
-        expect_job(id, "\"state\":\"leased\"");
-        weir_kill(&weir);
-        weir_start(&weir);
-        weir_run_until_ready(&weir);
-    }
+    live_with_a_hanging_job(14, 3, crash_process);
     run_for(1000);
-    expect_job(id, "\"state\":\"dead\",\"attempt\":0");
-    expect_job(id, "\"dead_reason\":\"poison\"");
-    cr_assert(eq(u32, peer->request_count, 3));
+    expect_job(hanging_id, "\"state\":\"dead\",\"attempt\":0");
+    expect_job(hanging_id, "\"dead_reason\":\"poison\"");
+    cr_assert(eq(u32, away.peer->request_count, 3));
     weir_kill(&weir); /* and nobody is blamed any more */
-    weir_start(&weir);
-    weir_run_until_ready(&weir);
-    expect_job(id, "\"dead_reason\":\"poison\"");
+    weir_start_ready(&weir);
+    expect_job(hanging_id, "\"dead_reason\":\"poison\"");
     end();
 }
 
 Test(weir_http_request, blames_no_job_for_power_cuts_or_for_stops)
 {
-    char id[ID_SIZE + 1];
-
-    begin(15);
-    manner = HANGS;
-    enqueue("", ",\"timeout_ms\":100000", id);
-    for (uint32_t i = 1; i <= 6; i++) {
-        run_until_requests(i);
-        if (i % 3 == 0)
-            weir_stop(&weir);
-        else
-            weir_crash(&weir);
-        weir_start(&weir);
-        weir_run_until_ready(&weir);
-    }
+    live_with_a_hanging_job(15, 6, cut_power_or_stop);
     manner = ANSWERS;
     run_until_requests(7);
     run_for(120000); /* what the power cuts left hanging on the peer's side is no matter */
-    expect_job(id, "\"state\":\"completed\"");
+    expect_job(hanging_id, "\"state\":\"completed\"");
     end();
 }

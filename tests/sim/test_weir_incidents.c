@@ -5,7 +5,7 @@
 #include "contracts/timestamp.h"
 #include "store/incident_record.h"
 #include "store/recovery.h"
-#include "tests/sim/weir_fixture.h"
+#include "tests/sim/weir_calls.h"
 #include "tests/store/incident_model.h"
 
 /*
@@ -63,19 +63,6 @@ static uint64_t below(uint64_t bound)
     return rng_below(&weir.world->rng, bound);
 }
 
-static void make_key(void)
-{
-    struct weir_call call = {.path = "/v1/admin/keys", .key = WEIR_ADMIN_TOKEN_TEXT};
-    uint32_t offset = 0;
-
-    cr_assert(eq(u32,
-                 weir_ask(&asker, &call,
-                          "{\"org_id\":\"org\",\"project_id\":\"shop\",\"scopes\":[\"ingest\","
-                          "\"read\",\"admin\"]}"),
-                 201));
-    cr_assert(weir_answer_string(&asker.request, "key", &offset, secret, sizeof(secret)));
-}
-
 static uint32_t ask(const char *method, const char *path, const char *text)
 {
     struct weir_call call = {.method = method, .path = path, .key = secret};
@@ -113,7 +100,7 @@ static void begin(uint64_t seed, uint32_t shard_count)
     weir_run_until_ready(&weir);
     weir_client_init(&asker, &weir, 0, NULL);
     weir_client_init(&sender, &weir, 1, on_answer);
-    make_key();
+    weir_make_key(&asker, "org", "shop", "\"ingest\",\"read\",\"admin\"", secret);
     model = calloc(1, sizeof(*model));
     cr_assert(ne(ptr, model, NULL));
     put_rules();

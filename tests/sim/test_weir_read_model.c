@@ -46,12 +46,6 @@ static void draw_weather(struct sim_faults *faults)
     faults->disk_stuck.chance_ppm = 0;
 }
 
-static void calm(void)
-{
-    sim_faults_init(&weir.server->faults);
-    sim_faults_init(&weir.laptop->faults);
-}
-
 static void info(struct read_model_info *ret_info)
 {
     read_model_info(weir.process.app.read_model, ret_info);
@@ -135,52 +129,21 @@ static void compare(void)
     sqlite_session_close(&session);
 }
 
-/* Starts until a start does not fail. */
-static void start(void)
+static uint64_t draw_calls(void)
 {
-    int exit_code = 0;
-
-    weir.process.shard_count = 1 + draw(3);
-    for (uint32_t i = 0; i < 20; i++) {
-        if (draw(4) == 0)
-            sim_host_crash_after(weir.server, 1 + draw(2000));
-        if (weir_try_start(&weir, &exit_code))
-            return;
-        sim_host_crash_after(weir.server, 0);
-    }
-    calm();
-    weir_start(&weir);
+    return 1 + draw(2000);
 }
 
 /* One life of the process under faults. */
 static void live(void)
 {
-    enum sim_outcome outcome;
-
     draw_weather(&weir.server->faults);
     draw_weather(&weir.laptop->faults);
-    start();
+    weir.process.shard_count = 1 + draw(3);
+    weir_start_in_weather(&weir, draw_calls, NULL);
     weir_load_start(&load);
     goal_count = load.acknowledged_count + 1 + draw(load.event_count / 2);
-    outcome = weir_run_for(&weir, draw(5000));
-    switch (outcome) {
-    case SIM_ENDED:
-        weir_bury(&weir);
-        break;
-    case SIM_HOST_DIED:
-        weir_crash(&weir);
-        break;
-    case SIM_REACHED:
-        if (sim_world_coin(weir.world))
-            weir_crash(&weir);
-        else
-            weir_kill(&weir);
-        break;
-    case SIM_STEPS_OVER:
-    case SIM_QUIET:
-        cr_assert(false, "seed %lu: outcome %d", weir.seed, outcome);
-    }
-    sim_host_crash_after(weir.server, 0);
+    weir_end_life(&weir, weir_run_for(&weir, draw(5000)));
 }
 
 static void stop_and_look(void)
@@ -201,7 +164,7 @@ static void run_seed(uint64_t seed)
     load.batch_max = sim_world_coin(weir.world) ? 1 : 1 + draw(WEIR_LOAD_BATCH_MAX);
     for (uint32_t life = 0; life < LIFE_COUNT; life++)
         live();
-    calm();
+    weir_calm(&weir);
     weir_start(&weir);
     weir_load_start(&load);
     goal_count = load.event_count;

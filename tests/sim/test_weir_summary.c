@@ -2,20 +2,16 @@
 #include <criterion/new/assert.h>
 #include <stdlib.h>
 
-#include "runtime/io_sim.h"
-#include "tests/sim/weir_fixture.h"
-#include "tools/sim/peer.h"
+#include "tests/sim/weir_away.h"
+#include "tests/sim/weir_calls.h"
 
 /*
  * Jobs of the kind incident.summarize, from the POST that makes them to what the model's
  * server sees and what the log remembers. The server is on a machine of its own.
  */
-#define HOST "93.184.216.34"
+#define HOST WEIR_AWAY_HOST
 
-enum {
-    ID_SIZE = 36,
-    SCRIPT_SIZE_MAX = 8,
-};
+enum { SCRIPT_SIZE_MAX = 8 };
 
 /* One answer of the model's server, in the order of its requests; the last one stays. */
 struct turn {
@@ -34,15 +30,10 @@ struct turn {
 
 static struct weir weir;
 static struct weir_client client;
-static struct sim_host *away;
-static struct io *away_io;
-static struct peer *peer;
+static struct weir_away away;
 static struct turn script[SCRIPT_SIZE_MAX];
 static uint32_t turn_count;
 static struct read_query *late_query; /* not answered yet */
-static uint32_t wanted_count;
-static uint64_t request_ns[64];
-static char last_request[1 << 18];
 static struct ai_run_image image;
 static char record[AI_RUNS_READ_SIZE] __attribute__((aligned(4096)));
 
@@ -67,13 +58,9 @@ static void say(struct peer_connection *c, const struct turn *turn)
 
 static void on_request(struct peer_connection *c, struct slice head, struct slice body)
 {
-    uint32_t n = peer->request_count - 1;
-    const struct turn *turn = &script[min_u64(n, turn_count - 1)];
-    size_t size = min_u64(head.size + body.size, sizeof(last_request) - 1);
+    const struct turn *turn = &script[min_u64(away.peer->request_count - 1, turn_count - 1)];
 
-    memcpy(last_request, head.data, size);
-    last_request[size] = '\0';
-    request_ns[n % ARRAY_COUNT(request_ns)] = weir.world->mono_ns;
+    weir_away_note(&away, head, body);
     if (!turn->hangs)
         say(c, turn);
 }
@@ -123,11 +110,7 @@ static void start(void)
 static void begin(uint64_t seed, bool is_local)
 {
     weir_begin(&weir, seed, 1);
-    away = sim_host_new(weir.world, "away");
-    cr_assert(eq(int, io_sim_new(away, &away_io), 0));
-    sim_driver_add_io(&weir.driver, away_io);
-    peer = peer_new(weir.world, away_io, HOST, 80);
-    peer->on_request = on_request;
+    weir_away_begin(&away, &weir, on_request);
     memset(script, 0, sizeof(script));
     script[0] = (struct turn){.status = 200, .content = GOOD};
     turn_count = 1;
@@ -146,53 +129,32 @@ static void begin(uint64_t seed, bool is_local)
 
 static void end(void)
 {
-    if (weir.process.is_running)
-        weir_kill(&weir);
-    sim_driver_remove_io(&weir.driver, away_io);
-    io_free(&away_io);
-    peer_free(&peer);
+    weir_away_end(&away);
     weir_end(&weir);
 }
 
-static void enqueue(const char *incident, char id[ID_SIZE + 1])
+static void enqueue(const char *incident, char id[WEIR_ID_SIZE + 1])
 {
-    struct weir_call call = {.path = "/v1/jobs"};
-    uint32_t offset = 0;
     char body[512];
 
     snprintf(body, sizeof(body),
              "{\"kind\":\"incident.summarize\",\"payload\":{\"incident_id\":\"%s\"}}", incident);
-    cr_assert(eq(u32, weir_ask(&client, &call, body), 202), "%.*s", (int)client.request.body_size,
-              client.request.body);
-    cr_assert(weir_answer_string(&client.request, "id", &offset, id, ID_SIZE + 1));
+    weir_enqueue(&client, NULL, body, id);
 }
 
 static void expect_job(const char *id, const char *text)
 {
-    struct weir_call call = {.method = "GET"};
-    char path[64];
-
-    snprintf(path, sizeof(path), "/v1/jobs/%s", id);
-    call.path = path;
-    cr_assert(eq(u32, weir_ask(&client, &call, ""), 200));
-    cr_assert(weir_answer_has(&client.request, text), "%s is not in %.*s", text,
-              (int)client.request.body_size, client.request.body);
+    weir_expect_job(&client, id, text);
 }
 
 static void run_for(uint64_t ms)
 {
-    cr_assert(eq(int, weir_run_for(&weir, ms), SIM_REACHED), "%s", weir.process.text);
-}
-
-static bool has_requests(void)
-{
-    return peer->request_count >= wanted_count;
+    weir_let_pass(&weir, ms);
 }
 
 static void run_until_requests(uint32_t count)
 {
-    wanted_count = count;
-    cr_assert(eq(int, weir_run_until(&weir, has_requests), SIM_REACHED), "%s", weir.process.text);
+    weir_away_run_until(&away, count);
 }
 
 static struct ai_runs *runs(void)
@@ -232,18 +194,19 @@ TestSuite(weir_summary, .timeout = 350);
 
 Test(weir_summary, asks_the_model_and_remembers_what_it_said_and_cost)
 {
-    char id[ID_SIZE + 1];
+    char id[WEIR_ID_SIZE + 1];
 
     begin(1, false);
     enqueue("i1", id);
     run_until_requests(1);
     run_for(100);
-    cr_assert(eq(int, strncmp(last_request, "POST /v1/chat/completions HTTP/1.1\r\n", 36), 0), "%s",
-              last_request);
-    cr_assert(strstr(last_request, "{\"model\":\"model-a\",\"messages\":[{\"role\":\"system\"") !=
-              NULL);
-    cr_assert(strstr(last_request, "- Title: Error spike: X on /y\\n") != NULL, "%s", last_request);
-    cr_assert(strstr(last_request, "\"max_tokens\":1024,\"temperature\":0.7}") != NULL);
+    cr_assert(eq(int, strncmp(away.last_request, "POST /v1/chat/completions HTTP/1.1\r\n", 36), 0),
+              "%s", away.last_request);
+    cr_assert(strstr(away.last_request,
+                     "{\"model\":\"model-a\",\"messages\":[{\"role\":\"system\"") != NULL);
+    cr_assert(strstr(away.last_request, "- Title: Error spike: X on /y\\n") != NULL, "%s",
+              away.last_request);
+    cr_assert(strstr(away.last_request, "\"max_tokens\":1024,\"temperature\":0.7}") != NULL);
     expect_job(id, "\"state\":\"completed\",\"attempt\":1");
     expect_job(id, "\"incident_id\":\"i1\",\"model\":\"model-a\",\"prompt\":\"incident-summary-1\","
                    "\"confidence\":0.75}");
@@ -272,14 +235,14 @@ Test(weir_summary, asks_the_model_and_remembers_what_it_said_and_cost)
                          "{\"title\":\"Checkout fails\",\"impact\":\"All payments\","
                          "\"likely_causes\":[\"c\"],\"evidence\":[],\"next_steps\":[],"
                          "\"confidence\":0.75}"));
-    cr_assert(eq(u32, peer->request_count, 1));
+    cr_assert(eq(u32, away.peer->request_count, 1));
     weir_stop(&weir);
     end();
 }
 
 Test(weir_summary, is_made_without_a_model_when_there_is_none)
 {
-    char id[ID_SIZE + 1];
+    char id[WEIR_ID_SIZE + 1];
 
     begin(2, true);
     enqueue("i1", id);
@@ -292,14 +255,14 @@ Test(weir_summary, is_made_without_a_model_when_there_is_none)
     cr_assert(section_is(AI_RUN_SECTION_PROVIDER, "local"));
     cr_assert(eq(u32, image.header.confidence_ppm, AI_RUN_CONFIDENCE_UNKNOWN));
     cr_assert(eq(u64, image.header.cost_micro_usd, 0));
-    cr_assert(zero(u32, peer->request_count));
+    cr_assert(zero(u32, away.peer->request_count));
     weir_stop(&weir);
     end();
 }
 
 Test(weir_summary, tells_the_model_what_is_wrong_and_takes_the_second_answer)
 {
-    char id[ID_SIZE + 1];
+    char id[WEIR_ID_SIZE + 1];
 
     begin(3, false);
     script[0] = (struct turn){.status = 200, .content = "Sure! {\\\"title\\\":1}"};
@@ -308,11 +271,12 @@ Test(weir_summary, tells_the_model_what_is_wrong_and_takes_the_second_answer)
     enqueue("i1", id);
     run_until_requests(2);
     run_for(100);
-    cr_assert(strstr(last_request,
+    cr_assert(strstr(away.last_request,
                      "{\"role\":\"assistant\",\"content\":\"Sure! {\\\"title\\\":1}\"}") != NULL);
-    cr_assert(strstr(last_request, "Your answer was not accepted:\\n- the answer is not JSON: a "
-                                   "value was expected, at byte 0\\n") != NULL,
-              "%s", last_request);
+    cr_assert(strstr(away.last_request,
+                     "Your answer was not accepted:\\n- the answer is not JSON: a "
+                     "value was expected, at byte 0\\n") != NULL,
+              "%s", away.last_request);
     expect_job(id, "\"state\":\"completed\",\"attempt\":1");
     read_run(id);
     cr_assert(eq(int, image.header.state, AI_RUN_SUCCEEDED));
@@ -327,7 +291,7 @@ Test(weir_summary, tells_the_model_what_is_wrong_and_takes_the_second_answer)
 
 Test(weir_summary, ends_failed_with_a_dead_letter_after_three_attempts_of_three_answers_each)
 {
-    char id[ID_SIZE + 1];
+    char id[WEIR_ID_SIZE + 1];
 
     begin(4, false);
     script[0] = (struct turn){.status = 200, .content = "{}"};
@@ -349,14 +313,14 @@ Test(weir_summary, ends_failed_with_a_dead_letter_after_three_attempts_of_three_
     cr_assert(strstr(image.sections[AI_RUN_SECTION_PROBLEMS].data, "- /title: is required\n") !=
               NULL);
     run_for(600000);
-    cr_assert(eq(u32, peer->request_count, 9));
+    cr_assert(eq(u32, away.peer->request_count, 9));
     weir_stop(&weir);
     end();
 }
 
 Test(weir_summary, backs_off_when_the_server_fails_and_succeeds_when_it_heals)
 {
-    char id[ID_SIZE + 1];
+    char id[WEIR_ID_SIZE + 1];
 
     begin(5, false);
     script[0] = (struct turn){.status = 500};
@@ -371,8 +335,8 @@ Test(weir_summary, backs_off_when_the_server_fails_and_succeeds_when_it_heals)
     cr_assert(eq(int, image.header.error, AI_RUN_ERROR_SERVER));
     cr_assert(section_is(AI_RUN_SECTION_ERROR, "the model's server answered 500"));
     run_until_requests(3);
-    cr_assert(le(u64, request_ns[1] - request_ns[0], 5500000000));
-    cr_assert(ge(u64, request_ns[2] - request_ns[1], 90000000000));
+    cr_assert(le(u64, away.request_ns[1] - away.request_ns[0], 5500000000));
+    cr_assert(ge(u64, away.request_ns[2] - away.request_ns[1], 90000000000));
     run_for(1000);
     expect_job(id, "\"state\":\"completed\",\"attempt\":3");
     read_run(id);
@@ -386,7 +350,7 @@ Test(weir_summary, backs_off_when_the_server_fails_and_succeeds_when_it_heals)
 
 Test(weir_summary, never_asks_again_with_the_same_bound_after_an_answer_was_cut_off)
 {
-    char id[ID_SIZE + 1];
+    char id[WEIR_ID_SIZE + 1];
 
     begin(6, false);
     script[0] =
@@ -394,7 +358,7 @@ Test(weir_summary, never_asks_again_with_the_same_bound_after_an_answer_was_cut_
     enqueue("i1", id);
     run_until_requests(1);
     run_for(600000);
-    cr_assert(eq(u32, peer->request_count, 1));
+    cr_assert(eq(u32, away.peer->request_count, 1));
     expect_job(id, "\"dead_reason\":\"not_retryable\"");
     expect_job(id, "max_tokens");
     read_run(id);
@@ -412,7 +376,7 @@ Test(weir_summary, gives_up_what_cannot_heal)
     };
     static const enum ai_run_error errors[] = {AI_RUN_ERROR_REFUSED, AI_RUN_ERROR_REFUSED,
                                                AI_RUN_ERROR_FILTERED};
-    char id[ID_SIZE + 1];
+    char id[WEIR_ID_SIZE + 1];
 
     begin(7, false);
     for (uint32_t i = 0; i < ARRAY_COUNT(turns); i++) {
@@ -431,13 +395,13 @@ Test(weir_summary, gives_up_what_cannot_heal)
     expect_job(id, "there is no such incident");
     read_run(id);
     cr_assert(eq(int, image.header.error, AI_RUN_ERROR_INPUT));
-    cr_assert(eq(u32, peer->request_count, ARRAY_COUNT(turns)));
+    cr_assert(eq(u32, away.peer->request_count, ARRAY_COUNT(turns)));
     end();
 }
 
 Test(weir_summary, takes_an_answer_that_is_no_chat_completion_for_a_failure_of_the_server)
 {
-    char id[ID_SIZE + 1];
+    char id[WEIR_ID_SIZE + 1];
 
     begin(8, false);
     script[0] = (struct turn){.status = 200, .body = "<html>login</html>"};
@@ -454,7 +418,7 @@ Test(weir_summary, takes_an_answer_that_is_no_chat_completion_for_a_failure_of_t
 
 Test(weir_summary, ends_a_call_at_its_deadline_and_closes_the_connection)
 {
-    char id[ID_SIZE + 1];
+    char id[WEIR_ID_SIZE + 1];
 
     begin(9, false);
     script[0] = (struct turn){.hangs = true};
@@ -464,9 +428,9 @@ Test(weir_summary, ends_a_call_at_its_deadline_and_closes_the_connection)
     run_until_requests(1);
     run_for(59000);
     expect_job(id, "\"state\":\"leased\"");
-    cr_assert(not(peer->connections[0]->saw_end));
+    cr_assert(not(away.peer->connections[0]->saw_end));
     run_for(1500);
-    cr_assert(peer->connections[0]->saw_end);
+    cr_assert(away.peer->connections[0]->saw_end);
     run_until_requests(2);
     run_for(1000);
     expect_job(id, "\"state\":\"completed\",\"attempt\":2");
@@ -479,7 +443,7 @@ Test(weir_summary, ends_a_call_at_its_deadline_and_closes_the_connection)
 
 Test(weir_summary, ends_an_attempt_at_its_deadline_whatever_its_calls_may_take)
 {
-    char id[ID_SIZE + 1];
+    char id[WEIR_ID_SIZE + 1];
 
     begin(10, false);
     weir_stop(&weir);
@@ -489,10 +453,10 @@ Test(weir_summary, ends_an_attempt_at_its_deadline_whatever_its_calls_may_take)
     enqueue("i1", id);
     run_until_requests(1);
     run_for(59000);
-    say(peer->connections[0], &(struct turn){.status = 200, .content = "{}"});
+    say(away.peer->connections[0], &(struct turn){.status = 200, .content = "{}"});
     run_until_requests(2); /* the repair, which hangs, too */
     run_for(12000);
-    cr_assert(peer->connections[peer->connection_count - 1]->saw_end);
+    cr_assert(away.peer->connections[away.peer->connection_count - 1]->saw_end);
     read_run(id);
     cr_assert(eq(int, image.header.error, AI_RUN_ERROR_TIMEOUT));
     cr_assert(eq(int, image.attempts[0].call_count, 2));
@@ -502,7 +466,7 @@ Test(weir_summary, ends_an_attempt_at_its_deadline_whatever_its_calls_may_take)
 
 Test(weir_summary, is_recorded_once_when_the_process_dies_while_the_model_answers)
 {
-    char id[ID_SIZE + 1];
+    char id[WEIR_ID_SIZE + 1];
 
     begin(11, false);
     script[0] = (struct turn){.hangs = true};
@@ -524,13 +488,13 @@ Test(weir_summary, is_recorded_once_when_the_process_dies_while_the_model_answer
     start();
     cr_assert(eq(u32, ai_run_table_count(&runs()->table), 1));
     run_for(60000);
-    cr_assert(eq(u32, peer->request_count, 2));
+    cr_assert(eq(u32, away.peer->request_count, 2));
     end();
 }
 
 Test(weir_summary, waits_behind_an_open_breaker_without_using_attempts)
 {
-    char ids[8][ID_SIZE + 1];
+    char ids[8][WEIR_ID_SIZE + 1];
 
     begin(12, false);
     script[0] = (struct turn){.status = 500};
@@ -538,9 +502,9 @@ Test(weir_summary, waits_behind_an_open_breaker_without_using_attempts)
         enqueue("i1", ids[i]);
     run_until_requests(5);
     run_for(1000);
-    cr_assert(eq(u32, peer->request_count, 5));
+    cr_assert(eq(u32, away.peer->request_count, 5));
     run_for(20000);
-    cr_assert(eq(u32, peer->request_count, 5), "%u", peer->request_count);
+    cr_assert(eq(u32, away.peer->request_count, 5), "%u", away.peer->request_count);
     script[0] = (struct turn){.status = 200, .content = GOOD};
     run_for(120000);
     for (uint32_t i = 0; i < ARRAY_COUNT(ids); i++)
@@ -551,7 +515,7 @@ Test(weir_summary, waits_behind_an_open_breaker_without_using_attempts)
 Test(weir_summary, ends_its_call_when_the_job_is_cancelled)
 {
     struct weir_call call = {0};
-    char id[ID_SIZE + 1], path[80];
+    char id[WEIR_ID_SIZE + 1], path[80];
 
     begin(13, false);
     script[0] = (struct turn){.hangs = true};
@@ -561,7 +525,7 @@ Test(weir_summary, ends_its_call_when_the_job_is_cancelled)
     call.path = path;
     cr_assert(eq(u32, weir_ask(&client, &call, ""), 200));
     run_for(1000);
-    cr_assert(peer->connections[0]->saw_end);
+    cr_assert(away.peer->connections[0]->saw_end);
     cr_assert(zero(u32, weir.process.app.shards[0].jobs.handlers.runs.count));
     expect_job(id, "\"state\":\"cancelled\"");
     weir_stop(&weir);
@@ -570,20 +534,20 @@ Test(weir_summary, ends_its_call_when_the_job_is_cancelled)
 
 Test(weir_summary, waits_for_the_read_model_without_using_attempts)
 {
-    char id[ID_SIZE + 1];
+    char id[WEIR_ID_SIZE + 1];
 
     begin(14, false);
     enqueue("away", id);
     run_for(60000);
     expect_job(id, "\"state\":\"scheduled\",\"attempt\":0");
-    cr_assert(zero(u32, peer->request_count));
+    cr_assert(zero(u32, away.peer->request_count));
     weir_stop(&weir);
     end();
 }
 
 Test(weir_summary, looks_at_fewer_events_when_all_are_too_large)
 {
-    char id[ID_SIZE + 1];
+    char id[WEIR_ID_SIZE + 1];
 
     begin(15, false);
     enqueue("large", id);
@@ -596,7 +560,7 @@ Test(weir_summary, looks_at_fewer_events_when_all_are_too_large)
 Test(weir_summary, lets_go_of_an_input_that_comes_when_nobody_wants_it_any_more)
 {
     struct weir_call call = {0};
-    char id[ID_SIZE + 1], path[80];
+    char id[WEIR_ID_SIZE + 1], path[80];
 
     begin(16, false);
     enqueue("late", id);
@@ -619,7 +583,7 @@ Test(weir_summary, lets_go_of_an_input_that_comes_when_nobody_wants_it_any_more)
 
 Test(weir_summary, says_that_there_is_nothing_to_read_when_the_read_model_is_off)
 {
-    char id[ID_SIZE + 1];
+    char id[WEIR_ID_SIZE + 1];
 
     begin(17, false);
     weir.process.app.shards[0].incident_summaries.inputs.ask = read_query_start;
@@ -636,18 +600,15 @@ Test(weir_summary, says_that_there_is_nothing_to_read_when_the_read_model_is_off
 static void fill_log(uint32_t job_count)
 {
     static char body[60000];
-    struct weir_call call = {.path = "/v1/jobs"};
     int size = snprintf(body, sizeof(body), "{\"kind\":\"filler\",\"payload\":\"");
 
     memset(body + size, 'x', sizeof(body) - 100 - (size_t)size);
     snprintf(body + sizeof(body) - 100, 100, "\"}");
     for (uint32_t i = 0; i < job_count; i++) {
         struct weir_call cancel = {0};
-        char id[ID_SIZE + 1], path[80];
-        uint32_t offset = 0;
+        char id[WEIR_ID_SIZE + 1], path[80];
 
-        cr_assert(eq(u32, weir_ask(&client, &call, body), 202));
-        cr_assert(weir_answer_string(&client.request, "id", &offset, id, sizeof(id)));
+        weir_enqueue(&client, NULL, body, id);
         snprintf(path, sizeof(path), "/v1/jobs/%s/cancel", id);
         cancel.path = path;
         cr_assert(eq(u32, weir_ask(&client, &cancel, ""), 200));
@@ -657,7 +618,7 @@ static void fill_log(uint32_t job_count)
 Test(weir_summary, is_still_on_record_when_the_segment_it_was_written_to_has_gone)
 {
     struct journal_location before;
-    char id[ID_SIZE + 1];
+    char id[WEIR_ID_SIZE + 1];
 
     begin(18, false);
     enqueue("i1", id);
@@ -682,7 +643,7 @@ Test(weir_summary, is_still_on_record_when_the_segment_it_was_written_to_has_gon
 
 Test(weir_summary, goes_from_the_log_when_it_is_older_than_what_is_kept)
 {
-    char id[ID_SIZE + 1];
+    char id[WEIR_ID_SIZE + 1];
 
     begin(19, false);
     weir.process.settings.read_model_days = 1;
@@ -702,7 +663,7 @@ Test(weir_summary, goes_from_the_log_when_it_is_older_than_what_is_kept)
 /* The attempts of one job are not used up by others that are leased with it (one at a time). */
 Test(weir_summary, uses_one_attempt_of_one_job_at_a_time)
 {
-    char ids[6][ID_SIZE + 1];
+    char ids[6][WEIR_ID_SIZE + 1];
 
     begin(20, false);
     weir_stop(&weir);
@@ -713,10 +674,10 @@ Test(weir_summary, uses_one_attempt_of_one_job_at_a_time)
         enqueue("i1", ids[i]);
     run_until_requests(1);
     run_for(30000);
-    cr_assert(eq(u32, peer->request_count, 1));
+    cr_assert(eq(u32, away.peer->request_count, 1));
     cr_assert(eq(u32, weir.process.app.shards[0].jobs.handlers.runs.count, 1));
     script[0] = (struct turn){.status = 200, .content = GOOD};
-    say(peer->connections[0], &script[0]);
+    say(away.peer->connections[0], &script[0]);
     run_for(5000);
     for (uint32_t i = 0; i < ARRAY_COUNT(ids); i++)
         expect_job(ids[i], "\"state\":\"completed\",\"attempt\":1");
@@ -726,7 +687,7 @@ Test(weir_summary, uses_one_attempt_of_one_job_at_a_time)
 /* A job whose process dies in each attempt ends, instead of running for ever. */
 Test(weir_summary, of_a_job_that_brings_the_process_down_again_and_again_comes_to_an_end)
 {
-    char id[ID_SIZE + 1];
+    char id[WEIR_ID_SIZE + 1];
 
     begin(21, false);
     script[0] = (struct turn){.hangs = true};
@@ -740,14 +701,14 @@ Test(weir_summary, of_a_job_that_brings_the_process_down_again_and_again_comes_t
     run_for(600000);
     expect_job(id, "\"state\":\"dead\"");
     expect_job(id, "poison");
-    cr_assert(eq(u32, peer->request_count, 3));
+    cr_assert(eq(u32, away.peer->request_count, 3));
     end();
 }
 
 /* The lease is 120 s: an attempt that may take longer keeps it, and nobody else gets the job. */
 Test(weir_summary, keeps_its_lease_while_it_waits_for_the_model)
 {
-    char id[ID_SIZE + 1];
+    char id[WEIR_ID_SIZE + 1];
 
     begin(22, false);
     weir_stop(&weir);
@@ -759,8 +720,8 @@ Test(weir_summary, keeps_its_lease_while_it_waits_for_the_model)
     run_until_requests(1);
     run_for(300000);
     expect_job(id, "\"state\":\"leased\"");
-    cr_assert(eq(u32, peer->request_count, 1));
-    say(peer->connections[0], &(struct turn){.status = 200, .content = GOOD});
+    cr_assert(eq(u32, away.peer->request_count, 1));
+    say(away.peer->connections[0], &(struct turn){.status = 200, .content = GOOD});
     run_for(1000);
     expect_job(id, "\"state\":\"completed\",\"attempt\":1");
     end();

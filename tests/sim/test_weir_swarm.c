@@ -91,12 +91,6 @@ static void begin(uint64_t seed)
     }
 }
 
-static void calm(void)
-{
-    sim_faults_init(&weir.server->faults);
-    sim_faults_init(&weir.laptop->faults);
-}
-
 static void check_journal(void)
 {
     struct sim_faults faults = weir.server->faults;
@@ -107,23 +101,15 @@ static void check_journal(void)
     weir.server->faults = faults;
 }
 
-/* Starts until a start does not fail. */
-static void start(void)
+static uint64_t draw_calls(void)
 {
-    int exit_code = 0;
+    return 1 + draw_small(200);
+}
 
-    weir.process.shard_count = 1 + draw(4);
-    for (uint32_t i = 0; i < 20; i++) {
-        if (draw(4) == 0)
-            sim_host_crash_after(weir.server, 1 + draw_small(200));
-        if (weir_try_start(&weir, &exit_code))
-            return;
-        sim_host_crash_after(weir.server, 0);
-        failed_start_count++;
-        check_journal();
-    }
-    calm();
-    weir_start(&weir);
+static void on_failed_start(void)
+{
+    failed_start_count++;
+    check_journal();
 }
 
 /* One life of the process under faults; it does not run any more afterwards. */
@@ -134,33 +120,20 @@ static void live(void)
 
     draw_weather(&weir.server->faults);
     draw_weather(&weir.laptop->faults);
-    start();
+    weir.process.shard_count = 1 + draw(4);
+    weir_start_in_weather(&weir, draw_calls, on_failed_start);
     weir_load_start(&load);
     goal_count = load.acknowledged_count + 1 + draw(load.event_count / 2);
     outcome = weir_run_for(&weir, draw_small(20000));
-    switch (outcome) {
-    case SIM_ENDED:
+    if (outcome == SIM_ENDED) {
         exit_code = runtime_exit_code(weir.process.app.runtime);
         cr_assert(exit_code == 73 || exit_code == 74, "seed %lu: %d: %s", weir.seed, exit_code,
                   weir.process.text);
         end_counts[0]++;
-        weir_bury(&weir);
-        break;
-    case SIM_HOST_DIED:
-        weir_crash(&weir);
-        break;
-    case SIM_REACHED:
+    } else if (outcome == SIM_REACHED) {
         end_counts[1]++;
-        if (sim_world_coin(weir.world))
-            weir_crash(&weir);
-        else
-            weir_kill(&weir);
-        break;
-    case SIM_STEPS_OVER:
-    case SIM_QUIET:
-        cr_assert(false, "seed %lu: outcome %d", weir.seed, outcome);
     }
-    sim_host_crash_after(weir.server, 0);
+    weir_end_life(&weir, outcome);
     check_journal();
 }
 
@@ -171,7 +144,7 @@ static uint64_t run_swarm(uint64_t seed)
     begin(seed);
     for (uint32_t life = 0; life < LIFE_COUNT; life++)
         live();
-    calm();
+    weir_calm(&weir);
     weir_start(&weir);
     weir_load_start(&load);
     goal_count = load.event_count;

@@ -14,6 +14,8 @@
  * which its process ends are sim_server.c's.
  */
 
+enum { START_COUNT_MAX = 20 }; /* into faults */
+
 static const uint64_t STOP_LIMIT_MS = 60000; /* of simulated time, for an orderly stop */
 static const uint64_t READY_LIMIT_MS = 120000;
 static const uint64_t ANSWER_LIMIT_MS = 60000;
@@ -62,6 +64,12 @@ void weir_start(struct weir *weir)
               weir->seed, exit_code, weir->process.text);
 }
 
+void weir_start_ready(struct weir *weir)
+{
+    weir_start(weir);
+    weir_run_until_ready(weir);
+}
+
 void weir_crash(struct weir *weir)
 {
     sim_server_crash(&weir->process);
@@ -75,6 +83,51 @@ void weir_kill(struct weir *weir)
 void weir_bury(struct weir *weir)
 {
     cr_assert(ne(int, sim_server_bury(&weir->process), 0), "seed %lu", weir->seed);
+}
+
+void weir_calm(struct weir *weir)
+{
+    sim_faults_init(&weir->server->faults);
+    sim_faults_init(&weir->laptop->faults);
+}
+
+void weir_start_in_weather(struct weir *weir, uint64_t (*draw_calls)(void), void (*on_failed)(void))
+{
+    int exit_code = 0;
+
+    for (uint32_t i = 0; i < START_COUNT_MAX; i++) {
+        if (rng_below(&weir->world->rng, 4) == 0)
+            sim_host_crash_after(weir->server, draw_calls());
+        if (weir_try_start(weir, &exit_code))
+            return;
+        sim_host_crash_after(weir->server, 0);
+        if (on_failed != NULL)
+            on_failed();
+    }
+    weir_calm(weir);
+    weir_start(weir);
+}
+
+void weir_end_life(struct weir *weir, enum sim_outcome outcome)
+{
+    switch (outcome) {
+    case SIM_ENDED:
+        weir_bury(weir);
+        break;
+    case SIM_HOST_DIED:
+        weir_crash(weir);
+        break;
+    case SIM_REACHED:
+        if (sim_world_coin(weir->world))
+            weir_crash(weir);
+        else
+            weir_kill(weir);
+        break;
+    case SIM_STEPS_OVER:
+    case SIM_QUIET:
+        cr_assert(false, "seed %lu: outcome %d", weir->seed, outcome);
+    }
+    sim_host_crash_after(weir->server, 0);
 }
 
 int weir_try_stop(struct weir *weir)
@@ -110,6 +163,12 @@ enum sim_outcome weir_run_until(struct weir *weir, bool (*is_reached)(void))
 enum sim_outcome weir_run_for(struct weir *weir, uint64_t duration_ms)
 {
     return sim_driver_run_for(&weir->driver, duration_ms * 1000000);
+}
+
+void weir_let_pass(struct weir *weir, uint64_t duration_ms)
+{
+    cr_assert(eq(int, weir_run_for(weir, duration_ms), SIM_REACHED), "seed %lu: %s", weir->seed,
+              weir->process.text);
 }
 
 void weir_run_until_ready(struct weir *weir)

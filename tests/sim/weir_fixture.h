@@ -102,11 +102,31 @@ void weir_end(struct weir *weir);
 /* Starts the server; recovery is over when it returns, asserts that it went well. */
 void weir_start(struct weir *weir);
 
+/* The same, and drives the world until every shard is ready. */
+void weir_start_ready(struct weir *weir);
+
 /*
- * The same for a start that may fail: true when it went well. Otherwise nothing
+ * The same as weir_start() for a start that may fail: true when it went well. Otherwise nothing
  * runs, *ret_exit_code says why, and the host may be dying.
  */
 bool weir_try_start(struct weir *weir, int *ret_exit_code);
+
+/*
+ * Starts until a start does not fail, every fourth of them, as it is drawn, into a power cut
+ * after so many calls as draw_calls says. on_failed looks at what a failed one has left; it
+ * may be NULL. When twenty have failed the faults cease.
+ */
+void weir_start_in_weather(struct weir *weir, uint64_t (*draw_calls)(void),
+                           void (*on_failed)(void));
+
+/* All faults of both machines cease. */
+void weir_calm(struct weir *weir);
+
+/*
+ * Ends a life of the process the way it came: outcome is that of running it until then.
+ * What still lives is killed, or loses its power, as it is drawn.
+ */
+void weir_end_life(struct weir *weir, enum sim_outcome outcome);
 
 /* Power cut and restart of the machine. */
 void weir_crash(struct weir *weir);
@@ -131,6 +151,9 @@ MUST_USE enum sim_outcome weir_run_until(struct weir *weir, bool (*is_reached)(v
 
 /* Drives the world for so long. */
 MUST_USE enum sim_outcome weir_run_for(struct weir *weir, uint64_t duration_ms);
+
+/* The same; asserts that nothing comes in between. */
+void weir_let_pass(struct weir *weir, uint64_t duration_ms);
 
 /* Drives the world until every shard is ready; asserts that it comes to that. */
 void weir_run_until_ready(struct weir *weir);
