@@ -1,6 +1,7 @@
 #include "actors/breakers_view.h"
 
 #include "actors/app.h"
+#include "actors/ranked_merge.h"
 #include "contracts/json_member.h"
 
 /*
@@ -57,7 +58,6 @@ static void copy_line(const struct breakers_entry *entry, struct breakers_view_l
 {
     breaker_look(&entry->breaker, &line->breaker);
     line->since_ms = entry->since_ms;
-    line->rank = rank_of(entry);
     line->call_count = entry->call_count;
     line->parked_count = entry->parked_count;
     line->org_size = entry->org_size;
@@ -85,8 +85,10 @@ void breakers_view_take(struct breakers *breakers, struct slice org, struct slic
         if (is_of(entry, org, project))
             insert(firsts, &ret_view->line_count, entry);
     }
-    for (uint32_t i = 0; i < ret_view->line_count; i++)
+    for (uint32_t i = 0; i < ret_view->line_count; i++) {
+        ret_view->ranks[i] = rank_of(firsts[i]);
         copy_line(firsts[i], &ret_view->lines[i]);
+    }
 }
 
 /* --- writing --------------------------------------------------------------------- */
@@ -126,30 +128,19 @@ static void write_line(const struct breakers_view_line *line, struct json_writer
     json_writer_end_object(writer);
 }
 
-/* Each view has its own in order: takes the best of the first ones, again and again. */
 void breakers_view_write(const struct breakers_view *const *views, uint32_t view_count,
                          struct json_writer *writer)
 {
-    uint32_t next[SHARD_COUNT_MAX] = {0};
+    struct ranked_list lists[SHARD_COUNT_MAX];
+    struct ranked_place places[BREAKERS_VIEW_COUNT_MAX];
+    uint32_t count;
 
     assert(view_count <= SHARD_COUNT_MAX);
+    for (uint32_t i = 0; i < view_count; i++)
+        lists[i] = (struct ranked_list){views[i]->ranks, views[i]->line_count};
+    count = ranked_merge(lists, view_count, places, BREAKERS_VIEW_COUNT_MAX);
     json_writer_begin_array(writer);
-    for (uint32_t n = 0; n < BREAKERS_VIEW_COUNT_MAX; n++) {
-        const struct breakers_view_line *best = NULL;
-        uint32_t best_view = 0;
-
-        for (uint32_t i = 0; i < view_count; i++) {
-            const struct breakers_view_line *line = &views[i]->lines[next[i]];
-
-            if (next[i] == views[i]->line_count || (best != NULL && line->rank <= best->rank))
-                continue;
-            best = line;
-            best_view = i;
-        }
-        if (best == NULL)
-            break;
-        write_line(best, writer);
-        next[best_view]++;
-    }
+    for (uint32_t i = 0; i < count; i++)
+        write_line(&views[places[i].list]->lines[places[i].index], writer);
     json_writer_end_array(writer);
 }

@@ -20,7 +20,6 @@ enum {
 struct breakers_view_line {
     struct breaker_view breaker;
     uint64_t since_ms;
-    uint64_t rank; /* higher comes first */
     uint32_t call_count;
     uint32_t parked_count;
     uint16_t origin_size;
@@ -36,7 +35,8 @@ struct breakers_view {
     uint32_t call_count;
     uint32_t parked_count;
     uint32_t line_count;
-    struct breakers_view_line lines[BREAKERS_VIEW_COUNT_MAX]; /* in order */
+    uint64_t ranks[BREAKERS_VIEW_COUNT_MAX]; /* of the lines, which are in their order */
+    struct breakers_view_line lines[BREAKERS_VIEW_COUNT_MAX];
 };
 
 /*

@@ -6,6 +6,7 @@
 #include "actors/shard_view.h"
 
 #include "actors/app.h"
+#include "actors/ranked_merge.h"
 #include "contracts/json_member.h"
 
 #define KEY(writer, literal) json_writer_key(writer, SLICE_LITERAL(literal))
@@ -100,7 +101,6 @@ static void copy_queue(struct job_desk *desk, const struct job_queue *queue,
                        struct shard_view_queue *line)
 {
     job_desk_show_queue(desk, queue, &line->view);
-    line->depth = depth_of(queue);
     line->org_size = queue->org_size;
     line->project_size = queue->project_size;
     line->kind_size = queue->kind_size;
@@ -121,8 +121,10 @@ static void take_queues(struct job_desk *desk, const struct shard_view_filter *f
         if (is_shown(filter, queue))
             insert(deepest, &view->queue_count, queue);
     }
-    for (uint32_t i = 0; i < view->queue_count; i++)
+    for (uint32_t i = 0; i < view->queue_count; i++) {
+        view->queue_depths[i] = depth_of(deepest[i]);
         copy_queue(desk, deepest[i], &view->queues[i]);
+    }
 }
 
 /* --- taking ---------------------------------------------------------------------- */
@@ -303,31 +305,20 @@ static void write_queue(const struct shard_view_queue *line, struct json_writer 
     json_writer_end_object(writer);
 }
 
-/* Each view has its own in order: takes the deepest of the first ones, again and again. */
 void shard_view_write_queues(const struct shard_view *const *views, uint32_t view_count,
                              struct json_writer *writer)
 {
-    uint32_t next[SHARD_COUNT_MAX] = {0};
+    struct ranked_list lists[SHARD_COUNT_MAX];
+    struct ranked_place places[SHARD_VIEW_QUEUE_COUNT_MAX];
+    uint32_t count;
 
     assert(view_count <= SHARD_COUNT_MAX);
+    for (uint32_t i = 0; i < view_count; i++)
+        lists[i] = (struct ranked_list){views[i]->queue_depths, views[i]->queue_count};
+    count = ranked_merge(lists, view_count, places, SHARD_VIEW_QUEUE_COUNT_MAX);
     json_writer_begin_array(writer);
-    for (uint32_t n = 0; n < SHARD_VIEW_QUEUE_COUNT_MAX; n++) {
-        const struct shard_view_queue *best = NULL;
-        uint32_t best_view = 0;
-
-        for (uint32_t i = 0; i < view_count; i++) {
-            const struct shard_view_queue *line = &views[i]->queues[next[i]];
-
-            if (next[i] == views[i]->queue_count || (best != NULL && line->depth <= best->depth))
-                continue;
-            best = line;
-            best_view = i;
-        }
-        if (best == NULL)
-            break;
-        write_queue(best, writer);
-        next[best_view]++;
-    }
+    for (uint32_t i = 0; i < count; i++)
+        write_queue(&views[places[i].list]->queues[places[i].index], writer);
     json_writer_end_array(writer);
 }
 

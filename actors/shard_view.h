@@ -39,7 +39,6 @@ struct shard_view_actor {
 
 struct shard_view_queue {
     struct job_queue_view view;
-    uint64_t depth; /* jobs that have not ended */
     uint8_t org_size;
     uint8_t project_size;
     uint8_t kind_size;
@@ -73,7 +72,8 @@ struct shard_view {
     struct journal_stats journal;
     struct job_table_stats jobs;
     struct shard_view_actor actors[SHARD_VIEW_ACTOR_COUNT_MAX];
-    struct shard_view_queue queues[SHARD_VIEW_QUEUE_COUNT_MAX]; /* the deepest first */
+    uint64_t queue_depths[SHARD_VIEW_QUEUE_COUNT_MAX]; /* jobs that have not ended; most first */
+    struct shard_view_queue queues[SHARD_VIEW_QUEUE_COUNT_MAX];
     struct shard_view_handler handlers[JOB_HANDLER_COUNT_MAX];
     struct breakers_view breakers;
 };

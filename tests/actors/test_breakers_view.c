@@ -135,7 +135,7 @@ Test(breakers_view, of_all_shards_are_written_in_one_order_and_fit_their_bound_a
 
         memset(line, 1, sizeof(*line)); /* control characters: six bytes for each */
         views[i % 2].line_count = i / 2 + 1;
-        line->rank = 1000 - i;
+        views[i % 2].ranks[i / 2] = 1000 - i;
         line->breaker = (struct breaker_view){BREAKER_OPEN, UINT32_MAX, UINT32_MAX, T0 + i};
         line->since_ms = T0;
         line->call_count = line->parked_count = UINT32_MAX;
