@@ -154,6 +154,7 @@ static void add_job_limits(const struct settings *settings, uint32_t shard_count
 static void add_handler_limits(const struct settings *settings, uint32_t shard_count,
                                struct limits *lines)
 {
+    struct http_client_config client;
     uint64_t requests =
         (uint64_t)http_requests_concurrency(settings->job_http_concurrency, shard_count) *
         shard_count;
@@ -161,6 +162,8 @@ static void add_handler_limits(const struct settings *settings, uint32_t shard_c
         (uint64_t)incident_summaries_concurrency(settings->ai_concurrency, shard_count) *
         shard_count;
 
+    app_bounds_client(settings, shard_count, &client);
+    http_client_add_limits(&client, shard_count, lines);
     limits_add(lines, "HTTP requests of jobs", requests, sizeof(struct http_request_call));
     limits_add(lines, "summaries of incidents", summaries, sizeof(struct incident_summary));
     limits_add(lines, "inputs of summaries", 2 * summaries, sizeof(struct summary_input));

@@ -556,13 +556,17 @@ void http_client_abandon(struct http_client *client)
     pool_abandon(&client->connection_pool);
 }
 
-void http_client_add_limits(const struct http_client_config *config, struct limits *limits)
+void http_client_add_limits(const struct http_client_config *config, uint32_t client_count,
+                            struct limits *limits)
 {
-    limits_add(limits, "client connections", config->connection_count_max,
-               sizeof(struct client_connection));
-    limits_add(limits, "client TLS", config->connection_count_max, sizeof(struct client_tls));
-    limits_add(limits, "client hosts", host_count_max(config), sizeof(struct client_host));
-    limits_add(limits, "client names", config->name_count_max, resolver_name_size());
+    uint64_t connections = (uint64_t)config->connection_count_max * client_count;
+
+    limits_add(limits, "client connections", connections, sizeof(struct client_connection));
+    limits_add(limits, "client TLS", connections, sizeof(struct client_tls));
+    limits_add(limits, "client hosts", (uint64_t)host_count_max(config) * client_count,
+               sizeof(struct client_host));
+    limits_add(limits, "client names", (uint64_t)config->name_count_max * client_count,
+               resolver_name_size());
 }
 
 struct slice http_client_outcome_name(enum http_client_outcome outcome)

@@ -217,8 +217,9 @@ void http_client_deinit(struct http_client *client);
 /* The same though calls are open: the process they belonged to died (simulated). */
 void http_client_abandon(struct http_client *client);
 
-/* Adds the client's lines to the sum of --print-limits. */
-void http_client_add_limits(const struct http_client_config *config, struct limits *limits);
+/* Adds the lines of so many clients to the sum of --print-limits. */
+void http_client_add_limits(const struct http_client_config *config, uint32_t client_count,
+                            struct limits *limits);
 
 /*
  * Starts a call; from any actor of the shard, also from an on_done. 0: on_done will be

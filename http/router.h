@@ -15,7 +15,7 @@ struct message;
 
 enum {
     ROUTE_PARAM_COUNT_MAX = 2,
-    ROUTE_COUNT_MAX = 64,
+    ROUTE_COUNT_MAX = 96,
     ROUTER_ALLOWED_SIZE_MAX = 64, /* GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS */
 };
 

@@ -24,6 +24,8 @@ static const char *const TLS_OUTCOME_NAMES[TLS_OUTCOME_COUNT] = {
 };
 
 static_assert(ARRAY_COUNT(STATUSES) <= HTTP_STATUS_SERIES_COUNT, "a series per status");
+static_assert((ROUTE_COUNT_MAX + 1) * (HTTP_STATUS_SERIES_COUNT + 1) <= METRICS_SERIES_MAX - 512,
+              "a table full of routes leaves series for everything else");
 
 uint32_t http_status_index(uint32_t status)
 {

@@ -12,7 +12,7 @@
 #include "runtime/base.h"
 
 enum {
-    METRICS_SERIES_MAX = 2048,
+    METRICS_SERIES_MAX = 4096,
     METRICS_VALUES_MAX = 8192, /* 64-bit words of one block, all series together */
     METRICS_BUCKETS_MAX = 24,
     METRICS_TEXT_SIZE_MAX = 256 * 1024, /* label text built at boot */
