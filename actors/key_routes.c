@@ -271,36 +271,6 @@ int key_revoke_on_request(struct exchange *x)
     return submit(x, request);
 }
 
-/* A number in the query; absent keeps *value. False when it is not one, or out of bounds. */
-static bool read_query_number(const struct exchange *x, struct slice name, uint64_t minimum,
-                              uint64_t maximum, uint64_t *value)
-{
-    char text[KEY_QUERY_SIZE_MAX];
-    struct slice found;
-    uint64_t number = 0;
-
-    if (x->request->query.data == NULL)
-        return true;
-    switch (url_query_find(x->request->query, name, text, sizeof(text), &found)) {
-    case URL_END:
-        return true;
-    case URL_OK:
-        break;
-    case URL_BAD:
-    case URL_TOO_LONG:
-        return false;
-    }
-    if (found.size == 0 || found.size > 9)
-        return false;
-    for (size_t i = 0; i < found.size; i++) {
-        if (found.data[i] < '0' || found.data[i] > '9')
-            return false;
-        number = number * 10 + (uint64_t)(found.data[i] - '0');
-    }
-    *value = number;
-    return number >= minimum && number <= maximum;
-}
-
 static void write_list(const struct keyring *keyring, const struct auth *auth, uint64_t cursor,
                        uint64_t limit, struct json_writer *writer)
 {
@@ -338,9 +308,10 @@ int key_list_on_request(struct exchange *x)
     bool fits;
     int r;
 
-    if (!read_query_number(x, SLICE_LITERAL("limit"), 1, KEY_LIST_LIMIT_MAX, &limit))
+    if (!url_query_number(x->request->query, SLICE_LITERAL("limit"), 1, KEY_LIST_LIMIT_MAX, &limit))
         return exchange_problem(x, PROBLEM_INVALID_PARAMETER, NULL);
-    if (!read_query_number(x, SLICE_LITERAL("cursor"), 0, KEYRING_KEY_COUNT_MAX, &cursor))
+    if (!url_query_number(x->request->query, SLICE_LITERAL("cursor"), 0, KEYRING_KEY_COUNT_MAX,
+                          &cursor))
         return exchange_problem(x, PROBLEM_INVALID_CURSOR, NULL);
     r = buffer_acquire(home->buffers, (limit + 1) * KEY_TEXT_SIZE_MAX, &body);
     if (r < 0)

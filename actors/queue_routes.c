@@ -149,40 +149,23 @@ MUST_USE static bool find_parameter(const struct exchange *x, struct slice name,
     return false;
 }
 
-/* 1 to JOB_QUEUE_LIST_MAX in decimal. */
-static bool read_limit(struct slice text, uint16_t *ret_limit)
-{
-    uint32_t limit = 0;
-
-    if (text.size > 3)
-        return false;
-    for (size_t i = 0; i < text.size; i++) {
-        if (text.data[i] < '0' || text.data[i] > '9')
-            return false;
-        limit = limit * 10 + (uint32_t)(text.data[i] - '0');
-    }
-    *ret_limit = (uint16_t)limit;
-    return limit >= 1 && limit <= JOB_QUEUE_LIST_MAX;
-}
-
 int queue_list_on_request(struct exchange *x)
 {
     struct job_note *note = EXCHANGE_NOTE(x, struct job_note);
-    char limit_text[QUEUE_QUERY_SIZE_MAX], cursor_text[QUEUE_QUERY_SIZE_MAX];
-    uint16_t limit = QUEUE_LIST_LIMIT_DEFAULT;
-    struct slice text, cursor;
+    char text[QUEUE_QUERY_SIZE_MAX];
+    uint64_t limit = QUEUE_LIST_LIMIT_DEFAULT;
+    struct slice cursor;
     int r;
 
-    if (!find_parameter(x, SLICE_LITERAL("limit"), limit_text, &text) ||
-        (text.data != NULL && !read_limit(text, &limit)))
+    if (!url_query_number(x->request->query, SLICE_LITERAL("limit"), 1, JOB_QUEUE_LIST_MAX, &limit))
         return exchange_problem(x, PROBLEM_INVALID_PARAMETER, NULL);
-    if (!find_parameter(x, SLICE_LITERAL("cursor"), cursor_text, &cursor) ||
+    if (!find_parameter(x, SLICE_LITERAL("cursor"), text, &cursor) ||
         (cursor.data != NULL && !job_kind_is_valid(cursor)))
         return exchange_problem(x, PROBLEM_INVALID_CURSOR, NULL);
     r = job_begin(x, JOB_QUEUE_LIST, 0);
     if (r != EXCHANGE_READ_BODY)
         return r;
-    note->request->limit = limit;
+    note->request->limit = (uint16_t)limit;
     note->request->kind_size = (uint8_t)cursor.size;
     if (cursor.size > 0)
         memcpy(note->request->kind, cursor.data, cursor.size);

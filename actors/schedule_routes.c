@@ -14,7 +14,6 @@ enum {
     SCHEDULE_BODY_SIZE_MAX = SCHEDULE_SPEC_PAYLOAD_SIZE_MAX + 16384,
     SCHEDULE_LIMIT_DEFAULT = 20,
     SCHEDULE_LIMIT_MAX = 100,
-    SCHEDULE_QUERY_SIZE_MAX = 64,
 };
 
 int schedule_put_on_head(struct exchange *x)
@@ -130,51 +129,22 @@ int schedule_get_on_request(struct exchange *x)
     return begin_named(x, SCHEDULE_GET);
 }
 
-/* A number in the query; absent keeps *value. False when it is not one, or out of bounds. */
-static bool read_query_number(const struct exchange *x, struct slice name, uint32_t min,
-                              uint32_t max, uint32_t *value)
-{
-    char text[SCHEDULE_QUERY_SIZE_MAX];
-    struct slice found;
-    uint32_t number = 0;
-
-    if (x->request->query.data == NULL)
-        return true;
-    switch (url_query_find(x->request->query, name, text, sizeof(text), &found)) {
-    case URL_END:
-        return true;
-    case URL_OK:
-        break;
-    case URL_BAD:
-    case URL_TOO_LONG:
-        return false;
-    }
-    if (found.size == 0 || found.size > 6)
-        return false;
-    for (size_t i = 0; i < found.size; i++) {
-        if (found.data[i] < '0' || found.data[i] > '9')
-            return false;
-        number = number * 10 + (uint32_t)(found.data[i] - '0');
-    }
-    *value = number;
-    return number >= min && number <= max;
-}
-
 int schedule_list_on_request(struct exchange *x)
 {
-    uint32_t limit = SCHEDULE_LIMIT_DEFAULT, cursor = 0;
+    uint64_t limit = SCHEDULE_LIMIT_DEFAULT, cursor = 0;
     struct schedule_request *request;
     int r;
 
-    if (!read_query_number(x, SLICE_LITERAL("limit"), 1, SCHEDULE_LIMIT_MAX, &limit))
+    if (!url_query_number(x->request->query, SLICE_LITERAL("limit"), 1, SCHEDULE_LIMIT_MAX, &limit))
         return exchange_problem(x, PROBLEM_INVALID_PARAMETER, NULL);
-    if (!read_query_number(x, SLICE_LITERAL("cursor"), 0, SCHEDULE_SLOT_COUNT_MAX, &cursor))
+    if (!url_query_number(x->request->query, SLICE_LITERAL("cursor"), 0, SCHEDULE_SLOT_COUNT_MAX,
+                          &cursor))
         return exchange_problem(x, PROBLEM_INVALID_CURSOR, NULL);
     r = begin(x, SCHEDULE_LIST, (struct slice){NULL, 0}, &request);
     if (r != EXCHANGE_READ_BODY)
         return r;
-    request->limit = limit;
-    request->cursor = cursor;
+    request->limit = (uint32_t)limit;
+    request->cursor = (uint32_t)cursor;
     return submit(x, request);
 }
 

@@ -12,7 +12,10 @@
 
 #include "http/char_class.h"
 
-enum { PORT_DIGIT_COUNT_MAX = 5 };
+enum {
+    PORT_DIGIT_COUNT_MAX = 5,
+    NUMBER_SIZE_MAX = 16, /* of the text of a number in a query */
+};
 
 /* Empty is allowed by the grammar and means the default. */
 static bool parse_port(struct slice text, uint16_t default_port, uint16_t *ret_port)
@@ -333,4 +336,34 @@ enum url_result url_query_find(struct slice raw, struct slice key, char *buffer,
         return result;
     }
     return URL_END;
+}
+
+bool url_query_number(struct slice raw, struct slice key, uint64_t min, uint64_t max,
+                      uint64_t *ret_value)
+{
+    char text[NUMBER_SIZE_MAX];
+    struct slice found;
+    uint64_t number = 0;
+
+    assert(max <= UINT32_MAX);
+    if (raw.data == NULL)
+        return true;
+    switch (url_query_find(raw, key, text, sizeof(text), &found)) {
+    case URL_END:
+        return true;
+    case URL_OK:
+        break;
+    case URL_BAD:
+    case URL_TOO_LONG:
+        return false;
+    }
+    for (size_t i = 0; i < found.size; i++) {
+        if (!char_is_digit(found.data[i]) || number > max)
+            return false;
+        number = number * 10 + (uint64_t)(found.data[i] - '0');
+    }
+    if (found.size == 0 || number < min || number > max)
+        return false;
+    *ret_value = number;
+    return true;
 }

@@ -92,3 +92,11 @@ MUST_USE enum url_result url_query_next(struct url_query *query, char *buffer, s
  */
 MUST_USE enum url_result url_query_find(struct slice raw, struct slice key, char *buffer,
                                         size_t buffer_size, struct slice *ret_value);
+
+/*
+ * Reads the decimal number of the first parameter with that (plain) name; raw.data may be
+ * NULL. *ret_value stays as it is when there is none. False when it is no whole number from
+ * min to max.
+ */
+MUST_USE bool url_query_number(struct slice raw, struct slice key, uint64_t min, uint64_t max,
+                               uint64_t *ret_value);

@@ -243,6 +243,30 @@ Test(url, moves_on_past_a_bad_parameter)
     cr_expect(is_text(value, "2"));
 }
 
+Test(url, reads_a_number_of_a_query_within_its_bounds)
+{
+    struct slice query =
+        guarded("a=7&b=&c=1x&d=-1&e=0000000000007&f=18446744073709551617&g=%zz&a=9");
+    uint64_t value = 3;
+
+    cr_expect(url_query_number((struct slice){NULL, 0}, SLICE_LITERAL("a"), 5, 9, &value));
+    cr_expect(url_query_number(query, SLICE_LITERAL("z"), 5, 9, &value));
+    cr_expect(eq(u64, value, 3)); /* there is none: not looked at */
+    cr_expect(not(url_query_number(query, SLICE_LITERAL("a"), 8, 9, &value)));
+    cr_expect(not(url_query_number(query, SLICE_LITERAL("a"), 1, 6, &value)));
+    cr_expect(not(url_query_number(query, SLICE_LITERAL("b"), 0, 9, &value)));
+    cr_expect(not(url_query_number(query, SLICE_LITERAL("c"), 0, 9, &value)));
+    cr_expect(not(url_query_number(query, SLICE_LITERAL("d"), 0, 9, &value)));
+    cr_expect(not(url_query_number(query, SLICE_LITERAL("f"), 0, UINT32_MAX, &value)));
+    cr_expect(not(url_query_number(query, SLICE_LITERAL("g"), 0, 9, &value)));
+    cr_expect(eq(u64, value, 3));
+    cr_expect(url_query_number(query, SLICE_LITERAL("a"), 7, 7, &value));
+    cr_expect(eq(u64, value, 7));
+    value = 3;
+    cr_expect(url_query_number(query, SLICE_LITERAL("e"), 0, 9, &value));
+    cr_expect(eq(u64, value, 7));
+}
+
 Test(url, finds_the_first_parameter_of_a_name)
 {
     struct slice query = guarded("x=%zz&long=aaaaaaaaaaaaaa&li%6dit=20&limit=30&bad=%0&n%");
