@@ -58,6 +58,7 @@ struct app {
     uint8_t
         hash_key[SIPHASH_KEY_SIZE]; /* of dedup and event index, from the uuid of the directory */
     uint8_t admin_token_hash[SHA256_SIZE];
+    uint8_t cursor_key[SIPHASH_KEY_SIZE]; /* of the cursors of lists, from the admin token */
     struct token_bucket *buckets;   /* one per keyring slot, shared by all shards */
     struct breadcrumbs breadcrumbs; /* each shard has its part */
     struct trust_store *trust;      /* NULL: no https call can be made */

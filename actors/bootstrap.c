@@ -128,6 +128,39 @@ MUST_USE static int check_storage(struct app *app, char *text, int *ret_exit_cod
     return 0;
 }
 
+/* Cursors stay good over restarts, for as long as the token stays the same. */
+static void derive_cursor_key(struct app *app)
+{
+    static const char PURPOSE[] = "cursor";
+    char text[sizeof(PURPOSE) + SHA256_SIZE];
+    uint8_t digest[SHA256_SIZE];
+
+    memcpy(text, PURPOSE, sizeof(PURPOSE));
+    memcpy(text + sizeof(PURPOSE), app->admin_token_hash, SHA256_SIZE);
+    sha256((struct slice){text, sizeof(text)}, digest);
+    memcpy(app->cursor_key, digest, sizeof(app->cursor_key));
+}
+
+/* The admin token: that of the configuration, or the one that is kept. Results as app_new(). */
+MUST_USE static int open_token(struct app *app, const struct app_config *config, struct rng *rng,
+                               char *text, int *ret_exit_code)
+{
+    char token[2 * TOKEN_BYTES];
+    struct slice given = config->admin_token;
+    int r = 0;
+
+    if (given.size == 0) {
+        r = read_or_make_token(app, rng, token);
+        given = (struct slice){token, sizeof(token)};
+    }
+    if (r < 0)
+        return app_fail(text, ret_exit_code, exit_code_of(r), "%.300s/admin.token: %s",
+                        app->settings->data, strerror(-r));
+    sha256(given, app->admin_token_hash);
+    derive_cursor_key(app);
+    return 0;
+}
+
 int bootstrap_open(struct app *app, const struct app_config *config, char *text, int *ret_exit_code)
 {
     struct superblock_config superblock_config = {
@@ -135,7 +168,6 @@ int bootstrap_open(struct app *app, const struct app_config *config, char *text,
         .data_path = app->settings->data,
         .log_count = app->shard_count,
     };
-    char token[2 * TOKEN_BYTES];
     char reason[SUPERBLOCK_TEXT_SIZE];
     struct rng rng;
     int r = 0;
@@ -158,16 +190,7 @@ int bootstrap_open(struct app *app, const struct app_config *config, char *text,
     if (r < 0)
         return app_fail(text, ret_exit_code, exit_code_of(r), "%s", reason);
     derive_hash_key(app);
-    if (config->admin_token.size > 0) {
-        sha256(config->admin_token, app->admin_token_hash);
-        return 0;
-    }
-    r = read_or_make_token(app, &rng, token);
-    if (r < 0)
-        return app_fail(text, ret_exit_code, exit_code_of(r), "%.300s/admin.token: %s",
-                        app->settings->data, strerror(-r));
-    sha256((struct slice){token, sizeof(token)}, app->admin_token_hash);
-    return 0;
+    return open_token(app, config, &rng, text, ret_exit_code);
 }
 
 /* --- recovery ------------------------------------------------------------- */

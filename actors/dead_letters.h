@@ -29,8 +29,8 @@
  */
 #pragma once
 
-#include "actors/dead_cursor.h"
 #include "actors/outbox.h"
+#include "contracts/cursor.h"
 #include "contracts/json_writer.h"
 #include "contracts/problem.h"
 #include "http/exchange.h"
@@ -130,6 +130,7 @@ struct dead_request {
     struct job_id id; /* GET, DROP: the letter. PROGRESS, STOP: the replay */
     struct dead_selection selection;
     struct job_dead_place begin; /* LIST: the page begins behind this place */
+    struct cursor_seal seal;     /* LIST: of the cursor behind the page, and of the one given */
 
     /* Result: PROBLEM_NONE, or why not. */
     uint16_t code;

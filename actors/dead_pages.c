@@ -261,7 +261,8 @@ static void end_page(struct dead_request *request, bool has_more)
 {
     struct json_writer *writer = &request->writer;
     const struct job_dead_place *last;
-    char cursor[DEAD_CURSOR_SIZE_MAX];
+    struct cursor cursor;
+    char text[CURSOR_TEXT_SIZE];
     bool fits;
 
     json_writer_end_array(writer);
@@ -269,7 +270,9 @@ static void end_page(struct dead_request *request, bool has_more)
     if (has_more) {
         assert(request->pick_next > 0);
         last = &request->picks[request->pick_next - 1].place;
-        json_writer_string(writer, dead_cursor_write(last, cursor));
+        cursor = (struct cursor){{last->dead_ms, last->created_ms, last->order, last->id_low}};
+        cursor_write(&request->seal, &cursor, text);
+        json_writer_string(writer, (struct slice){text, sizeof(text)});
     } else {
         json_writer_null(writer);
     }

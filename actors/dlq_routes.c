@@ -18,9 +18,7 @@ enum {
     BODY_SIZE_MAX = 65536,
     ANSWER_SIZE_MAX = 1024, /* of all but pages and letters */
     LOCATION_SIZE_MAX = 96,
-    QUERY_NUMBER_SIZE_MAX = 16,
     DETAIL_SIZE_MAX = 256,
-    DECIMAL = 10,
 };
 
 /* What these routes keep in an exchange. */
@@ -114,37 +112,33 @@ static int submit(struct exchange *x)
     return refuse_overloaded(x);
 }
 
-/* A decimal parameter; absent keeps *value. */
-static bool read_number(const struct exchange *x, struct slice name, uint64_t min, uint64_t max,
-                        uint64_t *value)
+/* Which list its cursors are of: that of the letters which are meant; a query names one id. */
+static void seal_request(struct dead_request *request)
 {
-    char text[QUERY_NUMBER_SIZE_MAX];
-    struct slice found;
-    uint64_t number = 0;
+    const struct dead_selection *selection = &request->selection;
+    const struct dead_filter *filter = &selection->filter;
+    const uint64_t numbers[] = {
+        filter->since_ms,    filter->until_ms,         filter->reason,
+        selection->id_count, selection->ids[0].id_low,
+    };
+    const struct slice things[] = {
+        SLICE_INITIALIZER("dead letters"),        {filter->org, filter->org_size},
+        {filter->project, filter->project_size},  {filter->kind, filter->kind_size},
+        {(const char *)numbers, sizeof(numbers)},
+    };
+    struct cursor_seal *seal = &request->seal;
 
-    if (x->request->query.data == NULL)
-        return true;
-    switch (url_query_find(x->request->query, name, text, sizeof(text), &found)) {
-    case URL_END:
-        return true;
-    case URL_OK:
-        break;
-    case URL_BAD:
-    case URL_TOO_LONG:
-        return false;
-    }
-    for (size_t i = 0; i < found.size; i++) {
-        if (found.data[i] < '0' || found.data[i] > '9' || number > max)
-            return false;
-        number = number * DECIMAL + (uint64_t)(found.data[i] - '0');
-    }
-    *value = number;
-    return found.size > 0 && number >= min && number <= max;
+    assert(selection->id_count <= 1);
+    memcpy(seal->key, request->home->home->app->cursor_key, sizeof(seal->key));
+    for (uint32_t i = 0; i < ARRAY_COUNT(things); i++)
+        seal->filter = cursor_filter_add(seal, seal->filter, things[i]);
 }
 
-static bool read_cursor(const struct exchange *x, struct job_dead_place *ret_place)
+/* The place behind which the page begins; absent: the very first. False for a bad cursor. */
+static bool read_cursor(const struct exchange *x, struct dead_request *request)
 {
-    char text[DEAD_CURSOR_SIZE_MAX];
+    char text[CURSOR_TEXT_SIZE];
+    struct cursor cursor;
     struct slice found;
 
     if (x->request->query.data == NULL)
@@ -154,12 +148,16 @@ static bool read_cursor(const struct exchange *x, struct job_dead_place *ret_pla
     case URL_END:
         return true;
     case URL_OK:
-        return dead_cursor_read(found, ret_place);
+        break;
     case URL_BAD:
     case URL_TOO_LONG:
-        break;
+        return false;
     }
-    return false;
+    if (!cursor_read(&request->seal, found, &cursor))
+        return false;
+    request->begin =
+        (struct job_dead_place){cursor.words[0], cursor.words[1], cursor.words[2], cursor.words[3]};
+    return true;
 }
 
 static int refuse_parameter(struct exchange *x, struct slice name, const char *rule)
@@ -174,7 +172,6 @@ static int refuse_parameter(struct exchange *x, struct slice name, const char *r
 int dlq_list_on_request(struct exchange *x)
 {
     struct dlq_note *note = EXCHANGE_NOTE(x, struct dlq_note);
-    struct job_dead_place place = {.dead_ms = 0};
     uint64_t limit = DEAD_PAGE_LIMIT_DEFAULT;
     struct dead_selection selection;
     struct slice name;
@@ -183,15 +180,18 @@ int dlq_list_on_request(struct exchange *x)
 
     if (rule != NULL)
         return refuse_parameter(x, name, rule);
-    if (!read_number(x, SLICE_LITERAL("limit"), 1, DEAD_PAGE_LIMIT_MAX, &limit))
+    if (!url_query_number(x->request->query, SLICE_LITERAL("limit"), 1, DEAD_PAGE_LIMIT_MAX,
+                          &limit))
         return refuse_parameter(x, SLICE_LITERAL("limit"), "must be a whole number from 1 to 100");
-    if (!read_cursor(x, &place))
-        return exchange_problem(x, PROBLEM_INVALID_CURSOR, NULL);
     r = begin(x, DEAD_LIST, &selection);
     if (r != EXCHANGE_READ_BODY)
         return r;
     note->request->limit = (uint16_t)limit;
-    note->request->begin = place;
+    seal_request(note->request);
+    if (!read_cursor(x, note->request)) {
+        dead_request_release(&note->request);
+        return exchange_problem(x, PROBLEM_INVALID_CURSOR, NULL);
+    }
     return submit(x);
 }
 

@@ -89,17 +89,10 @@ static int receive(struct actor *self, const struct message *msg)
 
 static int start(struct actor *self)
 {
-    static const char purpose[] = "cursor";
     struct reader *reader = reader_of(self);
-    char text[sizeof(purpose) + SHA256_SIZE];
-    uint8_t digest[SHA256_SIZE];
 
     outbox_init(&reader->outbox, self);
     reader->is_stopping = false;
-    memcpy(text, purpose, sizeof(purpose));
-    memcpy(text + sizeof(purpose), reader->home->app->admin_token_hash, SHA256_SIZE);
-    sha256((struct slice){text, sizeof(text)}, digest);
-    memcpy(reader->cursor_key, digest, sizeof(reader->cursor_key));
     return 0;
 }
 
@@ -220,7 +213,7 @@ static void seal_query(const struct exchange *x, struct reader_request *request,
     struct cursor_seal *seal = &request->query.seal;
     bool has_id = strchr(x->route->pattern, '{') != NULL;
 
-    memcpy(seal->key, request->home->cursor_key, sizeof(seal->key));
+    memcpy(seal->key, request->home->home->app->cursor_key, sizeof(seal->key));
     seal->filter = cursor_filter_add(seal, seal->filter, request->query.scope.org);
     seal->filter = cursor_filter_add(seal, seal->filter, request->query.scope.project);
     if (has_id)

@@ -70,7 +70,6 @@ struct reader {
     struct app_shard *home;
     struct outbox outbox;
     struct pool requests;
-    uint8_t cursor_key[SIPHASH_KEY_SIZE];
     bool is_stopping;
 };
 

@@ -25,7 +25,6 @@ static enum dlq_spec_result read_spec(const char *text)
 }
 
 TestSuite(dlq_spec, .init = setup, .timeout = 20);
-TestSuite(dead_cursor, .init = setup, .timeout = 20);
 
 Test(dlq_spec, means_every_letter_with_an_empty_filter)
 {
@@ -160,47 +159,4 @@ Test(dlq_spec, names_the_parameter_that_is_wrong)
         cr_expect(read_query(BAD[i].query, &name) != NULL, "%s", BAD[i].query);
         cr_expect(slice_equal(name, slice_of(BAD[i].name)), "%s", BAD[i].query);
     }
-}
-
-Test(dead_cursor, reads_back_what_it_wrote)
-{
-    static const struct job_dead_place PLACES[] = {
-        {0, 0, 0, 0},
-        {1735689600000, 1735689500000, 0, 7},
-        {UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX},
-    };
-    char buffer[DEAD_CURSOR_SIZE_MAX];
-
-    for (uint32_t i = 0; i < ARRAY_COUNT(PLACES); i++) {
-        struct job_dead_place place;
-        struct slice text = dead_cursor_write(&PLACES[i], buffer);
-
-        cr_assert(dead_cursor_read(text, &place));
-        cr_expect(eq(int, job_dead_place_compare(&place, &PLACES[i]), 0));
-    }
-}
-
-Test(dead_cursor, refuses_any_other_text)
-{
-    static const char *const BAD[] = {
-        "",
-        "1",
-        "1.2.3",
-        "1.2.3.",
-        ".1.2.3",
-        "1..2.3",
-        "1.2.3.4.",
-        "1.2.3.4.5",
-        "1.2.3.4x",
-        "1.2.3.A",
-        " 1.2.3.4",
-        "1.2.3.-4",
-        "1.2.3.00000000000000001",
-        "1,2,3,4",
-    };
-    struct job_dead_place place;
-
-    for (uint32_t i = 0; i < ARRAY_COUNT(BAD); i++)
-        cr_expect(not(dead_cursor_read(guarded_text_put(&guarded, slice_of(BAD[i])), &place)), "%s",
-                  BAD[i]);
 }

@@ -105,6 +105,23 @@ class Api(DlqCase):
         self.assert_problem(server.admin("GET", "/v1/admin/dlq?cursor=1.2.3"), 400,
                             "invalid_cursor")
 
+    def test_a_cursor_is_good_for_its_own_question_only_also_after_a_restart(self):
+        server = self.server()
+        self.kill_jobs(server, 3)
+        first = server.admin("GET", "/v1/admin/dlq?limit=1").json()
+        cursor = "&cursor=" + first["next_cursor"]
+        rest = server.admin("GET", "/v1/admin/dlq?limit=10" + cursor).json()
+        self.assertEqual((len(rest["dead_letters"]), rest["next_cursor"]), (2, None))
+        for query in ("reason=poison", "origin=job:mail", "since=2020-01-01T00:00:00Z",
+                      "project=" + PROJECT, "id=" + first["dead_letters"][0]["id"]):
+            self.assert_problem(server.admin("GET", "/v1/admin/dlq?" + query + cursor), 400,
+                                "invalid_cursor")
+        self.assert_problem(server.admin("GET", "/v1/admin/dlq?cursor=" +
+                                         first["next_cursor"].swapcase()), 400, "invalid_cursor")
+        server.kill()
+        server.start()
+        self.assertEqual(server.admin("GET", "/v1/admin/dlq?limit=10" + cursor).json(), rest)
+
     def test_a_key_sees_and_touches_its_own_project_only(self):
         server = self.server("--shards", "2")
         other = self.key(server, "other", ("ingest", "read", "admin"))
