@@ -184,11 +184,6 @@ void sqlite_bind_bytes(sqlite3_stmt *statement, int index, const void *data, siz
     check_bound(sqlite3_bind_blob(statement, index, data, (int)size, SQLITE_STATIC));
 }
 
-void sqlite_bind_nothing(sqlite3_stmt *statement, int index)
-{
-    check_bound(sqlite3_bind_null(statement, index));
-}
-
 int sqlite_step(sqlite3_stmt *statement)
 {
     int code = sqlite3_step(statement);

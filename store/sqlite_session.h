@@ -78,7 +78,6 @@ MUST_USE int sqlite_session_prepare(struct sqlite_session *session, const char *
 void sqlite_bind_number(sqlite3_stmt *statement, int index, int64_t value);
 void sqlite_bind_slice(sqlite3_stmt *statement, int index, struct slice text);
 void sqlite_bind_bytes(sqlite3_stmt *statement, int index, const void *data, size_t size);
-void sqlite_bind_nothing(sqlite3_stmt *statement, int index);
 
 /* The next row: 1; 0 when there is none, and the statement is reset; or as above, likewise. */
 MUST_USE int sqlite_step(sqlite3_stmt *statement);
