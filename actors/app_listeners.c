@@ -3,7 +3,6 @@
 #include <errno.h>
 
 #include "actors/app_failure.h"
-#include "http/address.h"
 
 /*
  * Every shard has a socket of its own on every address (SO_REUSEPORT), from which the
@@ -135,9 +134,16 @@ int app_listeners_open(struct app *app, char *text, int *ret_exit_code)
     return r;
 }
 
-int app_listeners_address(struct app *app, uint32_t index, struct sockaddr_storage *ret_address)
+int app_listeners_address(struct app *app, uint32_t index, struct address *ret_address)
 {
-    assert(index < app->shards[0].listener_count);
-    return io_local_address(app->shards[0].shard->io, app->shards[0].listeners[index].fd,
-                            ret_address);
+    const struct app_shard *home = &app->shards[0];
+    struct sockaddr_storage bound;
+    int r;
+
+    assert(index < home->listener_count);
+    r = io_local_address(home->shard->io, home->listeners[index].fd, &bound);
+    if (r < 0)
+        return r;
+    memcpy(&ret_address->as, &bound, sizeof(ret_address->as));
+    return 0;
 }

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "actors/app.h"
+#include "http/address.h"
 
 /*
  * Opens those in server.listen, then those in server.listen_tls, on every shard: a
@@ -16,5 +17,4 @@
 MUST_USE int app_listeners_open(struct app *app, char *text, int *ret_exit_code);
 
 /* The address that listener index is bound to, also where its port was 0. 0 or -errno. */
-MUST_USE int app_listeners_address(struct app *app, uint32_t index,
-                                   struct sockaddr_storage *ret_address);
+MUST_USE int app_listeners_address(struct app *app, uint32_t index, struct address *ret_address);

@@ -319,14 +319,12 @@ static int receive(struct actor *self, const struct message *msg)
 static int start(struct actor *self)
 {
     struct demo_traffic *traffic = traffic_of(self);
-    struct sockaddr_storage bound;
-    struct address address = {0};
+    struct address address;
     char text[ADDRESS_TEXT_SIZE];
-    int r = app_listeners_address(traffic->home->app, 0, &bound);
+    int r = app_listeners_address(traffic->home->app, 0, &address);
 
     if (r < 0)
         return r;
-    memcpy(&address.as, &bound, sizeof(address.as));
     address_format(&address, text);
     snprintf(traffic->url, sizeof(traffic->url), "http://%s/v1/events", text);
     traffic->is_begun = false;

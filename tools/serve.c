@@ -11,9 +11,7 @@
  * is wrong with them, or that a restart would bring them into force: the certificate and
  * its key are all that changes in a running process.
  */
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -307,21 +305,6 @@ static void say_progress(struct app *self, uint64_t done_bytes, uint64_t total_b
         LOG_NUMBER("total_bytes", total_bytes));
 }
 
-static void format_address(const struct sockaddr_storage *address, char *text, size_t text_size)
-{
-    const struct sockaddr_in *v4 = (const struct sockaddr_in *)address;
-    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)address;
-    char host[INET6_ADDRSTRLEN] = "";
-
-    if (address->ss_family == AF_INET) {
-        inet_ntop(AF_INET, &v4->sin_addr, host, sizeof(host));
-        snprintf(text, text_size, "%s:%u", host, ntohs(v4->sin_port));
-    } else {
-        inet_ntop(AF_INET6, &v6->sin6_addr, host, sizeof(host));
-        snprintf(text, text_size, "[%s]:%u", host, ntohs(v6->sin6_port));
-    }
-}
-
 /* Says so when clients will not take the certificate, or soon will not any more. */
 static void look_at_certificate(void)
 {
@@ -340,12 +323,12 @@ static void look_at_certificate(void)
 static void say_ready(void)
 {
     for (uint32_t i = 0; i < app.shards[0].listener_count; i++) {
-        struct sockaddr_storage address;
-        char text[INET6_ADDRSTRLEN + 16];
+        struct address address;
+        char text[ADDRESS_TEXT_SIZE];
 
         if (app_listeners_address(&app, i, &address) < 0)
             continue;
-        format_address(&address, text, sizeof(text));
+        address_format(&address, text);
         SAY(LOG_INFO, "listening", LOG_TEXT("address", slice_of(text)),
             LOG_NUMBER("shards", app.shard_count), LOG_NUMBER("events", app.recovered_event_count));
         printf("weir serve: listening on http%s://%s, %u shard%s, %llu events on record\n",

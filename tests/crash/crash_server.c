@@ -123,13 +123,11 @@ enum crash_server_result crash_server_start(const struct crash_server_config *co
 
 struct sockaddr_in crash_server_address(void)
 {
-    struct sockaddr_storage address;
-    struct sockaddr_in v4;
+    struct address address;
     int r = app_listeners_address(&app, 0, &address);
 
     assert(r == 0);
-    memcpy(&v4, &address, sizeof(v4));
-    return v4;
+    return address.as.ip4;
 }
 
 bool crash_server_stop(void)
