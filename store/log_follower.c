@@ -153,7 +153,10 @@ static uint32_t find_start(const struct log_follower_log *log)
     return LOG_FILES_NONE;
 }
 
-/* Moves the place to the beginning of the segment at index; what lies between is gone. */
+/*
+ * Moves the place to the beginning of the segment at index; what lies between is gone. Who waits
+ * for a record before it waits no more: it has been read, or never will be.
+ */
 static void enter_file(struct log_follower *follower, struct log_follower_log *log, uint32_t index)
 {
     const struct segment_header *header = &log->files.files[index].header;
@@ -168,6 +171,7 @@ static void enter_file(struct log_follower *follower, struct log_follower_log *l
     log->place.seq = header->seq;
     log->place.offset = 0;
     log->place.next_lsn = header->first_lsn;
+    log->place.last = journal_location_make(log->place.log, header->seq, 0);
 }
 
 /*

@@ -25,7 +25,7 @@ struct read_place {
     uint64_t seq; /* 0: nothing was read yet */
     uint64_t offset;
     uint64_t next_lsn;
-    struct journal_location last; /* the last record that was read */
+    struct journal_location last; /* nothing up to here is wanted any more */
 };
 
 /* One event. Slices are borrowed for the call, here and below. */

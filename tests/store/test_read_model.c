@@ -67,14 +67,15 @@ static void on_done(struct read_query *query, enum read_result result)
     asker->answer[query->answer_size] = '\0';
 }
 
-/* Asks for event 7, which is one of project p1. */
+/* Searches for event 7, which is one of project p1. */
 static enum read_result ask(struct asker *asker, uint32_t shard)
 {
     asker->query = (struct read_query){
         .on_done = on_done,
-        .type = READ_EVENT,
+        .type = READ_SEARCH,
         .scope = {SLICE_LITERAL("org"), SLICE_LITERAL("p1")},
-        .event = {SLICE_LITERAL("00000000-0000-4000-8000-000000000007")},
+        .search = {.text = SLICE_LITERAL("7")},
+        .limit = 10,
         .answer = asker->answer,
         .answer_max = sizeof(asker->answer) - 1,
         .after = asker->query.after,
@@ -105,7 +106,8 @@ Test(read_model, shows_nothing_of_another_project)
     cr_assert(eq(int, ask(&askers[0], 0), READ_OK));
     askers[0].query.scope.project = SLICE_LITERAL("p0");
     test_shards_settle();
-    cr_assert(eq(int, askers[0].result, READ_NOT_FOUND));
+    cr_assert(eq(int, askers[0].result, READ_OK));
+    cr_assert(ne(ptr, strstr(askers[0].answer, "\"total\":0"), NULL), "%s", askers[0].answer);
 }
 
 Test(read_model, lets_a_query_wait_for_the_record_that_it_wants)
@@ -125,6 +127,23 @@ Test(read_model, lets_a_query_wait_for_the_record_that_it_wants)
     test_shards_settle();
     cr_assert(eq(u32, askers[0].answer_count, 1));
     cr_assert(eq(int, askers[0].result, READ_OK));
+}
+
+/* Retention has taken all that there was, before anybody read it. */
+Test(read_model, lets_no_query_wait_for_a_record_that_is_gone)
+{
+    fixture.log.config.sealed = true;
+    fixture.log.config.retain_bytes = 1;
+    read_fixture_crash(&fixture, true);
+    fixture_run(&fixture.log, 200);
+    cr_assert(not(fixture_exists(&fixture.log, "log-00/0000000000000001.seg")));
+    start(50);
+    askers[0].query.after = fixture.appends[49].location;
+    cr_assert(eq(int, ask(&askers[0], 0), READ_OK));
+    test_shards_settle();
+    cr_assert(eq(u32, askers[0].answer_count, 1));
+    cr_assert(eq(int, askers[0].result, READ_OK));
+    cr_assert(ne(ptr, strstr(askers[0].answer, "\"total\":0"), NULL), "the event is gone, too");
 }
 
 Test(read_model, ends_a_query_that_waits_too_long)
