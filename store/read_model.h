@@ -61,8 +61,6 @@ enum read_query_type {
      * limit],"event_count"}; events with error_code, route and status_code apart. [incident]
      */
     READ_INCIDENT_BRIEF,
-    /* {"event":{...}} without payload, by event id. [event] */
-    READ_EVENT,
     /* {"events":[...],"facets":{...}?,"total","total_is_exact","next_cursor"}. [search] */
     READ_SEARCH,
     /* Numbers for an overview: incidents, errors, signups, ai, as of now_ms. [none] */
@@ -114,11 +112,6 @@ struct read_incidents {
 /* Parameters of READ_INCIDENT, READ_INCIDENT_EVENTS, READ_INCIDENT_BRIEF. */
 struct read_incident {
     struct slice id; /* UUID text, in any case; what is none is not found */
-};
-
-/* Parameters of READ_EVENT. */
-struct read_event {
-    struct slice id; /* as sent */
 };
 
 enum read_order {
@@ -173,7 +166,6 @@ struct read_query {
     union {
         struct read_incidents incidents;
         struct read_incident incident;
-        struct read_event event;
         struct read_search search;
         struct read_trends trends;
         struct read_ai ai;

@@ -1,6 +1,7 @@
 #include "store/read_rebuild.h"
 
 #include <errno.h>
+#include <fcntl.h>
 
 #include "runtime/memory.h"
 #include "store/recovery.h"
@@ -9,9 +10,10 @@
 /*
  * Rebuilding reads the logs twice: first as the next start will, changing nothing, to know where
  * they end; then as the writer of a running server does. The new file has a name of its own
- * until it is whole and closed, so that no other file of SQLite's stands beside it; then the
- * old one goes with what belongs to it, and the new one takes its name. When that is cut
- * short there is no read model, and the next start makes one.
+ * until it is whole, closed and synced, so that no other file of SQLite's stands beside it; until
+ * then it is a draft, which costs no syncs and is removed by the next one. Then the old one
+ * goes with what belongs to it, and the new one takes its name. When that is cut short there
+ * is no read model, and the next start makes one.
  */
 static const char NEW_NAME[] = "rebuild.db";
 
@@ -121,17 +123,33 @@ MUST_USE static int remove_files(const struct read_rebuild_config *config, const
     return 0;
 }
 
+/* Makes durable what is in the file. 0 or -errno. */
+MUST_USE static int sync_file(struct disk *disk, const char *path)
+{
+    int fd = disk_open(disk, path, O_RDWR, 0);
+    int r;
+
+    if (fd < 0)
+        return fd;
+    r = disk_sync(disk, fd);
+    disk_close(disk, fd);
+    return r;
+}
+
 /* Gives the new file its name. 0 or -errno. */
 MUST_USE static int take_place(const struct read_rebuild_config *config)
 {
     char new_path[SQLITE_PATH_SIZE_MAX];
     char path[SQLITE_PATH_SIZE_MAX];
     char directory[SQLITE_PATH_SIZE_MAX];
-    int r = remove_files(config, NULL);
+    int r;
 
     sqlite_backend_path(config->data_path, NEW_NAME, new_path);
     sqlite_backend_path(config->data_path, NULL, path);
     snprintf(directory, sizeof(directory), "%.*s", (int)(strrchr(path, '/') - path), path);
+    r = sync_file(config->disk, new_path);
+    if (r == 0)
+        r = remove_files(config, NULL);
     if (r == 0)
         r = disk_rename(config->disk, new_path, path);
     if (r == 0)
@@ -157,6 +175,7 @@ MUST_USE static int fill_new(const struct read_rebuild_config *config,
     int r;
 
     fill_config(config, NEW_NAME, &sqlite);
+    sqlite.is_draft = true;
     r = sqlite_backend_open(&sqlite, &writer_config.backend, &ret_result->migrated, text);
     if (r < 0)
         return r;

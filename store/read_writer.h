@@ -13,8 +13,8 @@
 #include "store/projection.h"
 
 enum {
-    READ_BATCH_RECORDS_MAX = 16384, /* of one transaction, about: groups are not torn apart */
-    READ_BATCH_BYTES_MAX = 8 << 20,
+    READ_BATCH_RECORDS_MAX = 65536, /* of one transaction, about: groups are not torn apart */
+    READ_BATCH_BYTES_MAX = 32 << 20,
     READ_LOG_COUNT_MAX = SEGMENT_LOG_MAX + 1,
     READ_RETRY_MS = 1000,
     READ_RETAIN_PERIOD_MS = 60000,

@@ -19,6 +19,7 @@ struct sqlite_backend_config {
     const struct clock_source *clock_source;
     const char *vfs; /* NULL: the operating system's files */
     bool may_migrate;
+    bool is_draft; /* is made anew when anything goes wrong: nothing is synced */
 };
 
 /*

@@ -141,17 +141,25 @@ static int on_wal(void *argument, sqlite3 *db, const char *name, int page_count)
     return SQLITE_OK;
 }
 
-/* Settings of the connection that writes. */
+/* Settings of the connection that writes, before it migrates. */
 static const char *const WRITER_SETTINGS[] = {
     "PRAGMA page_size = 8192",
+    "PRAGMA cache_size = -65536",
+    "PRAGMA foreign_keys = OFF",
+    "PRAGMA trusted_schema = OFF",
+};
+
+static const char *const LASTING_SETTINGS[] = {
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = NORMAL",
     "PRAGMA wal_autocheckpoint = 0",
     "PRAGMA journal_size_limit = 33554432",
-    "PRAGMA cache_size = -65536",
-    "PRAGMA temp_store = MEMORY",
-    "PRAGMA foreign_keys = OFF",
-    "PRAGMA trusted_schema = OFF",
+};
+
+/* A draft can be rolled back, but not after a crash; so no page is written twice. */
+static const char *const DRAFT_SETTINGS[] = {
+    "PRAGMA journal_mode = MEMORY",
+    "PRAGMA synchronous = OFF",
 };
 
 static const char *const READER_SETTINGS[] = {
@@ -185,11 +193,18 @@ MUST_USE static int open_sessions(struct sqlite_backend *self,
     if (r < 0)
         return r;
     r = run_all(&self->writer, WRITER_SETTINGS, ARRAY_COUNT(WRITER_SETTINGS));
+    if (r == 0 && config->is_draft)
+        r = run_all(&self->writer, DRAFT_SETTINGS, ARRAY_COUNT(DRAFT_SETTINGS));
+    else if (r == 0)
+        r = run_all(&self->writer, LASTING_SETTINGS, ARRAY_COUNT(LASTING_SETTINGS));
     /* Only now: one of the settings takes any hook away. */
     sqlite3_wal_hook(self->writer.db, on_wal, self);
     if (r == 0)
         r = migrate(self, config, path, ret_migrated, text);
-    self->is_shared = session.exclusive;
+    /* Only now: a migration may sort more than there is memory for. */
+    if (r == 0)
+        r = sqlite_session_run(&self->writer, "PRAGMA temp_store = MEMORY");
+    self->is_shared = session.exclusive || config->is_draft;
     if (r < 0 || self->is_shared)
         return r;
     r = sqlite_session_open(&self->reader, &session);

@@ -173,33 +173,6 @@ void sqlite_event_place(sqlite3_stmt *row, struct read_cursor *ret_place)
                                        (uint64_t)sqlite_number(row, EVENT_COLUMN_ID)}};
 }
 
-static enum read_result run_event(struct sqlite_query *run)
-{
-    uint8_t id[UUID_SIZE];
-    sqlite3_stmt *row;
-    int r;
-
-    if (!uuid_parse(run->query->event.id, id))
-        return READ_NOT_FOUND;
-    r = sqlite_query_prepare(run,
-                             "SELECT " EVENT_COLUMNS " FROM events"
-                             " WHERE project_id = ?1 AND event_id = ?2",
-                             &row);
-    if (r < 0)
-        return sqlite_query_result(r);
-    sqlite_bind_bytes(row, 2, id, sizeof(id));
-    r = sqlite_step(row);
-    if (r <= 0)
-        return r == 0 ? READ_NOT_FOUND : sqlite_query_result(r);
-    read_answer_begin(&run->answer, run->query);
-    json_writer_key(&run->answer.writer, SLICE_LITERAL("event"));
-    json_writer_begin_object(&run->answer.writer);
-    sqlite_write_event_members(&run->answer.writer, row);
-    json_writer_end_object(&run->answer.writer);
-    sqlite_reset(row);
-    return read_answer_finish(&run->answer);
-}
-
 enum read_result sqlite_query_run(struct sqlite_session *session, struct read_query *query)
 {
     struct sqlite_query run = {.session = session, .query = query};
@@ -208,8 +181,6 @@ enum read_result sqlite_query_run(struct sqlite_session *session, struct read_qu
     if (r < 0)
         return sqlite_query_result(r);
     switch (query->type) {
-    case READ_EVENT:
-        return run_event(&run);
     case READ_SEARCH:
         return sqlite_run_search(&run);
     case READ_INCIDENTS:

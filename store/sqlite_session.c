@@ -54,6 +54,15 @@ static int on_progress(void *argument)
     return mono_ns >= session->deadline_ns;
 }
 
+/*
+ * Without the sum of all its memory, which nobody asks for, SQLite allocates under no lock. Once
+ * it runs this answers that it is too late.
+ */
+static void forgo_statistics(void)
+{
+    (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
 int sqlite_session_open(struct sqlite_session *session, const struct sqlite_session_config *config)
 {
     int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
@@ -63,6 +72,7 @@ int sqlite_session_open(struct sqlite_session *session, const struct sqlite_sess
     flags |= config->read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
     session->clock_source = config->clock_source;
     session->deadline_ns = UINT64_MAX;
+    forgo_statistics();
     r = sqlite_error(sqlite3_open_v2(config->path, &session->db, flags, config->vfs));
     if (r == 0)
         r = sqlite_error(sqlite3_busy_timeout(session->db, config->exclusive ? 0 : READ_SLOW_MS));

@@ -303,6 +303,42 @@ Test(sqlite_backend, takes_from_the_kind_how_often_a_job_is_tried)
     cr_assert(eq(i64, read_fixture_number(&fixture, "SELECT max_attempts FROM jobs"), 3));
 }
 
+/* The indexes of the first version, in place of what the second one made of them. */
+static const char FIRST_VERSION[] =
+    "DROP INDEX events_by_time;"
+    "DROP INDEX events_by_series;"
+    "CREATE UNIQUE INDEX events_by_event_id ON events (project_id, event_id);"
+    "CREATE INDEX events_by_time"
+    " ON events (project_id, occurred_ms, environment, event_type, severity);"
+    "CREATE INDEX events_by_series ON events (series, occurred_ms) WHERE series IS NOT NULL;"
+    "DELETE FROM event_search_config WHERE k IN ('hashsize', 'automerge');"
+    "PRAGMA user_version = 1";
+
+Test(sqlite_backend, keeps_all_rows_of_a_file_of_an_earlier_version)
+{
+    char *before;
+    char *after;
+
+    make_one();
+    cr_assert(eq(int, read_fixture_open(&fixture), 0), "%s", fixture.text);
+    before = read_fixture_dump(&fixture);
+    read_fixture_close(&fixture);
+    tamper(FIRST_VERSION);
+    cr_assert(eq(int, read_fixture_open(&fixture), 0), "%s", fixture.text);
+    after = read_fixture_dump(&fixture);
+    cr_assert(eq(str, after, before));
+    cr_assert(eq(i64, read_fixture_number(&fixture, "PRAGMA user_version"), MIGRATION_COUNT));
+    cr_assert(eq(i64,
+                 read_fixture_number(&fixture, "SELECT count(*) FROM sqlite_schema"
+                                               " WHERE name = 'events_by_event_id'"),
+                 0));
+    read_fixture_add(&fixture, 10);
+    cr_assert(eq(int, read_fixture_follow(&fixture), READ_STEP_IDLE), "%s", fixture.writer.text);
+    cr_assert(eq(i64, read_fixture_number(&fixture, "SELECT count(*) FROM events"), 20));
+    free(before);
+    free(after);
+}
+
 Test(sqlite_backend, has_migrations_that_are_numbered_without_a_gap)
 {
     cr_assert(MIGRATION_COUNT > 0);
