@@ -29,6 +29,17 @@ void clock_init(struct clock *clock, const struct clock_source *source)
     source->read(source, &clock->mono_ns, &clock->unix_ms);
 }
 
+uint64_t clock_cpu_ns(pid_t pid)
+{
+    struct timespec used;
+    clockid_t clock;
+
+    assert(pid > 0);
+    if (clock_getcpuclockid(pid, &clock) != 0 || clock_gettime(clock, &used) < 0)
+        return 0;
+    return (uint64_t)used.tv_sec * 1000000000u + (uint64_t)used.tv_nsec;
+}
+
 void clock_update(struct clock *clock)
 {
     uint64_t mono_ns;

@@ -8,6 +8,8 @@
  */
 #pragma once
 
+#include <sys/types.h>
+
 #include "runtime/base.h"
 
 /* Where time comes from; embedded in whatever keeps the source's own state. */
@@ -32,6 +34,9 @@ void clock_init(struct clock *clock, const struct clock_source *source);
 /* Sleeps so long. For the boot thread and tools while they wait for another process; never a shard.
  */
 void clock_sleep_ms(uint64_t delay_ms);
+
+/* CPU time that another process has used, all its threads; 0 when there is no such process. */
+uint64_t clock_cpu_ns(pid_t pid);
 
 /* Reads again. Aborts if monotonic time went back: nothing above can be right then. */
 void clock_update(struct clock *clock);

@@ -3,6 +3,8 @@
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 #include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 struct manual_source {
     struct clock_source source;
@@ -68,4 +70,18 @@ Test(clock, system_source_gives_this_century_and_a_monotonic_reading)
 
     cr_expect(lt(u64, 0, clock_of_test.mono_ns));
     cr_expect(lt(u64, 946684800000u, clock_of_test.unix_ms));
+}
+
+Test(clock, tells_the_cpu_time_of_a_process_until_it_is_gone)
+{
+    uint64_t before = clock_cpu_ns(getpid());
+    pid_t child = fork();
+
+    cr_assert(ge(int, child, 0));
+    if (child == 0)
+        _exit(0);
+    cr_assert(eq(int, waitpid(child, NULL, 0), child));
+    cr_expect(ne(u64, before, 0));
+    cr_expect(le(u64, before, clock_cpu_ns(getpid())));
+    cr_expect(eq(u64, clock_cpu_ns(child), 0));
 }

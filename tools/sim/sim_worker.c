@@ -14,9 +14,9 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "runtime/clock.h"
 #include "runtime/crash_report.h"
 #include "runtime/sim_point.h"
 
@@ -296,14 +296,8 @@ void sim_worker_end(struct sim_worker *worker)
 
 uint64_t sim_worker_cpu_ns(const struct sim_worker *worker)
 {
-    struct timespec used;
-    clockid_t clock;
-
     worker_check(worker);
-    if (worker->pid <= 0 || clock_getcpuclockid(worker->pid, &clock) != 0 ||
-        clock_gettime(clock, &used) < 0)
-        return 0;
-    return (uint64_t)used.tv_sec * 1000000000 + (uint64_t)used.tv_nsec;
+    return worker->pid > 0 ? clock_cpu_ns(worker->pid) : 0;
 }
 
 void sim_worker_end_hanging(struct sim_worker *worker, uint64_t limit_ms)
