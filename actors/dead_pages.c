@@ -13,6 +13,7 @@
 #include "actors/app.h"
 #include "actors/dead_letters.h"
 #include "actors/message_types.h"
+#include "contracts/json_member.h"
 #include "runtime/sim_point.h"
 
 enum { READ_SIZE_DEFAULT = 4 * SEGMENT_BLOCK_SIZE };
@@ -116,12 +117,6 @@ void dead_pages_select(struct dead_request *request)
 
 /* --- one letter: writing ----------------------------------------------------------------- */
 
-static void write_text(struct json_writer *writer, struct slice name, struct slice text)
-{
-    json_writer_key(writer, name);
-    json_writer_string(writer, text);
-}
-
 static void write_text_or_null(struct json_writer *writer, struct slice name, struct slice text)
 {
     json_writer_key(writer, name);
@@ -131,21 +126,12 @@ static void write_text_or_null(struct json_writer *writer, struct slice name, st
         json_writer_null(writer);
 }
 
-static void write_time_or_null(struct json_writer *writer, struct slice name, uint64_t unix_ms)
-{
-    json_writer_key(writer, name);
-    if (unix_ms > 0)
-        json_writer_time(writer, (int64_t)unix_ms);
-    else
-        json_writer_null(writer);
-}
-
 static void write_id(struct json_writer *writer, struct slice name, struct job_id id)
 {
     char text[UUID_TEXT_SIZE];
 
     job_id_format(id, text);
-    write_text(writer, name, (struct slice){text, sizeof(text)});
+    json_member_string(writer, name, (struct slice){text, sizeof(text)});
 }
 
 /* The text of a part: a section of a JOB, or what a JOB_FACT says. */
@@ -194,10 +180,11 @@ static void write_head(struct dead_request *request, const struct job_view *view
     json_writer_string_piece(writer, SLICE_LITERAL("job:"));
     json_writer_string_piece(writer, (struct slice){queue->kind, queue->kind_size});
     json_writer_end_string(writer);
-    write_text(writer, SLICE_LITERAL("org"), (struct slice){queue->org, queue->org_size});
-    write_text(writer, SLICE_LITERAL("project"),
-               (struct slice){queue->project, queue->project_size});
-    write_text(writer, SLICE_LITERAL("reason"), slice_of(job_dead_reason_name(view->reason)));
+    json_member_string(writer, SLICE_LITERAL("org"), (struct slice){queue->org, queue->org_size});
+    json_member_string(writer, SLICE_LITERAL("project"),
+                       (struct slice){queue->project, queue->project_size});
+    json_member_string(writer, SLICE_LITERAL("reason"),
+                       slice_of(job_dead_reason_name(view->reason)));
 }
 
 /* Of the lease under which it failed last: workers log it, and other attempts had others. */
@@ -227,9 +214,10 @@ static void write_letter(struct dead_request *request, const struct job_view *vi
                        text_of(reading, DEAD_PART_FIRST_ERROR, JOB_SECTION_FIRST_ERROR));
     write_text_or_null(writer, SLICE_LITERAL("last_error"),
                        text_of(reading, DEAD_PART_LAST_ERROR, JOB_SECTION_LAST_ERROR));
-    write_time_or_null(writer, SLICE_LITERAL("created_at"), view->created_ms);
-    write_time_or_null(writer, SLICE_LITERAL("first_failed_at"), view->first_failed_ms);
-    write_time_or_null(writer, SLICE_LITERAL("dead_at"), view->when_ms);
+    json_member_time_or_null(writer, SLICE_LITERAL("created_at"), (int64_t)view->created_ms);
+    json_member_time_or_null(writer, SLICE_LITERAL("first_failed_at"),
+                             (int64_t)view->first_failed_ms);
+    json_member_time_or_null(writer, SLICE_LITERAL("dead_at"), (int64_t)view->when_ms);
     write_text_or_null(writer, SLICE_LITERAL("correlation_id"),
                        text_of(reading, DEAD_PART_JOB, JOB_SECTION_CORRELATION));
     KEY(writer, "bytes");

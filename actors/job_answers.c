@@ -4,6 +4,7 @@
 
 #include "actors/job_routes_internals.h"
 #include "actors/message_types.h"
+#include "contracts/json_member.h"
 
 /*
  * What the owner has decided, as JSON. A refusal of the whole request comes first; else each
@@ -29,22 +30,10 @@ static void write_id(struct json_writer *writer, struct job_id id)
     json_writer_string(writer, (struct slice){text, sizeof(text)});
 }
 
-static void write_text(struct json_writer *writer, struct slice name, struct slice text)
-{
-    json_writer_key(writer, name);
-    json_writer_string(writer, text);
-}
-
-static void write_number(struct json_writer *writer, struct slice name, uint64_t number)
-{
-    json_writer_key(writer, name);
-    json_writer_u64(writer, number);
-}
-
 static void write_state(struct json_writer *writer, const struct job_item *item)
 {
-    write_text(writer, SLICE_LITERAL("state"),
-               slice_of(job_state_name((enum job_state)item->state)));
+    json_member_string(writer, SLICE_LITERAL("state"),
+                       slice_of(job_state_name((enum job_state)item->state)));
 }
 
 /* When what the state waits for comes, or when it was entered for good. */
@@ -129,7 +118,7 @@ static int answer_enqueued(struct exchange *x, const struct job_item *item)
 
     json_writer_init(&writer, text, sizeof(text));
     json_writer_begin_object(&writer);
-    write_text(&writer, SLICE_LITERAL("kind"), kind);
+    json_member_string(&writer, SLICE_LITERAL("kind"), kind);
     write_enqueued(&writer, item);
     json_writer_end_object(&writer);
     fits = json_writer_finish(&writer, &response.body);
@@ -232,7 +221,7 @@ static void write_outcomes(const struct job_request *request, uint32_t count,
             KEY(writer, "id");
             json_writer_null(writer);
         }
-        write_text(writer, SLICE_LITERAL("status"), status_name(&request->items[i]));
+        json_member_string(writer, SLICE_LITERAL("status"), status_name(&request->items[i]));
         json_writer_end_object(writer);
     }
     json_writer_end_array(writer);
@@ -243,7 +232,8 @@ static void write_leased(const struct job_request *request, const struct job_ite
 {
     json_writer_begin_object(writer);
     write_id(writer, item->id);
-    write_text(writer, SLICE_LITERAL("kind"), (struct slice){request->kind, request->kind_size});
+    json_member_string(writer, SLICE_LITERAL("kind"),
+                       (struct slice){request->kind, request->kind_size});
     KEY(writer, "payload");
     json_writer_raw(writer, item->payload);
     KEY(writer, "key");
@@ -251,16 +241,16 @@ static void write_leased(const struct job_request *request, const struct job_ite
         json_writer_string(writer, item->key);
     else
         json_writer_null(writer);
-    write_number(writer, SLICE_LITERAL("attempt"), item->attempt);
-    write_number(writer, SLICE_LITERAL("max_attempts"), item->max_attempts);
+    json_member_u64(writer, SLICE_LITERAL("attempt"), item->attempt);
+    json_member_u64(writer, SLICE_LITERAL("max_attempts"), item->max_attempts);
     KEY(writer, "epoch");
     json_writer_u64_text(writer, item->epoch);
     KEY(writer, "leased_until");
     json_writer_time(writer, (int64_t)item->when_ms);
     if (item->correlation.size > 0)
-        write_text(writer, SLICE_LITERAL("correlation_id"), item->correlation);
+        json_member_string(writer, SLICE_LITERAL("correlation_id"), item->correlation);
     if (item->after_failed_count > 0)
-        write_number(writer, SLICE_LITERAL("failed_dependencies"), item->after_failed_count);
+        json_member_u64(writer, SLICE_LITERAL("failed_dependencies"), item->after_failed_count);
     json_writer_end_object(writer);
 }
 
@@ -335,8 +325,8 @@ static int answer_changed(struct exchange *x, const struct job_request *request)
     write_state(&writer, item);
     write_when(&writer, item);
     if (item->max_attempts > 0) {
-        write_number(&writer, SLICE_LITERAL("attempt"), item->attempt);
-        write_number(&writer, SLICE_LITERAL("max_attempts"), item->max_attempts);
+        json_member_u64(&writer, SLICE_LITERAL("attempt"), item->attempt);
+        json_member_u64(&writer, SLICE_LITERAL("max_attempts"), item->max_attempts);
     }
     if (request->operation == JOB_FINISH) {
         KEY(&writer, "duplicate");
@@ -352,11 +342,12 @@ static void write_job(const struct job_request *request, struct json_writer *wri
 
     json_writer_begin_object(writer);
     write_id(writer, item->id);
-    write_text(writer, SLICE_LITERAL("kind"), (struct slice){request->kind, request->kind_size});
+    json_member_string(writer, SLICE_LITERAL("kind"),
+                       (struct slice){request->kind, request->kind_size});
     write_state(writer, item);
-    write_number(writer, SLICE_LITERAL("attempt"), item->attempt);
-    write_number(writer, SLICE_LITERAL("max_attempts"), item->max_attempts);
-    write_number(writer, SLICE_LITERAL("priority"), item->priority);
+    json_member_u64(writer, SLICE_LITERAL("attempt"), item->attempt);
+    json_member_u64(writer, SLICE_LITERAL("max_attempts"), item->max_attempts);
+    json_member_u64(writer, SLICE_LITERAL("priority"), item->priority);
     KEY(writer, "created_at");
     json_writer_time(writer, (int64_t)item->id.created_ms);
     write_when(writer, item);
@@ -365,16 +356,16 @@ static void write_job(const struct job_request *request, struct json_writer *wri
         json_writer_raw(writer, item->result);
     }
     if (item->last_error.size > 0)
-        write_text(writer, SLICE_LITERAL("last_error"), item->last_error);
+        json_member_string(writer, SLICE_LITERAL("last_error"), item->last_error);
     if (item->progress.size > 0) {
         KEY(writer, "progress");
         json_writer_raw(writer, item->progress);
     }
     if (item->reason != JOB_DEAD_NONE)
-        write_text(writer, SLICE_LITERAL("dead_reason"),
-                   slice_of(job_dead_reason_name((enum job_dead_reason)item->reason)));
+        json_member_string(writer, SLICE_LITERAL("dead_reason"),
+                           slice_of(job_dead_reason_name((enum job_dead_reason)item->reason)));
     if (item->after_failed_count > 0)
-        write_number(writer, SLICE_LITERAL("failed_dependencies"), item->after_failed_count);
+        json_member_u64(writer, SLICE_LITERAL("failed_dependencies"), item->after_failed_count);
     json_writer_end_object(writer);
 }
 
