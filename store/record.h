@@ -10,8 +10,8 @@
  *              struct record_claim_event
  *     KEY      struct record_key: an API key as it is from now on
  *     JOB, JOB_FACT, JOB_QUEUE   see store/job_record.h
- *     SCHEDULE                   see store/schedule_record.h
- *     INCIDENT, INCIDENT_RULES   see store/incident_record.h
+ *     SCHEDULE, BREAKER          see store/schedule_record.h, actors/breakers.h
+ *     INCIDENT, INCIDENT_RULES, AI_RUN   see store/incident_record.h, store/ai_run_record.h
  *     REPLAY   struct record_replay, then id_count struct record_replay_id: a replay of
  *              dead letters as it is from now on
  *
