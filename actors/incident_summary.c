@@ -4,6 +4,7 @@
 
 #include "actors/app.h"
 #include "actors/summary_verdict.h"
+#include "contracts/job_kinds.h"
 #include "contracts/json_string.h"
 #include "contracts/summary_prompt.h"
 #include "runtime/sim_point.h"
@@ -422,7 +423,7 @@ static void on_wake(struct job_handler *handler)
 }
 
 static const struct job_handler_type incident_summary_type = {
-    .kind = SLICE_INITIALIZER("incident.summarize"),
+    .kind = SLICE_INITIALIZER(JOB_KIND_SUMMARIZE),
     .lease_ms = INCIDENT_SUMMARY_LEASE_MS,
     .deadline_ms = INCIDENT_SUMMARY_LEASE_MS,
     .result_size_max = INCIDENT_SUMMARY_RESULT_SIZE_MAX,

@@ -2,6 +2,7 @@
 
 #include "actors/app.h"
 #include "actors/incident_texts.h"
+#include "contracts/job_kinds.h"
 #include "runtime/sim_point.h"
 #include "store/slot_index.h"
 
@@ -10,8 +11,6 @@
  * is the sequence of the last that has left. After the journal has ended (is_dead) nothing is
  * durable any more: the process is ending, and the next start decides again.
  */
-
-static const struct slice SUMMARY_KIND = SLICE_INITIALIZER("incident.summarize");
 
 static struct incidents *owner_of(struct incident_writer *writer)
 {
@@ -79,7 +78,7 @@ static void prepare_job(struct incident_step *it, const struct incident_image *i
     int size;
     struct job_wish wish = {.org = image->sections[INCIDENT_SECTION_ORG],
                             .project = image->sections[INCIDENT_SECTION_PROJECT],
-                            .kind = SUMMARY_KIND,
+                            .kind = SLICE_LITERAL(JOB_KIND_SUMMARIZE),
                             .key = {id, sizeof(id)},
                             .correlation = {id, sizeof(id)}};
     enum job_admission admission;

@@ -32,7 +32,7 @@ static const struct job_kind KINDS[] = {
     DESK_KIND("webhook.deliver", MEMBER_NAME("delivery_id")),
     DESK_KIND("audit.event.project", MEMBER_NAME("event_id")),
     {
-        .name = SLICE_INITIALIZER("incident.summarize"),
+        .name = SLICE_INITIALIZER(JOB_KIND_SUMMARIZE),
         .fields = {MEMBER_NAME("incident_id")},
         .field_count = 1,
         .max_attempts = SUMMARY_ATTEMPTS,

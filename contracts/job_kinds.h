@@ -26,6 +26,9 @@ enum {
     JOB_KIND_TIMEOUT_MS_MAX = 300000,
 };
 
+/* The kind that incidents enqueue and the server carries out itself. */
+#define JOB_KIND_SUMMARIZE "incident.summarize"
+
 /* One kind of the product's own. */
 struct job_kind {
     struct slice name;

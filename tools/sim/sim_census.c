@@ -2,6 +2,7 @@
 
 #include <errno.h>
 
+#include "contracts/job_kinds.h"
 #include "store/incident_table.h"
 #include "store/job_record.h"
 #include "store/record.h"
@@ -141,7 +142,7 @@ static void read_job(struct sim_census *census, const struct journal_record_view
     struct job_image image;
 
     if (job_image_decode(record->payload, &image) == 0 &&
-        slice_equal(image.sections[JOB_SECTION_KIND], SLICE_LITERAL("incident.summarize")))
+        slice_equal(image.sections[JOB_SECTION_KIND], SLICE_LITERAL(JOB_KIND_SUMMARIZE)))
         census->summary_job_count++;
 }
 
