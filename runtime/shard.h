@@ -29,6 +29,7 @@ enum {
     SHARD_ACTOR_SLICE_NS = 200000, /* or this long, whichever comes first */
     SHARD_RUN_SLICE_NS = 1000000,  /* all actors together before I/O is polled again */
     SHARD_SLOW_NS = 1000000,       /* a handler that takes this long is counted as slow */
+    SHARD_OS_SLICE_NS = 100000,    /* of its thread among others; Linux takes no less */
     SHARD_RUN_WORK_MAX = 32768,    /* activations and messages; virtual time stands still */
     SHARD_REAP_MAX = 4096,         /* completions per turn */
     SHARD_TIMER_FIRE_MAX = 1024,   /* timers per turn */
