@@ -155,6 +155,8 @@ static bool name_is_forbidden(const struct chunked *chunked)
 {
     struct slice name = {chunked->name, chunked->name_size};
 
+    if (name.size > CHUNKED_TRAILER_NAME_KEPT_MAX)
+        return false;
     for (size_t i = 0; i < ARRAY_COUNT(FORBIDDEN_TRAILERS); i++) {
         if (slice_equal(name, FORBIDDEN_TRAILERS[i]))
             return true;
@@ -174,7 +176,9 @@ static bool on_name_byte(struct chunked *chunked, char c)
         return fail(chunked, c == '\n' ? HTTP_ERROR_BARE_LF : HTTP_ERROR_BAD_TRAILER);
     if (chunked->name_size == CHUNKED_TRAILER_NAME_SIZE_MAX)
         return fail(chunked, HTTP_ERROR_TRAILERS_TOO_LARGE);
-    chunked->name[chunked->name_size++] = char_lower(c);
+    if (chunked->name_size < CHUNKED_TRAILER_NAME_KEPT_MAX)
+        chunked->name[chunked->name_size] = char_lower(c);
+    chunked->name_size++;
     chunked->state = STATE_TRAILER_NAME;
     return true;
 }

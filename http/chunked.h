@@ -15,7 +15,8 @@ enum {
     CHUNKED_SIZE_DIGIT_COUNT_MAX = 16,
     CHUNKED_EXTENSIONS_SIZE_MAX = 16 * 1024, /* over the whole body */
     CHUNKED_TRAILERS_SIZE_MAX = 8 * 1024,
-    CHUNKED_TRAILER_NAME_SIZE_MAX = 64, /* a longer name cannot be a forbidden one */
+    CHUNKED_TRAILER_NAME_SIZE_MAX = 64,
+    CHUNKED_TRAILER_NAME_KEPT_MAX = 24, /* a longer name cannot be a forbidden one */
 };
 
 enum chunked_result {
@@ -37,7 +38,7 @@ struct chunked {
     uint8_t digit_count;
     uint8_t state;
     enum http_parse_error error;
-    char name[CHUNKED_TRAILER_NAME_SIZE_MAX]; /* lower case */
+    char name[CHUNKED_TRAILER_NAME_KEPT_MAX]; /* its beginning, in lower case */
 };
 
 /* Makes it ready for a body of at most body_size_max bytes, framing not counted. */

@@ -225,9 +225,7 @@ MUST_USE static int linger(struct connection *c)
     if (c->is_leaving)
         return ACTOR_STOP;
     c->fin_sent = true;
-    memset(&c->shutdown_op, 0, sizeof(c->shutdown_op));
-    actor_op_init(&c->actor, &c->shutdown_op);
-    io_shutdown(c->actor.shard->io, &c->shutdown_op, c->fd, SHUT_WR);
+    io_shutdown(c->actor.shard->io, &c->send_op, c->fd, SHUT_WR);
     connection_set_deadline(c, c->server->limits.linger_timeout_ms);
     return ACTOR_OK;
 }
@@ -388,10 +386,9 @@ MUST_USE static int on_io(struct connection *c, const struct message_io *io)
 {
     if (io->op == &c->recv_op)
         return on_received(c, io->result);
-    if (io->op == &c->send_op)
+    assert(io->op == &c->send_op);
+    if (!c->fin_sent)
         return on_sent(c, io->result);
-    assert(c->fin_sent);
-    assert(io->op == &c->shutdown_op);
     return c->peer_closed ? ACTOR_STOP : ACTOR_OK;
 }
 

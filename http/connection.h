@@ -46,7 +46,7 @@ struct connection {
     bool has_decoded : 1; /* while a handler has the body */
     bool is_leaving : 1; /* in CONNECTION_LINGER: there is nothing that the peer must get to read */
     struct io_op recv_op;
-    struct io_op send_op;
+    struct io_op send_op; /* from fin_sent on: of the shutdown, after the last send */
     struct timer timer;
     uint64_t deadline_ns;       /* what the present state may take at most; UINT64_MAX: no limit */
     uint64_t write_deadline_ns; /* what the send in flight may; UINT64_MAX: none is */
@@ -56,16 +56,15 @@ struct connection {
     struct buffer *output_next; /* gathered while output is in flight */
     uint64_t body_size;         /* content length, or decoded chunk bytes so far */
     union {
-        struct chunked chunked;   /* while a chunked body is read */
-        struct buffer *decoded;   /* when has_decoded: the body without its Content-Encoding */
-        struct io_op shutdown_op; /* in CONNECTION_LINGER, from fin_sent on */
+        struct chunked chunked; /* while a chunked body is read */
+        struct buffer *decoded; /* when has_decoded: the body without its Content-Encoding */
     };
     struct connection_tls *tls; /* NULL: plain HTTP */
     struct list_node idle_link;
     struct exchange exchange;
 };
 
-static_assert(sizeof(struct connection) <= 1024, "what an idle connection costs");
+static_assert(sizeof(struct connection) <= 960, "what an idle connection costs");
 
 /* For the specification of the connections' supervisor. */
 extern const struct actor_type connection_type;

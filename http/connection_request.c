@@ -67,6 +67,7 @@ void connection_begin_exchange(struct connection *c, struct http_request *reques
     x->actor = &c->actor;
     x->token++;
     x->request = request;
+    x->params = c->server->params;
     x->body = (struct slice){NULL, 0};
     x->body_size_max = 0;
     x->decoded_size_max = 0;

@@ -30,10 +30,10 @@ struct exchange {
     struct actor *actor;          /* the connection: the address for replies */
     uint64_t token;               /* replies carry it; grows with each exchange of a connection */
     struct http_request *request; /* valid in on_head and on_request only */
-    struct slice params[ROUTE_PARAM_COUNT_MAX]; /* as request */
-    struct slice body;                          /* decoded; valid in on_request only */
-    uint64_t body_size_max;                     /* set by on_head: bytes on the wire */
-    uint64_t decoded_size_max;                  /* set by on_head: bytes after Content-Encoding */
+    struct slice *params;         /* as request: ROUTE_PARAM_COUNT_MAX of them */
+    struct slice body;            /* decoded; valid in on_request only */
+    uint64_t body_size_max;       /* set by on_head: bytes on the wire */
+    uint64_t decoded_size_max;    /* set by on_head: bytes after Content-Encoding */
     uint64_t started_ns;
     const struct route *route;
     uint32_t route_index;

@@ -92,7 +92,8 @@ struct http_server {
     struct supervisor *supervisor; /* the connections' parent */
     uint32_t connection_count;
     bool draining;
-    struct http_request request; /* scratch of the request at hand */
+    struct http_request request;                /* scratch of the request at hand */
+    struct slice params[ROUTE_PARAM_COUNT_MAX]; /* its path's */
     struct content_decoder decoder;
     char *decoder_workspace;
     uint64_t date_s;

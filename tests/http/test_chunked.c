@@ -170,6 +170,7 @@ static const struct {
     BAD(FORBIDDEN_TRAILER, "0\r\nA: b\r\nHost: a\r\n\r\n"),
     BAD(FORBIDDEN_TRAILER, "0\r\nauthorization: a\r\n\r\n"),
     BAD(FORBIDDEN_TRAILER, "0\r\nX-API-Key: a\r\n\r\n"),
+    BAD(FORBIDDEN_TRAILER, "0\r\nProxy-Authorization: a\r\n\r\n"),
     BAD(FORBIDDEN_TRAILER, "0\r\nContent-Type: a/b\r\n\r\n"),
     BAD(FORBIDDEN_TRAILER, "0\r\nContent-Encoding: gzip\r\n\r\n"),
     BAD(FORBIDDEN_TRAILER, "0\r\nConnection: close\r\n\r\n"),
