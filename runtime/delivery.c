@@ -325,7 +325,12 @@ void actor_activate(struct actor *self)
         return;
     }
     handle_batch(self);
-    if (self->state == ACTOR_RUNNING && mailbox_count(&self->mailbox) > 0)
+    if (self->state != ACTOR_RUNNING)
+        return;
+    /* Whatever it sent to itself: those who were called meanwhile come first. */
+    list_remove(&self->run_link);
+    shard_exchange(self->shard);
+    if (mailbox_count(&self->mailbox) > 0 || (self->stop_wanted && !self->stop_delivered))
         shard_schedule(self->shard, self);
 }
 

@@ -209,6 +209,9 @@ int actor_deliver(struct actor *actor, const struct message *msg);
 /* Makes dead letters of everything in the mailbox. */
 void actor_drop_mail(struct actor *actor);
 
+/* Between activations: takes in, now and then, what came from other shards. Calls no handler. */
+void shard_exchange(struct shard *shard);
+
 /* One activation of an actor from the run queue; may leave by longjmp. */
 void actor_activate(struct actor *actor);
 

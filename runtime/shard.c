@@ -224,17 +224,14 @@ static void flush_outboxes(struct shard *shard)
         shard_publish(shard, (uint32_t)__builtin_ctzll(shard->internals->outbound_dirty));
 }
 
-/*
- * In the middle of a long run phase: other shards do not wait for its end. What an
- * actor sent them leaves when its activation is over, for the next one may take a
- * whole slice.
- */
-static void exchange(struct shard *shard)
+/* In the middle of a long run phase: other shards do not wait for its end. */
+void shard_exchange(struct shard *shard)
 {
     struct shard_internals *internals = shard->internals;
 
+    if (internals->run_left > internals->exchange_at)
+        return;
     internals->exchange_at = internals->run_left - min_u32(internals->run_left, EXCHANGE_WORK);
-    flush_outboxes(shard);
     drain_inboxes(shard);
 }
 
@@ -247,10 +244,10 @@ static void run_actors(struct shard *shard)
 
         if (internals->now_ns - internals->run_started_ns >= SHARD_RUN_SLICE_NS)
             return;
+        /* Before the activation, which may take a whole slice. */
         if (internals->outbound_dirty != 0)
             flush_outboxes(shard);
-        if (internals->run_left <= internals->exchange_at)
-            exchange(shard);
+        shard_exchange(shard);
         internals->run_left--;
         internals->activation_started_ns = internals->now_ns;
         internals->activation_count++;

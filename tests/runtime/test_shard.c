@@ -379,6 +379,56 @@ Test(shard, keeps_a_trace_of_what_it_handled)
     cr_expect(eq(u32, trace_at(trace, 0)->message_type, MSG_EXIT));
 }
 
+/* Calls itself for ever; its tenth call lets the other shard's parent call probe a, too. */
+static struct actor selfish;
+static uint32_t selfish_count, selfish_count_at_call;
+
+enum { SELFISH_MAGIC = 0x5e1f15 };
+
+static int start_selfish(struct actor *self)
+{
+    (void)self;
+    return 0;
+}
+
+static int receive_selfish(struct actor *self, const struct message *msg)
+{
+    struct message *next = actor_message(self, self->id, PROBE_NOTE);
+
+    if (msg->type == MSG_STOP)
+        return ACTOR_STOP;
+    if (++selfish_count == 10) {
+        cr_assert(eq(int, probe_send(&parents[1], a.actor.id, PROBE_NOTE, 0), SEND_OK));
+        shard_publish(parents[1].actor.shard, self->shard->index);
+    }
+    if (a.seen_count == 0)
+        selfish_count_at_call = selfish_count;
+    cr_assert(next != NULL);
+    cr_assert(eq(int, actor_send(self, &next), SEND_OK));
+    return ACTOR_OK;
+}
+
+static const struct actor_type selfish_type = {
+    .name = "selfish", .start = start_selfish, .receive = receive_selfish};
+
+Test(shard, lets_who_is_called_by_a_peer_run_before_who_calls_himself)
+{
+    struct message *msg;
+
+    new_shards(2);
+    spawn(&a, 0);
+    cr_assert(
+        eq(int,
+           actor_spawn(test_shard(0), &selfish, &selfish_type, SELFISH_MAGIC, parents[0].actor.id),
+           0));
+    msg = actor_message(&selfish, selfish.id, PROBE_NOTE);
+    cr_assert(eq(int, actor_send(&selfish, &msg), SEND_OK));
+    (void)shard_turn(test_shard(0), false);
+    cr_expect(eq(u32, a.seen_count, 1));
+    cr_expect(eq(u32, selfish_count_at_call, SHARD_ACTOR_BATCH_MAX));
+    cr_expect(lt(u32, SHARD_ACTOR_BATCH_MAX, selfish_count));
+}
+
 struct hook_probe {
     struct turn_hook hook;
     uint32_t call_count;
