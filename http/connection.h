@@ -24,7 +24,7 @@ enum connection_state {
 
 struct connection_tls;
 
-/* Private to connection.c and exchange.c; spelled out for the pool and exchange.c. */
+/* Private to connection*.c and exchange.c; spelled out for the pool. */
 struct connection {
     struct actor actor;
     struct http_server *server;
