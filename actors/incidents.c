@@ -185,17 +185,6 @@ static void answer_settled(struct incidents *incidents)
     }
 }
 
-bool incidents_retitle(struct incidents *incidents, struct job_id id, struct slice title)
-{
-    enum incident_moved moved;
-
-    if (!incidents->is_resumed)
-        return false;
-    moved = incident_table_retitle(incidents->table, id.id_low, title, incidents_now(incidents));
-    incidents_go_on(incidents);
-    return moved == INCIDENT_MOVED || moved == INCIDENT_UNMOVED;
-}
-
 /* --- going on ------------------------------------------------------------------------------ */
 
 /* After a restart: what is left to decide of what has been. */

@@ -103,12 +103,6 @@ MUST_USE bool incidents_is_late(const struct incidents *incidents,
  */
 MUST_USE bool incidents_fold(struct incidents *incidents, struct intake_request *request);
 
-/*
- * Gives an incident of this shard another title, 1 to INCIDENT_TITLE_SIZE_MAX bytes. False
- * when there is no such incident, or no room for the change just now; it is durable later.
- */
-MUST_USE bool incidents_retitle(struct incidents *incidents, struct job_id id, struct slice title);
-
 /* Copies levels and totals of the table into the shard's metrics. */
 void incidents_export(struct incidents *incidents);
 

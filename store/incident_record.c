@@ -142,26 +142,6 @@ struct slice incident_cause_name(uint32_t cause)
     return name_of(CAUSE_NAMES, ARRAY_COUNT(CAUSE_NAMES), cause);
 }
 
-bool incident_status_from_name(struct slice text, enum incident_status *ret_status)
-{
-    for (uint32_t i = 0; i < ARRAY_COUNT(STATUS_NAMES); i++)
-        if (slice_equal(STATUS_NAMES[i], text)) {
-            *ret_status = (enum incident_status)i;
-            return true;
-        }
-    return false;
-}
-
-bool incident_severity_from_name(struct slice text, enum incident_severity *ret_severity)
-{
-    for (uint32_t i = 0; i < ARRAY_COUNT(SEVERITY_NAMES); i++)
-        if (slice_equal(SEVERITY_NAMES[i], text)) {
-            *ret_severity = (enum incident_severity)i;
-            return true;
-        }
-    return false;
-}
-
 /* --- rules -------------------------------------------------------------------- */
 
 static bool percents_are_valid(const struct incident_rules *rules)

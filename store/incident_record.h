@@ -54,8 +54,7 @@ enum {
     X(CHANGED, "status_changed")      /* by actor, through the API */                              \
     X(FLAPPING, "flapping_started")                                                                \
     X(SETTLED, "flapping_ended")                                                                   \
-    X(SEEN, "seen")     /* last_seen_ms only: no line */                                           \
-    X(TITLED, "titled") /* a summary has found a better title */
+    X(SEEN, "seen") /* last_seen_ms only: no line */
 
 #define INCIDENT_RULE_ENUM(name, text) INCIDENT_RULE_##name,
 enum incident_rule { INCIDENT_RULES(INCIDENT_RULE_ENUM) INCIDENT_RULE_COUNT };
@@ -153,12 +152,6 @@ struct slice incident_rule_name(uint32_t rule);
 struct slice incident_status_name(uint32_t status);
 struct slice incident_severity_name(uint32_t severity);
 struct slice incident_cause_name(uint32_t cause);
-
-/* True when text is the name of one. */
-MUST_USE bool incident_status_from_name(struct slice text, enum incident_status *ret_status);
-
-/* True when text is the name of one. */
-MUST_USE bool incident_severity_from_name(struct slice text, enum incident_severity *ret_severity);
 
 /* --- rules -------------------------------------------------------------------- */
 

@@ -425,28 +425,6 @@ enum incident_moved incident_table_move(struct incident_table *table, uint64_t i
     return INCIDENT_MOVED;
 }
 
-enum incident_moved incident_table_retitle(struct incident_table *table, uint64_t id_low,
-                                           struct slice title, uint64_t now_ms)
-{
-    uint32_t slot = SLOT_NONE;
-    struct incident *incident = find_incident(table, id_low, 0, &slot);
-
-    table->now_ms = now_ms;
-    if (incident == NULL || !incident->has_texts)
-        return INCIDENT_UNKNOWN;
-    assert(title.size > 0);
-    assert(title.size <= INCIDENT_TITLE_SIZE_MAX);
-    if (slice_equal(title,
-                    (struct slice){incident->title, incident->sizes[INCIDENT_SECTION_TITLE]}))
-        return INCIDENT_UNMOVED;
-    if (!incident_table_has_room(table))
-        return INCIDENT_CLOGGED;
-    set_text(incident, INCIDENT_SECTION_TITLE, title);
-    incident_push_change(table, slot, INCIDENT_CAUSE_TITLED, clock_of(table, incident), false,
-                         (struct slice){NULL, 0});
-    return INCIDENT_MOVED;
-}
-
 /* --- records ------------------------------------------------------------------------ */
 
 int incident_table_restore(struct incident_table *table, const struct incident_image *image,

@@ -202,10 +202,6 @@ MUST_USE enum incident_moved incident_table_move(struct incident_table *table, u
                                                  struct slice actor, uint64_t now_ms,
                                                  uint32_t *ret_slot);
 
-/* Gives the incident another title. Results as incident_table_move(), but never ILLEGAL. */
-MUST_USE enum incident_moved incident_table_retitle(struct incident_table *table, uint64_t id_low,
-                                                    struct slice title, uint64_t now_ms);
-
 /* The rules of a project: its own, or the default. NULL when they never were set. */
 const struct incident_project_rules *incident_table_rules(const struct incident_table *table,
                                                           uint64_t project);

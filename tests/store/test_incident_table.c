@@ -388,27 +388,6 @@ Test(incident_table, cannot_be_reopened_when_its_series_has_a_later_one)
     cr_assert(eq(int, move(INCIDENT_OPEN), INCIDENT_MOVED));
 }
 
-Test(incident_table, gets_another_title)
-{
-    struct incident_image image;
-
-    fixture_errors(&fx, NOON, NOON + 30 * SECOND, 30, 1);
-    cr_assert(eq(int,
-                 incident_table_retitle(fx.table, fx.records[0].id_low,
-                                        SLICE_LITERAL("Payments time out"), fx.now_ms),
-                 INCIDENT_MOVED));
-    cr_assert(eq(int,
-                 incident_table_retitle(fx.table, fx.records[0].id_low,
-                                        SLICE_LITERAL("Payments time out"), fx.now_ms),
-                 INCIDENT_UNMOVED));
-    incident_table_current(fx.table, 0, &image);
-    cr_assert(
-        slice_equal(image.sections[INCIDENT_SECTION_TITLE], SLICE_LITERAL("Payments time out")));
-    cr_assert(eq(u32, fixture_count(&fx, INCIDENT_CAUSE_TITLED), 0)); /* it is not written yet */
-    fixture_write(&fx);
-    cr_assert(eq(u32, fixture_count(&fx, INCIDENT_CAUSE_TITLED), 1));
-}
-
 /* --- records ---------------------------------------------------------------------------------- */
 
 Test(incident_table, knows_of_two_records_the_later_and_what_is_still_needed)
