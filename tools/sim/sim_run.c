@@ -345,7 +345,7 @@ static void draw_spec(struct sim_workload_spec *spec)
     /* Nothing else than a slow disk may delay an answer: then it must come in time. */
     if (run.server.host->fd_count_max < FD_COUNT_MANY)
         return; /* connections wait to be accepted */
-    if ((run.options.faults & delays) == 0 || draw(4) == 0) {
+    if ((run.options.faults & delays) == 0 || draw(3) == 0) {
         run.options.faults &= ~delays;
         spec->answer_ms_max = run.server.settings.answer_timeout_ms + ANSWER_SLACK_MS;
         spec->split_ppm_max = 0;

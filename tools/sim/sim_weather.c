@@ -57,6 +57,7 @@ enum {
 };
 
 static const uint64_t PAUSE_NS_MAX = 60000000000;
+static const uint64_t STUCK_NS_MAX = 30000000000;
 
 static struct rng *rng_of(const struct sim_weather *weather)
 {
@@ -127,10 +128,12 @@ static void draw_faults(struct sim_weather *weather, struct sim_host *host)
     if (is_slow) {
         faults->disk_latency_ns.max = faults->disk_latency_ns.min + draw_small(weather, 50000000);
         faults->completion_latency_ns.max = draw_small(weather, 1000000);
-        faults->stuck_ns = (struct sim_range){0, 1 + draw_small(weather, 30000000000)};
-        if (rng_below(rng_of(weather), STUCK_STORM_ODDS) == 0)
+        faults->stuck_ns = (struct sim_range){0, 1 + draw_small(weather, STUCK_NS_MAX)};
+        if (rng_below(rng_of(weather), STUCK_STORM_ODDS) == 0) {
             faults->disk_stuck.chance_ppm =
                 (uint32_t)rng_below(rng_of(weather), STUCK_STORM_PPM_MAX);
+            faults->stuck_ns.max = STUCK_NS_MAX;
+        }
     }
     if (sim_weather_has(weather, SIM_FAULT_NET)) {
         faults->net_latency_ns.max = faults->net_latency_ns.min + draw_small(weather, 50000000);

@@ -19,6 +19,8 @@ enum {
 };
 
 static const uint64_t RETRY_AFTER_NS = 1000000000;
+static const uint64_t BACK_OFF_NS = 50000000; /* for each attempt there was */
+static const uint64_t BACK_OFF_NS_MAX = 5000000000;
 
 /* What is asked how often, out of 100; the first that exceeds the draw. */
 static const struct {
@@ -469,6 +471,9 @@ static void rest(struct sim_client *client)
     /* As Retry-After asks for. */
     if (!client->request.lost && (client->request.status == 429 || client->request.status == 503))
         rest_ns += RETRY_AFTER_NS;
+    /* Who is put off again and again asks less and less often. */
+    if (client->ask == SIM_ASK_UNIT)
+        rest_ns += min_u64(client->attempt_count * BACK_OFF_NS, BACK_OFF_NS_MAX);
     sim_world_schedule(workload->world, &client->rest_over, rest_ns);
 }
 
