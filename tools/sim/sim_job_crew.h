@@ -123,8 +123,3 @@ void sim_job_crew_settle(struct sim_job_crew *crew);
 
 /* One of the machines loses its power: its connections stay half open at the server. */
 void sim_job_crew_cut_off(struct sim_job_crew *crew);
-
-/* --- for sim_job_judgement.c --------------------------------------------------- */
-
-/* The worker is done with the lease. */
-void sim_job_crew_let_go(struct sim_job_client *client, uint32_t lease);

@@ -1,6 +1,7 @@
 #include "tools/sim/sim_job_judgement.h"
 
 #include "tools/sim/sim_job_check.h"
+#include "tools/sim/sim_job_worker.h"
 
 /*
  * A rule of the model is a reason to end the run; what follows here is which rule an answer
@@ -229,12 +230,12 @@ static void conclude(struct sim_job_client *client, const struct sim_job_finish 
     case SIM_JOB_OUTCOME_FAILED:
         crew->ended_count++;
         sim_job_check_outcome_is_durable(crew, finish);
-        sim_job_crew_let_go(client, finish->lease);
+        sim_job_let_go(client, finish->lease);
         return;
     case SIM_JOB_OUTCOME_DUPLICATE:
     case SIM_JOB_OUTCOME_STALE:
     case SIM_JOB_OUTCOME_NOT_FOUND:
-        sim_job_crew_let_go(client, finish->lease);
+        sim_job_let_go(client, finish->lease);
         return;
     case SIM_JOB_OUTCOME_UNKNOWN:
         crew->unknown_count++;
