@@ -64,9 +64,10 @@ static void on_written(struct durable_step *step, enum durable_outcome outcome)
 }
 
 /* True when the change is one that work follows from. */
-static bool wants_summary(const struct incident_image_header *header)
+static bool wants_summary(const struct incident_writer *writer,
+                          const struct incident_image_header *header)
 {
-    return (header->flags & INCIDENT_FLAG_NOTIFY) != 0 &&
+    return writer->has_summaries && (header->flags & INCIDENT_FLAG_NOTIFY) != 0 &&
            (header->cause == INCIDENT_CAUSE_OPENED || header->cause == INCIDENT_CAUSE_REOPENED) &&
            !MUTANT("incident_without_job");
 }
@@ -105,7 +106,7 @@ static void write_change(struct incident_step *it)
 
     incident_table_image(incidents->table, &it->change, &image);
     incident_step_fill(it, &image, partition);
-    if (wants_summary(&image.header))
+    if (wants_summary(&incidents->writer, &image.header))
         prepare_job(it, &image, partition);
     it->step = (struct durable_step){
         .on_done = on_written,

@@ -25,6 +25,7 @@ struct incident_writer {
     struct list_node steps; /* changes being written, the oldest first */
     uint64_t settled;       /* changes up to this one are durable, or given up */
     bool is_dead;           /* the journal takes nothing more */
+    bool has_summaries;     /* who opens has a job to summarise it; set by the owner */
 };
 
 /* Once, before the actor starts. */

@@ -295,6 +295,9 @@ static void resume(struct durable *self)
         log_event(&incidents->home->shard->log, LOG_INFO, "incidents", "series go on",
                   LOG_NUMBER("series", stats.series), LOG_NUMBER("open", stats.open),
                   LOG_NUMBER("shard", incidents->home->shard->index));
+    if (!incidents->writer.has_summaries && incidents->home->shard->index == 0)
+        log_event(&incidents->home->shard->log, LOG_INFO, "incidents",
+                  "incidents get no summaries: [store] read_model is off");
 }
 
 static uint64_t live_bytes(struct durable *self)
@@ -452,6 +455,8 @@ int incidents_init(struct incidents *incidents, struct app_shard *home)
     list_init(&incidents->settling);
     list_init(&incidents->asking);
     incident_writer_init(&incidents->writer);
+    /* They are made from what the read model says. */
+    incidents->writer.has_summaries = home->app->settings->read_model != SETTINGS_READ_MODEL_OFF;
     incident_carrier_init(&incidents->carrier);
     incidents_table_config(home->app->settings, home->app->shard_count, &config);
     config.hash_key = home->app->hash_key;

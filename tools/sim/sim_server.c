@@ -51,6 +51,7 @@ void sim_server_init(struct sim_server *server, struct sim_driver *driver, struc
     r = config_new(SETTINGS_KEYS, SETTINGS_KEY_COUNT, (char *)&server->settings, &server->config);
     assert(r == 0);
     make_small(&server->settings);
+    server->keeps_summaries = true;
     server->world = driver->world;
     server->host = host;
     server->driver = driver;
@@ -63,6 +64,16 @@ void sim_server_deinit(struct sim_server *server)
     if (server->is_running)
         sim_server_kill(server);
     config_free(&server->config);
+}
+
+/*
+ * Without a read model an incident has no job. A run wants both: the group that they stand in,
+ * and what becomes of the job, without the time that a database takes.
+ */
+static void keep_summaries(struct sim_server *server)
+{
+    for (uint32_t i = 0; i < server->app.shard_count; i++)
+        server->app.shards[i].incidents.writer.has_summaries = true;
 }
 
 /* What a process whose start failed leaves behind. */
@@ -105,6 +116,8 @@ bool sim_server_try_start(struct sim_server *server, int *ret_exit_code)
     server->text[0] = '\0';
     r = app_new(&config, server->text, ret_exit_code);
     if (r == 0) {
+        if (server->keeps_summaries)
+            keep_summaries(server);
         if (server->on_new != NULL)
             server->on_new(server);
         runtime_freeze_metrics(server->app.runtime);

@@ -43,6 +43,8 @@ struct sim_server {
     struct config *config; /* owns what settings point to */
     struct app app;
     bool is_running;
+    /* Incidents have the jobs of summaries though no read model is there to make them from. */
+    bool keeps_summaries;
     char text[APP_TEXT_SIZE]; /* why the latest start failed, or the latest error line */
     struct runtime_hooks hooks;
     /* The process is there, recovery has not begun: a test's durables go in here. May be NULL. */
