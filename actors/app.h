@@ -59,12 +59,12 @@ struct app {
         hash_key[SIPHASH_KEY_SIZE]; /* of dedup and event index, from the uuid of the directory */
     uint8_t admin_token_hash[SHA256_SIZE];
     uint8_t cursor_key[SIPHASH_KEY_SIZE]; /* of the cursors of lists, from the admin token */
-    struct token_bucket *buckets;   /* one per keyring slot, shared by all shards */
-    struct breadcrumbs breadcrumbs; /* each shard has its part */
-    struct trust_store *trust;      /* NULL: no https call can be made */
-    struct tls_identity *identity;  /* until the shards have their copies; NULL: no https */
-    uint64_t identity_end_ms;       /* 0: no https */
-    struct actor_id *tls_listeners; /* one of each shard */
+    struct token_bucket *buckets;         /* one per keyring slot, shared by all shards */
+    struct breadcrumbs breadcrumbs;       /* each shard has its part */
+    struct trust_store *trust;            /* NULL: no https call can be made */
+    struct tls_identity *identity;        /* until the shards have their copies; NULL: no https */
+    uint64_t identity_end_ms;             /* 0: no https */
+    struct actor_id *tls_listeners;       /* one of each shard */
     struct ai_model ai_model;
     char user_agent[64];
     bool is_simulated;
