@@ -391,6 +391,9 @@ static void judge_lease(struct sim_job_client *client, enum sim_reply reply)
     uint32_t count = 0;
 
     sim_job_lease_answered(client->crew->model, client->queue);
+    /* What it had been given may have run out before its body was read, and is not in it. */
+    if (client->crew->model->now_ns - client->ask.ns >= (uint64_t)client->lease_s * 1000000000)
+        sim_job_lease_lost(client->crew->model, client->queue);
     if (reply != SIM_REPLY_ACCEPTED) {
         if (!is_passing(reply))
             fail(client, SIM_JOB_NONE, "this is no answer to who asks for jobs");
