@@ -22,6 +22,8 @@ enum {
 };
 
 static const uint64_t RETRY_AFTER_NS = 1000000000;
+static const uint64_t BACK_OFF_NS = 50000000; /* for each attempt there was */
+static const uint64_t BACK_OFF_NS_MAX = 5000000000;
 
 static void on_done(struct sim_http_request *request);
 static void on_rest_over(struct sim_event *event);
@@ -247,6 +249,9 @@ static void rest(struct sim_job_client *client)
     /* As Retry-After asks for. */
     if (!client->request.lost && (client->request.status == 429 || client->request.status == 503))
         rest_ns += RETRY_AFTER_NS;
+    /* Who is put off again and again asks less and less often. */
+    if (client->asks != SIM_JOB_ASK_NOTHING)
+        rest_ns += min_u64(client->attempt_count * BACK_OFF_NS, BACK_OFF_NS_MAX);
     /* Who only looks brings nothing forward, however often. */
     if (client->found_nothing || (client->index == 0 && crew->stage == SIM_JOB_CREW_BUSY))
         rest_ns += rng_below(&crew->world->rng, (uint64_t)IDLE_REST_MS_MAX * 1000000);

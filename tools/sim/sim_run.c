@@ -34,13 +34,15 @@ enum {
     /* A job waits for its time, and a wall clock that was set back makes that long. */
     SETTLE_MS_MAX = 3 * 3600000,
     SETTLE_SLACK_MS = 1800000,
+    SETTLE_JOB_MS = 5000, /* of each job, when one of a project may run at a time */
     CLAIM_WINDOW_MS_MIN = 6 * 3600000,
     JOB_SIZE_MAX = SIM_JOB_TEXT_SIZE_MAX, /* in a body, without its filler */
     CALL_LIFE_MS_MAX = 900000,            /* of a life in which there is nothing but calls */
     CALL_GOAL_MAX = 3000,
     CALL_SLACK_MS = 2000, /* of a call under way, when nothing is delayed */
     CALL_DELAY_MS_MAX = 120000,
-    LOOK_REST_NS = 10000000,   /* of who brings nothing forward */
+    LOOK_REST_NS = 10000000, /* of who brings nothing forward */
+    SEGMENT_BYTES_SMALL = 128 << 10,
     HURRY_ODDS = 3,            /* one run in so many has clients that hardly rest */
     HURRY_NS_MAX = 5000000,    /* so long, at most */
     BATCH_BLOCK_COUNT_MIN = 2, /* of one write to a log, where there is little memory for it */
@@ -253,7 +255,9 @@ static void draw_crew(struct sim_job_crew_spec *spec, struct sim_workload_spec *
         have_keys_only(events);
     }
     *spec = (struct sim_job_crew_spec){
-        .client_count = 2 + draw(SIM_JOB_CLIENT_COUNT_MAX - 1),
+        .client_count = run.is_hurried
+                            ? SIM_JOB_CLIENT_COUNT_MAX / 2 + draw(SIM_JOB_CLIENT_COUNT_MAX / 2 + 1)
+                            : 2 + draw(SIM_JOB_CLIENT_COUNT_MAX - 1),
         .job_count_max = 100 + (uint32_t)draw_small(SIM_JOB_COUNT_MAX / 2),
         .kind_count = 1 + draw(SIM_JOB_KIND_COUNT),
         .batch_count_max = sim_world_coin(run.world) ? 1 : 1 + draw(SIM_JOB_BATCH_COUNT_MAX),
@@ -388,6 +392,9 @@ static void begin(const struct sim_run_options *options, struct sim_story *story
     sim_check_init(&run.check, &run.server, &run.model, story);
     draw_settings();
     run.is_hurried = draw(HURRY_ODDS) == 0;
+    /* Small segments are soon full: what is alive in them is carried on while it changes. */
+    if (run.is_hurried && run.server.settings.retain_bytes == 0 && sim_world_coin(run.world))
+        run.server.settings.segment_bytes = SEGMENT_BYTES_SMALL;
     draw_spec(&spec);
     draw_crew(&crew_spec, &spec);
     sim_job_model_init(&run.jobs);
@@ -711,6 +718,16 @@ static void live(void)
     check_disk(was_orderly);
 }
 
+/* How long it may take to bring everything to its end. */
+static uint64_t settle_ms(void)
+{
+    uint64_t limit_ms = run.jobs.clock_jumps ? SETTLE_MS_MAX : SETTLE_SLACK_MS;
+
+    if (run.jobs.tenant_concurrency != 0)
+        limit_ms += (uint64_t)run.jobs.job_count * SETTLE_JOB_MS;
+    return limit_ms;
+}
+
 /* Without faults from here on everything comes to its end. */
 static void finish(void)
 {
@@ -732,7 +749,7 @@ static void finish(void)
     sim_callers_settle(&run.callers);
     sim_callers_start(&run.callers);
     if (outcome == SIM_REACHED)
-        outcome = drive(run.jobs.clock_jumps ? SETTLE_MS_MAX : SETTLE_SLACK_MS);
+        outcome = drive(settle_ms());
     if (outcome != SIM_REACHED || !is_quiet() || run.crew.stage != SIM_JOB_CREW_SETTLED ||
         run.callers.stage != SIM_CALLERS_SETTLED) {
         sim_job_check_tell_live(&run.crew);

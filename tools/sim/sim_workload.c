@@ -16,6 +16,7 @@ enum {
     PICK_COUNT_MAX = 8, /* tries to find an acknowledged unit by chance */
     ITEM_SPARE_COUNT = 2 * SIM_BATCH_COUNT_MAX,
     BAD_KIND_COUNT = 6,
+    ADMIN_ODDS = 8, /* one turn of the administrator in so many is about keys */
 };
 
 static const uint64_t RETRY_AFTER_NS = 1000000000;
@@ -381,6 +382,8 @@ static enum sim_ask draw_ask(const struct sim_client *client)
         return SIM_ASK_ADMIN_CREATE;
     while (drawn >= MIX[i].below)
         i++;
+    if (client->index == 0 && draw(workload, ADMIN_ODDS) == 0)
+        return SIM_ASK_ADMIN_CREATE;
     if (workload->spec.keys_only)
         return client->index == 0 && i % 2 == 0 ? SIM_ASK_ADMIN_CREATE : SIM_ASK_GET_NOTHING;
     if (MIX[i].ask == SIM_ASK_SHARED && workload->spec.shared_count == 0)
