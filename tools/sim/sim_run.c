@@ -47,6 +47,8 @@ enum {
     HURRY_NS_MAX = 5000000,    /* so long, at most */
     BATCH_BLOCK_COUNT_MIN = 2, /* of one write to a log, where there is little memory for it */
     BATCH_BLOCK_COUNT_MAX = 12,
+    BATCH_BLOCK_COUNT_JOBS = 16, /* so much more with jobs, and so little in each */
+    FILLER_SIZE_SMALL = 2000,
     STRIKE_CALL_COUNT_MAX = 16, /* of the disk, until the process dies in one of them */
     STRIKE_MS_MAX = 2000,
 };
@@ -159,10 +161,6 @@ static void draw_settings(void)
     s->event_index_entries = 131072; /* for all logs together */
     s->incident_series = 4096;       /* these two are cleared at each start */
     s->incident_count = 1024;
-    if (sim_world_coin(run.world))
-        run.server.journal_batch_bytes =
-            (uint64_t)SEGMENT_BLOCK_SIZE *
-            (BATCH_BLOCK_COUNT_MIN + draw(BATCH_BLOCK_COUNT_MAX - BATCH_BLOCK_COUNT_MIN + 1));
     s->connections = 17 + (int64_t)draw_small(64);
     s->requests_in_flight = 4 + draw(256);
     s->answer_timeout_ms = 500 + draw(10000);
@@ -231,6 +229,24 @@ static void draw_job_settings(void)
         s->job_dead_ms = 5000 + draw_small(60000);
         break;
     }
+}
+
+/*
+ * Half of the runs have little memory for what waits to be written. Jobs are carried forward
+ * many at a time, and what has no room for them writes each into blocks of its own: then the
+ * log of small jobs never becomes smaller, however often it is reclaimed.
+ */
+static void draw_staging(bool has_jobs, struct sim_job_crew_spec *crew)
+{
+    uint32_t count =
+        BATCH_BLOCK_COUNT_MIN + draw(BATCH_BLOCK_COUNT_MAX - BATCH_BLOCK_COUNT_MIN + 1);
+
+    if (sim_world_coin(run.world))
+        return;
+    if (has_jobs)
+        count += BATCH_BLOCK_COUNT_JOBS;
+    run.server.journal_batch_bytes = (uint64_t)SEGMENT_BLOCK_SIZE * count;
+    crew->filler_size = (uint32_t)min_u64(crew->filler_size, FILLER_SIZE_SMALL);
 }
 
 /* There are no events; somebody makes keys, and has time. */
@@ -401,6 +417,7 @@ static void begin(const struct sim_run_options *options, struct sim_story *story
     sim_call_model_init(&run.calls);
     draw_callers(&callers_spec, &spec, &crew_spec);
     draw_job_settings();
+    draw_staging(crew_spec.client_count + callers_spec.caller_count > 0, &crew_spec);
     sim_workload_init(&run.workload, &spec, &run.driver, story, &run.model, &run.check);
     sim_job_crew_init(&run.crew, &crew_spec, &run.driver, story, &run.jobs, &run.check,
                       &run.workload.keys);
