@@ -486,12 +486,9 @@ static uint32_t uring_reap(struct io *io, uint32_t completion_count_max)
     struct io_uring_cqe cqe;
     struct list_node *node;
     uint32_t count = 0;
-    uint32_t ready_count;
 
     uring_check(uring);
-    /* What a write that is handed over meanwhile brings along does not hold up these. */
-    ready_count = io_uring_cq_ready(&uring->ring);
-    for (; ready_count > 0 && count < completion_count_max && take(uring, &cqe); ready_count--)
+    while (count < completion_count_max && take(uring, &cqe))
         count += dispatch(uring, &cqe);
     while (count < completion_count_max && (node = list_pop_front(&uring->cancelled)) != NULL) {
         finish(uring, container_of(node, struct io_op, backend_link), -ECANCELED);
