@@ -243,22 +243,14 @@ static void on_stopped(struct journal_owner *owner)
                 MSG_KEEPER_STOPPED, 0, NULL);
 }
 
-/* What has come in with this turn's completions: the disk has it while answers are written. */
-static void on_arrivals(struct turn_hook *hook)
-{
-    struct keeper *keeper = container_of(hook, struct keeper, flush_hook);
-
-    if (keeper->is_open && journal_needs_flush(keeper->logs[0].journal))
-        journal_flush(keeper->logs[0].journal);
-}
-
 static void on_turn_end(struct turn_hook *hook)
 {
     struct keeper *keeper = container_of(hook, struct keeper, flush_hook);
 
     if (!keeper->is_open)
         return;
-    on_arrivals(hook); /* and with what the actors did */
+    if (journal_needs_flush(keeper->logs[0].journal))
+        journal_flush(keeper->logs[0].journal);
     read_model_publish(app_of(keeper)->read_model, keeper->logs[0].log,
                        journal_durable_lsn(keeper->logs[0].journal));
 }
@@ -561,7 +553,6 @@ int keeper_init(struct keeper *keeper, struct app_shard *home)
     memset(keeper, 0, sizeof(*keeper));
     keeper->home = home;
     keeper->flush_hook.on_turn_end = on_turn_end;
-    keeper->flush_hook.on_arrivals = on_arrivals;
     keeper->writer.append = write_durable;
     keeper->writer.on_carried = on_durables_carried;
     durable_set_init(&keeper->durables, &keeper->writer);

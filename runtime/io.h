@@ -203,7 +203,7 @@ void io_close(struct io *io, struct io_op *op, int fd);
  */
 void io_read(struct io *io, struct io_op *op, int fd, void *data, uint32_t size, uint64_t offset);
 
-/* Writes likewise; flags 0 or IO_WRITE_DURABLE, which does not wait for io_wait() to be begun. */
+/* Writes likewise; flags 0 or IO_WRITE_DURABLE. */
 void io_write(struct io *io, struct io_op *op, int fd, const void *data, uint32_t size,
               uint64_t offset, uint32_t flags);
 

@@ -131,16 +131,6 @@ static void start(struct uring *uring, struct io_op *op)
     io_uring_entry_fill(op, sqe);
 }
 
-/*
- * Hands over at once what waits for the next call: a disk takes longest of all, and the rest
- * of the turn may take long as well. What fails is left in the queue, for that call.
- */
-static void hand_over(struct uring *uring)
-{
-    uring->io.stats.enter_count++;
-    (void)io_uring_submit(&uring->ring);
-}
-
 /* False when no submission entry was free. */
 static bool request_cancel(struct uring *uring, uint64_t user_data)
 {
@@ -178,8 +168,6 @@ static void uring_submit(struct io *io, struct io_op *op)
     else
         fd_guard_enter(&uring->fds, op->fd);
     start(uring, op);
-    if (op->type == IO_WRITE && (op->flags & IO_WRITE_DURABLE) != 0 && uring->enabled)
-        hand_over(uring);
 }
 
 static bool is_rechecked(const struct io_op *op)

@@ -343,21 +343,6 @@ static void submit_and_wait(struct shard *shard, bool may_wait)
         runtime_fail(shard->runtime, SHARD_EXIT_IO, "the I/O backend failed");
 }
 
-/* Not guarded itself, like all that hooks do. */
-static void tell_arrivals(struct shard *shard)
-{
-    struct list_node *head = &shard->internals->turn_hooks;
-
-    if (list_is_empty(&shard->internals->run_queue))
-        return;
-    for (struct list_node *node = head->next; node != head; node = node->next) {
-        struct turn_hook *hook = container_of(node, struct turn_hook, link);
-
-        if (hook->on_arrivals != NULL)
-            hook->on_arrivals(hook);
-    }
-}
-
 static void run_hooks(struct shard *shard)
 {
     struct list_node *head = &shard->internals->turn_hooks;
@@ -381,7 +366,6 @@ bool shard_turn(struct shard *shard, bool may_wait)
     run_guarded(shard, reap_completions);
     drain_inboxes(shard);
     run_guarded(shard, fire_timers);
-    tell_arrivals(shard);
     begin_run_slice(shard);
     run_guarded(shard, run_actors);
     run_hooks(shard);

@@ -144,15 +144,13 @@ MUST_USE enum send_result runtime_post(struct runtime *runtime, struct actor_id 
 void runtime_join(struct runtime *runtime);
 
 /*
- * For components that gather during a turn, such as the journal: on_turn_end is called at
- * the end of every turn, after the actors ran and before anything is submitted; on_arrivals,
- * which may be NULL, when completions and timers have been seen to and actors are about to
- * run, which may take long. Embedded in the component; neither may panic.
+ * Work at the end of every turn, after the actors ran and before anything is
+ * submitted: for components that gather during a turn, such as the journal.
+ * Embedded in the component; it must not panic.
  */
 struct turn_hook {
     struct list_node link;
     void (*on_turn_end)(struct turn_hook *hook);
-    void (*on_arrivals)(struct turn_hook *hook);
 };
 
 /* Adds a hook for the rest of the shard's life. Set-up only. */

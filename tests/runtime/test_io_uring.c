@@ -211,30 +211,6 @@ Test(io_uring_only, stays_out_of_the_kernel_when_there_is_nothing_to_do)
     cr_expect(eq(u64, fixture.io->stats.enter_count, before));
 }
 
-Test(io_uring_only, hands_a_durable_write_over_before_the_next_wait)
-{
-    static struct seen ordinary, durable;
-    int ends[2];
-    char bytes[4];
-
-    cr_assert(eq(int, pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0));
-    io_op_init(&ordinary.op, on_done);
-    io_op_init(&durable.op, on_done);
-    io_write(fixture.io, &ordinary.op, ends[1], "a", 1, IO_OFFSET_STREAM, 0);
-    cr_expect(lt(int, (int)read(ends[0], bytes, sizeof(bytes)), 0));
-    cr_expect(eq(int, errno, EAGAIN));
-    io_write(fixture.io, &durable.op, ends[1], "b", 1, IO_OFFSET_STREAM, IO_WRITE_DURABLE);
-    cr_expect(eq(int, (int)read(ends[0], bytes, sizeof(bytes)), 2)); /* what was armed first, too */
-    for (int i = 0; ordinary.count + durable.count < 2; i++) {
-        cr_assert(lt(int, i, TURN_COUNT_MAX));
-        cr_assert(eq(int, io_wait(fixture.io, TURN_NS), 0));
-        io_reap(fixture.io, 16);
-    }
-    cr_expect(eq(u32, durable.count, 1));
-    close(ends[0]);
-    close(ends[1]);
-}
-
 Test(io_uring_only, counts_an_overflow_and_loses_nothing)
 {
     enum { COUNT = 1000 };

@@ -432,17 +432,7 @@ Test(shard, lets_who_is_called_by_a_peer_run_before_who_calls_himself)
 struct hook_probe {
     struct turn_hook hook;
     uint32_t call_count;
-    uint32_t arrivals_count;
-    uint32_t seen_before; /* by probe a, when arrivals were told last */
 };
-
-static void count_arrivals(struct turn_hook *hook)
-{
-    struct hook_probe *probe = container_of(hook, struct hook_probe, hook);
-
-    probe->arrivals_count++;
-    probe->seen_before = a.seen_count;
-}
 
 static void count_call(struct turn_hook *hook)
 {
@@ -461,23 +451,6 @@ Test(shard, calls_its_hooks_once_at_the_end_of_each_turn)
         (void)shard_turn(test_shard(0), false);
     cr_expect(eq(u32, first.call_count, 3));
     cr_expect(eq(u32, second.call_count, 3));
-}
-
-Test(shard, tells_its_hooks_what_came_before_actors_run)
-{
-    struct hook_probe probe = {.hook = {.on_turn_end = count_call, .on_arrivals = count_arrivals}};
-
-    new_shards(1);
-    spawn(&a, 0);
-    shard_add_turn_hook(test_shard(0), &probe.hook);
-    cr_assert(eq(int, probe_send(&parents[0], a.actor.id, PROBE_NOTE, 1), SEND_OK));
-    (void)shard_turn(test_shard(0), false);
-    cr_expect(eq(u32, a.seen_count, 1));
-    cr_expect(eq(u32, probe.arrivals_count, 1));
-    cr_expect(eq(u32, probe.seen_before, 0));
-    (void)shard_turn(test_shard(0), false); /* nobody runs: the end of the turn is near */
-    cr_expect(eq(u32, probe.arrivals_count, 1));
-    cr_expect(eq(u32, probe.call_count, 2));
 }
 
 Test(shard, adds_its_lines_to_the_limits)
