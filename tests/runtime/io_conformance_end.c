@@ -24,10 +24,9 @@ void ends_a_receive_at_the_end_of_the_stream(struct io_fixture *fixture)
     struct probe_pair pair = probe_pair_open(io);
     struct probe_op recv, send, shutdown;
 
-    probe_init(&recv, io);
+    probe_recv(&recv, io, pair.server);
     probe_init(&send, io);
     probe_init(&shutdown, io);
-    io_recv(io, &recv.op, pair.server);
     io_send(io, &send.op, pair.client, "last", 4);
     cr_expect(eq(i32, probe_finish(io, &send), 4));
     io_shutdown(io, &shutdown.op, pair.client, SHUT_WR);
@@ -114,11 +113,9 @@ void tears_down_by_shutdown_then_close(struct io_fixture *fixture)
     struct probe_pair pair = probe_pair_open(io);
     struct probe_op ours, theirs, shutdown;
 
-    probe_init(&ours, io);
-    probe_init(&theirs, io);
+    probe_recv(&ours, io, pair.server);
+    probe_recv(&theirs, io, pair.client);
     probe_init(&shutdown, io);
-    io_recv(io, &ours.op, pair.server);
-    io_recv(io, &theirs.op, pair.client);
     io_shutdown(io, &shutdown.op, pair.server, SHUT_RDWR);
     cr_expect(eq(i32, probe_finish(io, &shutdown), 0));
     cr_expect(eq(i32, probe_finish(io, &ours), 0));
@@ -134,8 +131,7 @@ void completes_a_cancelled_receive_once(struct io_fixture *fixture)
     struct probe_pair pair = probe_pair_open(io);
     struct probe_op recv;
 
-    probe_init(&recv, io);
-    io_recv(io, &recv.op, pair.server);
+    probe_recv(&recv, io, pair.server);
     probe_settle(io);
     io_cancel(io, &recv.op);
     io_cancel(io, &recv.op);

@@ -22,11 +22,9 @@ void echoes_bytes_over_tcp(struct io_fixture *fixture)
     struct probe_pair pair = probe_pair_open(io);
     struct probe_op there, back, send;
 
-    probe_init(&there, io);
-    probe_init(&back, io);
+    probe_recv(&there, io, pair.server);
+    probe_recv(&back, io, pair.client);
     probe_init(&send, io);
-    io_recv(io, &there.op, pair.server);
-    io_recv(io, &back.op, pair.client);
     io_send(io, &send.op, pair.client, "ping", 4);
     cr_expect(eq(i32, probe_finish(io, &send), 4));
     drive(io, there.received_count == 4);
@@ -127,9 +125,8 @@ void delivers_everything_with_four_buffers(struct io_fixture *fixture)
     drive(io, accept.fd_count == PROBE_CONNECTION_COUNT);
     for (int i = 0; i < PROBE_CONNECTION_COUNT; i++) {
         probe_init(&sends[i], io);
-        probe_init(&recvs[i], io);
         io_send(io, &sends[i].op, fds[i], data, sizeof(data));
-        io_recv(io, &recvs[i].op, accept.fds[i]);
+        probe_recv(&recvs[i], io, accept.fds[i]);
     }
     for (int i = 0; i < PROBE_CONNECTION_COUNT; i++) {
         drive(io, recvs[i].received_count == STARVING_SIZE);

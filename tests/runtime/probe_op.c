@@ -47,6 +47,12 @@ void probe_init(struct probe_op *probe, struct io *io)
     io_op_init(&probe->op, on_done);
 }
 
+void probe_recv(struct probe_op *probe, struct io *io, int fd)
+{
+    probe_init(probe, io);
+    io_recv(io, &probe->op, fd);
+}
+
 void probe_release(struct probe_op *probe)
 {
     for (uint32_t i = 0; i < probe->held_count; i++)

@@ -38,6 +38,9 @@ struct probe_op {
 /* Fresh, for operations of io. */
 void probe_init(struct probe_op *probe, struct io *io);
 
+/* Fresh, and receiving from fd. */
+void probe_recv(struct probe_op *probe, struct io *io, int fd);
+
 /* Gives back the receive buffers that it holds, and holds no more. */
 void probe_release(struct probe_op *probe);
 
