@@ -215,3 +215,8 @@ bool sim_world_coin(struct sim_world *world)
 {
     return (rng_next(&world->rng) >> 63) != 0;
 }
+
+uint64_t sim_world_draw_small(struct sim_world *world, uint64_t max)
+{
+    return rng_below(&world->rng, 1 + rng_below(&world->rng, max));
+}

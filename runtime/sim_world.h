@@ -117,5 +117,8 @@ void sim_world_trace_to(struct sim_world *world, FILE *file);
 /* True with a chance of one half. */
 bool sim_world_coin(struct sim_world *world);
 
+/* 0 or more and below max, most of the time far less: below a bound that is drawn, too. max > 0. */
+uint64_t sim_world_draw_small(struct sim_world *world, uint64_t max);
+
 /* size zeroed bytes; aborts when there are none. Give them back with free(). */
 void *sim_alloc(size_t size);

@@ -35,10 +35,9 @@ static uint32_t draw(uint32_t below)
     return (uint32_t)rng_below(&weir.world->rng, below);
 }
 
-/* Up to max, but most of the time far less. */
 static uint64_t draw_small(uint64_t max)
 {
-    return rng_below(&weir.world->rng, 1 + rng_below(&weir.world->rng, max));
+    return sim_world_draw_small(weir.world, max);
 }
 
 static void draw_settings(void)

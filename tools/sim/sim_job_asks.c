@@ -18,7 +18,7 @@ bool sim_job_strikes(const struct sim_job_crew *crew, uint32_t percent)
 
 uint32_t sim_job_draw_small(const struct sim_job_crew *crew, uint32_t max)
 {
-    return sim_job_draw(crew, 1 + sim_job_draw(crew, max));
+    return (uint32_t)sim_world_draw_small(crew->world, max);
 }
 
 bool sim_job_has_second_tenant(const struct sim_job_crew *crew)

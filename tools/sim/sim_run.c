@@ -2,10 +2,10 @@
 
 #include "runtime/sim_disk.h"
 #include "runtime/sim_point.h"
-#include "tools/sim/sim_callers.h"
 #include "tools/sim/sim_damage.h"
 #include "tools/sim/sim_exit.h"
 #include "tools/sim/sim_job_check.h"
+#include "tools/sim/sim_plan.h"
 
 /*
  * Everything that lasts for a run is in one static struct, because it is large and
@@ -21,34 +21,20 @@ enum {
     LIFE_MS_MAX = 120000,
     START_COUNT_MAX = 20,
     STOP_MS_MAX = 120000,
-    ANSWER_SLACK_MS = 1000,
-    CONNECTIONS_ENOUGH = 128,
-    FD_COUNT_MANY = 4096, /* so many descriptors that nobody waits for one */
     HEAL_MS_MAX = 600000,
-    LEAK_MS = 70000,      /* after which nothing of an abandoned request is left */
-    HEAL_ODDS = 3,        /* one life in so many has the faults cease while it lasts */
-    EVENT_SIZE_MAX = 320, /* of an event without payload */
+    LEAK_MS = 70000, /* after which nothing of an abandoned request is left */
+    HEAL_ODDS = 3,   /* one life in so many has the faults cease while it lasts */
     FINISH_MS_MAX = 1800000,
     POINTS_TOLD_MAX = 3, /* how often the story tells of the same point */
     REPEAT_ODDS = 6,     /* one end in so many has recovery run twice */
     /* A job waits for its time, and a wall clock that was set back makes that long. */
     SETTLE_MS_MAX = 3 * 3600000,
     SETTLE_SLACK_MS = 1800000,
-    SETTLE_JOB_MS = 5000, /* of each job, when one of a project may run at a time */
-    CLAIM_WINDOW_MS_MIN = 6 * 3600000,
-    JOB_SIZE_MAX = SIM_JOB_TEXT_SIZE_MAX, /* in a body, without its filler */
-    CALL_LIFE_MS_MAX = 900000,            /* of a life in which there is nothing but calls */
+    SETTLE_JOB_MS = 5000,      /* of each job, when one of a project may run at a time */
+    CALL_LIFE_MS_MAX = 900000, /* of a life in which there is nothing but calls */
     CALL_GOAL_MAX = 3000,
     CALL_SLACK_MS = 2000, /* of a call under way, when nothing is delayed */
     CALL_DELAY_MS_MAX = 120000,
-    LOOK_REST_NS = 10000000, /* of who brings nothing forward */
-    SEGMENT_BYTES_SMALL = 128 << 10,
-    HURRY_ODDS = 3,            /* one run in so many has clients that hardly rest */
-    HURRY_NS_MAX = 5000000,    /* so long, at most */
-    BATCH_BLOCK_COUNT_MIN = 2, /* of one write to a log, where there is little memory for it */
-    BATCH_BLOCK_COUNT_MAX = 12,
-    BATCH_BLOCK_COUNT_JOBS = 16, /* so much more with jobs, and so little in each */
-    FILLER_SIZE_SMALL = 2000,
     STRIKE_CALL_COUNT_MAX = 16, /* of the disk, until the process dies in one of them */
     STRIKE_MS_MAX = 2000,
 };
@@ -69,8 +55,7 @@ struct run {
     struct sim_weather weather;
     struct sim_story *story;
     struct sim_run_result result;
-    bool has_calls_only;
-    bool is_hurried;                 /* clients ask all at the same time */
+    struct sim_plan plan;
     uint32_t listener_failure_count; /* of this life, by a failpoint */
     struct sim_goal goal;
     uint64_t goal_count; /* of progress() */
@@ -86,10 +71,9 @@ static uint32_t draw(uint64_t below)
     return (uint32_t)rng_below(&run.world->rng, below);
 }
 
-/* Up to max, but most of the time far less. */
 static uint64_t draw_small(uint64_t max)
 {
-    return rng_below(&run.world->rng, 1 + rng_below(&run.world->rng, max));
+    return sim_world_draw_small(run.world, max);
 }
 
 /* --- points --------------------------------------------------------------- */
@@ -135,251 +119,22 @@ static void clear_points(void)
         points[i]->hit_count = 0;
 }
 
-/* --- drawing the world ---------------------------------------------------- */
+/* --- the beginning and the end of a run ------------------------------------ */
 
-/*
- * How long somebody rests between two requests. Most of the time there is one of them at a
- * time; where all are in a hurry they meet in the server: they wait for room, for the disk and
- * for each other, and whatever ends the process finds many of them half done.
- */
-static struct sim_range draw_rest(uint64_t max_ns)
+/* What the models have to know of the world. */
+static void tell_models(void)
 {
-    if (run.is_hurried)
-        return (struct sim_range){10000, 50000 + draw_small(HURRY_NS_MAX)};
-    return (struct sim_range){100000, 1000000 + draw_small(draw_small(max_ns))};
-}
+    uint64_t slack_ms = run.plan.are_calls_exact ? CALL_SLACK_MS : CALL_DELAY_MS_MAX;
 
-static void draw_settings(void)
-{
-    struct settings *s = &run.server.settings;
-
-    s->segment_bytes = (uint64_t)(128 << draw(4)) << 10;
-    s->reserve_bytes = s->segment_bytes * (1 + draw(3));
-    s->writes_in_flight = 1 + draw(4);
-    s->queue_delay_ms = 20 + draw(500);
-    s->dedup_entries = 16384;
-    s->event_index_entries = 131072; /* for all logs together */
-    s->incident_series = 4096;       /* these two are cleared at each start */
-    s->incident_count = 1024;
-    s->connections = 17 + (int64_t)draw_small(64);
-    s->requests_in_flight = 4 + draw(256);
-    s->answer_timeout_ms = 500 + draw(10000);
-    s->body_timeout_ms = 500 + draw(5000);
-    s->header_timeout_ms = 500 + draw(5000);
-    s->idle_timeout_ms = 500 + draw(10000);
-    s->drain_timeout_ms = sim_world_coin(run.world) ? 15000 : 200 + draw(2000);
-    if (draw(8) == 0)
-        s->events_per_second = 20 + draw(2000);
-    if (draw(8) == 0)
-        run.server.host->fd_count_max = 40 + draw(60);
-    /* One run in four has a server that forgets, each in another way. */
-    if (draw(4) != 0)
-        return;
-    run.model.is_forgetful = true;
-    switch (draw(5)) {
-    case 0:
-        s->dedup_window_ms = 60000 + draw(60000);
-        run.options.faults &= ~(1U << SIM_FAULT_CLOCK);
-        run.model.window_ns = s->dedup_window_ms * 1000000;
-        break;
-    case 1:
-        s->dedup_entries = 512 << draw(3);
-        s->dedup_strict = sim_world_coin(run.world);
-        s->dedup_window_ms = 60000 + draw(120000); /* or a strict table stays full for a day */
-        break;
-    case 2:
-    case 3:
-        s->segment_bytes = 128 << 10;
-        s->reserve_bytes = 128 << 10;
-        s->retain_bytes = (uint64_t)(512 + draw(1024)) << 10;
-        s->retain_hours = sim_world_coin(run.world) ? 1 : s->retain_hours;
-        run.check.may_lack_old = true;
-        break;
-    default:
-        s->event_index_entries = 4096;
-        run.check.may_lack_old = true;
-        break;
-    }
-}
-
-/* One run in four forgets jobs that have ended, or has hardly room for dead letters. */
-static void draw_job_settings(void)
-{
-    struct settings *s = &run.server.settings;
-
-    s->job_cache_bytes = (uint64_t)(sim_world_coin(run.world) ? 8 : 1024) << 10;
-    s->job_finished = 100000;
-    s->job_finished_ms = (uint64_t)7 * 24 * 3600 * 1000;
-    if (draw(6) == 0)
-        s->job_tenant_concurrency = 1 + (int64_t)draw_small(12);
-    run.jobs.tenant_concurrency = (uint32_t)s->job_tenant_concurrency;
-    if (draw(4) != 0)
-        return;
-    run.jobs.forgets = true;
-    switch (draw(3)) {
-    case 0:
-        s->job_finished = 1 + (int64_t)draw_small(40);
-        break;
-    case 1:
-        s->job_finished_ms = 1000 + draw_small(60000);
-        break;
-    default:
-        run.jobs.dead_limit = true;
-        s->job_dead = 1 + (int64_t)draw_small(6);
-        s->job_dead_ms = 5000 + draw_small(60000);
-        break;
-    }
-}
-
-/*
- * Half of the runs have little memory for what waits to be written. Jobs are carried forward
- * many at a time, and what has no room for them writes each into blocks of its own: then the
- * log of small jobs never becomes smaller, however often it is reclaimed.
- */
-static void draw_staging(bool has_jobs, struct sim_job_crew_spec *crew)
-{
-    uint32_t count =
-        BATCH_BLOCK_COUNT_MIN + draw(BATCH_BLOCK_COUNT_MAX - BATCH_BLOCK_COUNT_MIN + 1);
-
-    if (sim_world_coin(run.world))
-        return;
-    if (has_jobs)
-        count += BATCH_BLOCK_COUNT_JOBS;
-    run.server.journal_batch_bytes = (uint64_t)SEGMENT_BLOCK_SIZE * count;
-    crew->filler_size = (uint32_t)min_u64(crew->filler_size, FILLER_SIZE_SMALL);
-}
-
-/* There are no events; somebody makes keys, and has time. */
-static void have_keys_only(struct sim_workload_spec *events)
-{
-    events->client_count = 1;
-    events->keys_only = true;
-    events->shared_count = 0;
-    events->rest_ns.min = max_u64(events->rest_ns.min, LOOK_REST_NS);
-    events->rest_ns.max = max_u64(events->rest_ns.max, 2 * LOOK_REST_NS);
-}
-
-/* Some runs have no jobs, some have nothing but jobs. */
-static void draw_crew(struct sim_job_crew_spec *spec, struct sim_workload_spec *events)
-{
-    uint32_t kind = draw(4);
-
-    memset(spec, 0, sizeof(*spec));
-    if (kind == 0 || run.options.no_jobs)
-        return;
-    if (kind == 1) {
-        have_keys_only(events);
-    }
-    *spec = (struct sim_job_crew_spec){
-        .client_count = run.is_hurried
-                            ? SIM_JOB_CLIENT_COUNT_MAX / 2 + draw(SIM_JOB_CLIENT_COUNT_MAX / 2 + 1)
-                            : 2 + draw(SIM_JOB_CLIENT_COUNT_MAX - 1),
-        .job_count_max = 100 + (uint32_t)draw_small(SIM_JOB_COUNT_MAX / 2),
-        .kind_count = 1 + draw(SIM_JOB_KIND_COUNT),
-        .batch_count_max = sim_world_coin(run.world) ? 1 : 1 + draw(SIM_JOB_BATCH_COUNT_MAX),
-        .flow_count_max = sim_world_coin(run.world) ? 1 : 2 + draw(SIM_JOB_FLOW_COUNT_MAX - 1),
-        .key_count = sim_world_coin(run.world) ? 0 : 1 + draw(8),
-        .unique_count = sim_world_coin(run.world) ? 0 : 1 + draw(6),
-        .filler_size = (uint32_t)draw_small(sim_world_coin(run.world) ? 100 : 4000),
-        .delay_ms_max = sim_world_coin(run.world) ? 0 : 1 + (uint32_t)draw_small(60000),
-        .deadline_odds = sim_world_coin(run.world) ? 0 : 4 + draw(20),
-        .lease_limit_max = 1 + draw(SIM_JOB_LEASE_LIMIT_MAX),
-        .lease_s_max = 1 + (uint32_t)draw_small(60),
-        .wait_s_max = (uint32_t)draw_small(30),
-        .fail_percent = sim_world_coin(run.world) ? 5 : draw(60),
-        .sloth_percent = (uint32_t)draw_small(30),
-        .cancel_percent = (uint32_t)draw_small(60),
-        .has_limits = sim_world_coin(run.world),
-        .has_claims = run.server.settings.dedup_window_ms >= CLAIM_WINDOW_MS_MIN,
-        .split_ppm_max = events->split_ppm_max,
-        .drop_odds = events->drop_odds,
-        .pause_ns_max = events->pause_ns_max,
-        .rest_ns = draw_rest(10000000000),
-    };
-    spec->producer_count = (uint32_t)draw_small(spec->client_count - 1);
-    spec->batch_count_max =
-        (uint32_t)min_u64(spec->batch_count_max,
-                          SIM_JOB_CLIENT_BODY_SIZE_MAX / (spec->filler_size + JOB_SIZE_MAX) - 1);
-    spec->flow_count_max =
-        (uint32_t)min_u64(spec->flow_count_max,
-                          SIM_JOB_CLIENT_BODY_SIZE_MAX / (spec->filler_size + JOB_SIZE_MAX) - 1);
-}
-
-/*
- * Some runs have the server itself do jobs. Then most of them have little else, so that there
- * is time for breakers to open and to close; and half of these no delays, so that breakers can
- * be judged from outside.
- */
-static void draw_callers(struct sim_callers_spec *spec, struct sim_workload_spec *events,
-                         struct sim_job_crew_spec *crew)
-{
-    const uint32_t delays = 1U << SIM_FAULT_PAUSE | 1U << SIM_FAULT_NET | 1U << SIM_FAULT_MEMORY;
-
-    memset(spec, 0, sizeof(*spec));
-    if (run.options.no_jobs || draw(4) != 0)
-        return;
-    *spec = (struct sim_callers_spec){
-        .caller_count = 1 + draw(SIM_CALLER_COUNT_MAX),
-        .order_count_max = 20 + draw(SIM_CALL_ORDER_COUNT_MAX - 20 - SIM_CALLER_COUNT_MAX),
-        .schedule_count_max = sim_world_coin(run.world) ? 0 : 1 + draw(3),
-        .timeout_ms_max = 1 + (uint32_t)draw_small(20000),
-        .cancel_percent = sim_world_coin(run.world) ? 0 : draw(30),
-        .replay_percent = sim_world_coin(run.world) ? 3 : draw(25),
-        .drop_odds = events->drop_odds,
-        .rest_ns = {1000000, 10000000 + draw_small(3000000000)},
-    };
-    if (draw(3) == 0)
-        return;
-    run.has_calls_only = true;
-    have_keys_only(events);
-    memset(crew, 0, sizeof(*crew));
-    if (sim_world_coin(run.world))
-        return;
-    run.options.faults &= ~delays;
-    run.calls.is_exact = true;
-    /* Calls that hang, and others that come meanwhile, all the time. */
-    spec->timeout_ms_max = 5000 + draw(30000);
-    spec->order_count_max = SIM_CALL_ORDER_COUNT_MAX - SIM_CALLER_COUNT_MAX;
-    spec->rest_ns.max = 2000000000 + rng_below(&run.world->rng, 5000000000);
-}
-
-static void draw_spec(struct sim_workload_spec *spec)
-{
-    const uint32_t delays = 1U << SIM_FAULT_PAUSE | 1U << SIM_FAULT_NET | 1U << SIM_FAULT_MEMORY;
-
-    *spec = (struct sim_workload_spec){
-        .client_count = run.is_hurried
-                            ? SIM_CLIENT_COUNT_MAX / 2 + draw(SIM_CLIENT_COUNT_MAX / 2 + 1)
-                            : 1 + draw(SIM_CLIENT_COUNT_MAX),
-        .batch_count_max = sim_world_coin(run.world) ? 1 : 1 + draw(SIM_BATCH_COUNT_MAX),
-        .drop_odds = 1 + (uint32_t)draw_small(32),
-        .payload_size = (uint32_t)draw_small(sim_world_coin(run.world) ? 400 : 12000),
-        .shared_count = draw(6),
-        .rest_ns = draw_rest(60000000000),
-        .split_ppm_max = draw(SIM_PPM),
-        .pause_ns_max = draw_small(20000000),
-    };
-    spec->batch_count_max =
-        (uint32_t)min_u64(spec->batch_count_max,
-                          SIM_CLIENT_BODY_SIZE_MAX / (spec->payload_size + EVENT_SIZE_MAX) - 1);
-    /* Nothing else than a slow disk may delay an answer: then it must come in time. */
-    if (run.server.host->fd_count_max < FD_COUNT_MANY)
-        return; /* connections wait to be accepted */
-    if ((run.options.faults & delays) == 0 || draw(3) == 0) {
-        run.options.faults &= ~delays;
-        spec->answer_ms_max = run.server.settings.answer_timeout_ms + ANSWER_SLACK_MS;
-        spec->split_ppm_max = 0;
-        run.server.settings.connections = CONNECTIONS_ENOUGH; /* or some wait to be accepted */
-    }
-}
-
-/* What the calls' model has to know of the world; all has been drawn. */
-static void begin_calls(void)
-{
-    uint64_t slack_ms = run.calls.is_exact ? CALL_SLACK_MS : CALL_DELAY_MS_MAX;
-
-    run.weather.others[0] = run.callers.host;
-    run.weather.others[1] = run.callers.peer.host;
+    run.model.is_forgetful = run.plan.forgets_events;
+    run.model.window_ns = run.plan.window_ns;
+    run.check.may_lack_old = run.plan.may_lack_old;
+    run.jobs.tenant_concurrency = (uint32_t)run.server.settings.job_tenant_concurrency;
+    run.jobs.forgets = run.plan.forgets_jobs;
+    run.jobs.dead_limit = run.plan.limits_dead_letters;
+    run.jobs.clock_jumps = sim_weather_has(&run.weather, SIM_FAULT_CLOCK);
+    run.jobs.reads_fail = sim_weather_fails_reads(&run.weather);
+    run.calls.is_exact = run.plan.are_calls_exact;
     run.calls.slack_ns = slack_ms * 1000000;
     run.calls.forgets = run.jobs.forgets;
     run.calls.dead_limit = run.jobs.dead_limit;
@@ -389,10 +144,6 @@ static void begin_calls(void)
 static void begin(const struct sim_run_options *options, struct sim_story *story,
                   struct sim_story_judge *judge)
 {
-    struct sim_workload_spec spec;
-    struct sim_job_crew_spec crew_spec;
-    struct sim_callers_spec callers_spec;
-
     memset(&run, 0, sizeof(run));
     clear_points();
     run.options = *options;
@@ -406,35 +157,24 @@ static void begin(const struct sim_run_options *options, struct sim_story *story
     sim_driver_init(&run.driver, run.world);
     sim_server_init(&run.server, &run.driver, sim_host_new(run.world, "server"));
     sim_check_init(&run.check, &run.server, &run.model, story);
-    draw_settings();
-    run.is_hurried = draw(HURRY_ODDS) == 0;
-    /* Small segments are soon full: what is alive in them is carried on while it changes. */
-    if (run.is_hurried && run.server.settings.retain_bytes == 0 && sim_world_coin(run.world))
-        run.server.settings.segment_bytes = SEGMENT_BYTES_SMALL;
-    draw_spec(&spec);
-    draw_crew(&crew_spec, &spec);
+    sim_plan_draw(&run.plan, options->faults, options->no_jobs, &run.server);
+    run.options.faults = run.plan.faults;
     sim_job_model_init(&run.jobs);
     sim_call_model_init(&run.calls);
-    draw_callers(&callers_spec, &spec, &crew_spec);
-    draw_job_settings();
-    draw_staging(crew_spec.client_count + callers_spec.caller_count > 0, &crew_spec);
-    sim_workload_init(&run.workload, &spec, &run.driver, story, &run.model, &run.check);
-    sim_job_crew_init(&run.crew, &crew_spec, &run.driver, story, &run.jobs, &run.check,
+    sim_workload_init(&run.workload, &run.plan.events, &run.driver, story, &run.model, &run.check);
+    sim_job_crew_init(&run.crew, &run.plan.crew, &run.driver, story, &run.jobs, &run.check,
                       &run.workload.keys);
-    sim_callers_init(&run.callers, &callers_spec, &run.driver, story, &run.calls,
+    sim_callers_init(&run.callers, &run.plan.callers, &run.driver, story, &run.calls,
                      &run.workload.keys);
-    /* With the clock set back, a strict table stays full for as long. */
-    if (run.server.settings.dedup_strict)
-        run.options.faults &= ~(1U << SIM_FAULT_CLOCK);
-    sim_weather_init(&run.weather, run.options.faults, &run.server, &run.workload, &run.crew,
-                     story);
+    sim_weather_init(&run.weather, run.plan.faults, &run.server, &run.workload, &run.crew, story);
     run.workload.reads_may_fail =
         (options->faults &
          (1U << SIM_FAULT_DISK | 1U << SIM_FAULT_MEMORY | 1U << SIM_FAULT_DAMAGE)) != 0;
-    run.jobs.clock_jumps = sim_weather_has(&run.weather, SIM_FAULT_CLOCK);
-    run.jobs.reads_fail = sim_weather_fails_reads(&run.weather);
-    if (callers_spec.caller_count > 0)
-        begin_calls();
+    tell_models();
+    if (run.plan.callers.caller_count > 0) {
+        run.weather.others[0] = run.callers.host;
+        run.weather.others[1] = run.callers.peer.host;
+    }
     run.hook.on_hit = on_point;
     sim_point_install(&run.hook);
 }
@@ -497,7 +237,7 @@ static bool is_reached(struct sim_goal *goal)
         return true; /* as was waited for, or because there is nothing new to send */
     if (run.waits_for_quiet)
         return false;
-    if (run.workload.spec.keys_only && !run.has_calls_only && sim_job_crew_is_full(&run.crew))
+    if (run.workload.spec.keys_only && !run.plan.has_calls_only && sim_job_crew_is_full(&run.crew))
         return true; /* there will be no more progress */
     return progress() >= run.goal_count;
 }
@@ -688,7 +428,7 @@ static void start_clients(void)
 /* How much progress is enough for a life, at most. */
 static uint32_t goal_max(void)
 {
-    if (run.has_calls_only)
+    if (run.plan.has_calls_only)
         return CALL_GOAL_MAX;
     return run.crew.spec.client_count > 0 ? 800 : 400;
 }
@@ -705,7 +445,7 @@ static void live(void)
     start();
     start_clients();
     run.goal_count = progress() + 1 + draw_small(goal_max());
-    outcome = drive(draw_small(run.has_calls_only ? CALL_LIFE_MS_MAX : LIFE_MS_MAX));
+    outcome = drive(draw_small(run.plan.has_calls_only ? CALL_LIFE_MS_MAX : LIFE_MS_MAX));
     if (outcome == SIM_REACHED && draw(HEAL_ODDS) == 0)
         outcome = heal();
     else if (outcome == SIM_REACHED && may_be_forced && sim_world_coin(run.world))
@@ -752,7 +492,7 @@ static void finish(void)
 
     sim_story_tell(run.story, SIM_NO_NUMBER, 0, "the faults cease");
     run.is_finishing = true;
-    run.server.host->fd_count_max = FD_COUNT_MANY;
+    run.server.host->fd_count_max = SIM_FD_COUNT_MANY;
     start();
     run.workload.gives_up_never = true;
     run.crew.gives_up_never = true;

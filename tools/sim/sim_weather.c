@@ -64,10 +64,9 @@ static struct rng *rng_of(const struct sim_weather *weather)
     return &weather->server->world->rng;
 }
 
-/* Up to max, but most of the time far less. */
 static uint64_t draw_small(const struct sim_weather *weather, uint64_t max)
 {
-    return rng_below(rng_of(weather), 1 + rng_below(rng_of(weather), max));
+    return sim_world_draw_small(weather->server->world, max);
 }
 
 static void on_gust(struct sim_event *event);
