@@ -141,18 +141,10 @@ static bool read_cursor(const struct exchange *x, struct dead_request *request)
     struct cursor cursor;
     struct slice found;
 
-    if (x->request->query.data == NULL)
-        return true;
-    switch (
-        url_query_find(x->request->query, SLICE_LITERAL("cursor"), text, sizeof(text), &found)) {
-    case URL_END:
-        return true;
-    case URL_OK:
-        break;
-    case URL_BAD:
-    case URL_TOO_LONG:
+    if (!url_query_text(x->request->query, SLICE_LITERAL("cursor"), text, sizeof(text), &found))
         return false;
-    }
+    if (found.data == NULL)
+        return true;
     if (!cursor_read(&request->seal, found, &cursor))
         return false;
     request->begin =

@@ -138,21 +138,16 @@ const char *dlq_spec_read_query(struct slice query, struct dead_selection *ret_s
                                 struct slice *ret_name)
 {
     memset(ret_selection, 0, sizeof(*ret_selection));
-    for (uint32_t n = 0; n <= FILTER_ID && query.data != NULL; n++) {
+    for (uint32_t n = 0; n <= FILTER_ID; n++) {
         char buffer[TEXT_SIZE_MAX];
         const char *rule = NULL;
         struct slice text;
 
         *ret_name = n == FILTER_ID ? SLICE_LITERAL("id") : dead_field_name((enum dead_field)n);
-        switch (url_query_find(query, *ret_name, buffer, sizeof(buffer), &text)) {
-        case URL_END:
-            continue;
-        case URL_BAD:
-        case URL_TOO_LONG:
+        if (!url_query_text(query, *ret_name, buffer, sizeof(buffer), &text))
             return "is too long, or not encoded as a URL needs it";
-        case URL_OK:
-            break;
-        }
+        if (text.data == NULL)
+            continue;
         if (n == FILTER_ID)
             rule = add_id(ret_selection, text) ? NULL : ID_RULE;
         else

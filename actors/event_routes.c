@@ -363,18 +363,12 @@ static bool read_partial(struct exchange *x, bool *ret_partial, int *ret_answer)
         .detail = SLICE_LITERAL("the parameter partial is true or false")};
     char text[QUERY_VALUE_SIZE_MAX];
     struct slice value;
-    enum url_result r = URL_END;
+    bool is_readable =
+        url_query_text(x->request->query, SLICE_LITERAL("partial"), text, sizeof(text), &value);
 
-    *ret_partial = false;
-    if (x->request->query.data != NULL)
-        r = url_query_find(x->request->query, SLICE_LITERAL("partial"), text, sizeof(text), &value);
-    if (r == URL_END)
-        return true;
-    if (r == URL_OK && slice_equal(value, SLICE_LITERAL("true"))) {
-        *ret_partial = true;
-        return true;
-    }
-    if (r == URL_OK && slice_equal(value, SLICE_LITERAL("false")))
+    *ret_partial = is_readable && slice_equal(value, SLICE_LITERAL("true"));
+    if (is_readable &&
+        (value.data == NULL || *ret_partial || slice_equal(value, SLICE_LITERAL("false"))))
         return true;
     *ret_answer = exchange_problem(x, PROBLEM_INVALID_PARAMETER, &options);
     return false;

@@ -131,24 +131,6 @@ int queue_drain_on_request(struct exchange *x)
 
 /* --- lists ----------------------------------------------------------------------------- */
 
-/* The value of a query's member, decoded into text; empty when it is not there. False: bad. */
-MUST_USE static bool find_parameter(const struct exchange *x, struct slice name,
-                                    char text[QUEUE_QUERY_SIZE_MAX], struct slice *ret_value)
-{
-    *ret_value = (struct slice){NULL, 0};
-    if (x->request->query.data == NULL)
-        return true;
-    switch (url_query_find(x->request->query, name, text, QUEUE_QUERY_SIZE_MAX, ret_value)) {
-    case URL_END:
-    case URL_OK:
-        return true;
-    case URL_BAD:
-    case URL_TOO_LONG:
-        break;
-    }
-    return false;
-}
-
 int queue_list_on_request(struct exchange *x)
 {
     struct job_note *note = EXCHANGE_NOTE(x, struct job_note);
@@ -159,7 +141,7 @@ int queue_list_on_request(struct exchange *x)
 
     if (!url_query_number(x->request->query, SLICE_LITERAL("limit"), 1, JOB_QUEUE_LIST_MAX, &limit))
         return exchange_problem(x, PROBLEM_INVALID_PARAMETER, NULL);
-    if (!find_parameter(x, SLICE_LITERAL("cursor"), text, &cursor) ||
+    if (!url_query_text(x->request->query, SLICE_LITERAL("cursor"), text, sizeof(text), &cursor) ||
         (cursor.data != NULL && !job_kind_is_valid(cursor)))
         return exchange_problem(x, PROBLEM_INVALID_CURSOR, NULL);
     r = job_begin(x, JOB_QUEUE_LIST, 0);

@@ -338,6 +338,23 @@ enum url_result url_query_find(struct slice raw, struct slice key, char *buffer,
     return URL_END;
 }
 
+bool url_query_text(struct slice raw, struct slice key, char *buffer, size_t buffer_size,
+                    struct slice *ret_value)
+{
+    *ret_value = (struct slice){NULL, 0};
+    if (raw.data == NULL)
+        return true;
+    switch (url_query_find(raw, key, buffer, buffer_size, ret_value)) {
+    case URL_END:
+    case URL_OK:
+        return true;
+    case URL_BAD:
+    case URL_TOO_LONG:
+        break;
+    }
+    return false;
+}
+
 bool url_query_number(struct slice raw, struct slice key, uint64_t min, uint64_t max,
                       uint64_t *ret_value)
 {
@@ -346,17 +363,10 @@ bool url_query_number(struct slice raw, struct slice key, uint64_t min, uint64_t
     uint64_t number = 0;
 
     assert(max <= UINT32_MAX);
-    if (raw.data == NULL)
-        return true;
-    switch (url_query_find(raw, key, text, sizeof(text), &found)) {
-    case URL_END:
-        return true;
-    case URL_OK:
-        break;
-    case URL_BAD:
-    case URL_TOO_LONG:
+    if (!url_query_text(raw, key, text, sizeof(text), &found))
         return false;
-    }
+    if (found.data == NULL)
+        return true;
     for (size_t i = 0; i < found.size; i++) {
         if (!char_is_digit(found.data[i]) || number > max)
             return false;

@@ -94,6 +94,13 @@ MUST_USE enum url_result url_query_find(struct slice raw, struct slice key, char
                                         size_t buffer_size, struct slice *ret_value);
 
 /*
+ * The same where a parameter that is bad and one that is too long are refused alike;
+ * raw.data may be NULL. *ret_value.data is NULL when there is none. False: refuse.
+ */
+MUST_USE bool url_query_text(struct slice raw, struct slice key, char *buffer, size_t buffer_size,
+                             struct slice *ret_value);
+
+/*
  * Reads the decimal number of the first parameter with that (plain) name; raw.data may be
  * NULL. *ret_value stays as it is when there is none. False when it is no whole number from
  * min to max.

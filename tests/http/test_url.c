@@ -267,6 +267,26 @@ Test(url, reads_a_number_of_a_query_within_its_bounds)
     cr_expect(eq(u64, value, 7));
 }
 
+Test(url, reads_the_text_of_a_query_that_fits)
+{
+    struct slice query = guarded("a=x%20y&b=&c=%zz&d=12345&a=2");
+    char text[4];
+    struct slice value;
+
+    cr_expect(
+        url_query_text((struct slice){NULL, 0}, SLICE_LITERAL("a"), text, sizeof(text), &value));
+    cr_expect(eq(ptr, (void *)value.data, NULL));
+    cr_expect(url_query_text(query, SLICE_LITERAL("z"), text, sizeof(text), &value));
+    cr_expect(eq(ptr, (void *)value.data, NULL));
+    cr_expect(url_query_text(query, SLICE_LITERAL("a"), text, sizeof(text), &value));
+    cr_expect(is_text(value, "x y"));
+    cr_expect(url_query_text(query, SLICE_LITERAL("b"), text, sizeof(text), &value));
+    cr_expect(ne(ptr, (void *)value.data, NULL)); /* there, and empty */
+    cr_expect(is_text(value, ""));
+    cr_expect(not(url_query_text(query, SLICE_LITERAL("c"), text, sizeof(text), &value)));
+    cr_expect(not(url_query_text(query, SLICE_LITERAL("d"), text, sizeof(text), &value)));
+}
+
 Test(url, finds_the_first_parameter_of_a_name)
 {
     struct slice query = guarded("x=%zz&long=aaaaaaaaaaaaaa&li%6dit=20&limit=30&bad=%0&n%");
