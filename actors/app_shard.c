@@ -146,21 +146,7 @@ int app_shard_start(struct app_shard *home)
 {
     int32_t drain_ms = (int32_t)home->app->settings->drain_timeout_ms;
 
-    home->connection_spec = (struct supervisor_child_spec){
-        .name = "connection",
-        .type = &connection_type,
-        .type_magic = CONNECTION_MAGIC,
-        .restart = RESTART_TEMPORARY,
-        .shutdown_ms = drain_ms,
-    };
-    home->connections_spec = (struct supervisor_spec){
-        .name = "connections",
-        .strategy = SUPERVISE_SIMPLE_ONE_FOR_ONE,
-        .children = &home->connection_spec,
-        .child_count = 1,
-    };
-    supervisor_init(&home->connections, &home->connections_spec);
-    home->http.supervisor = &home->connections;
+    connection_supervise(&home->http, drain_ms);
     home->root_spec = (struct supervisor_spec){
         .name = "root",
         .strategy = SUPERVISE_REST_FOR_ONE,
@@ -184,7 +170,7 @@ int app_shard_start(struct app_shard *home)
               DEAD_LETTERS_MAGIC, STOP_GRACE_MS);
     add_child(home, "intake", &home->intake.actor, &intake_type, INTAKE_MAGIC,
               drain_ms + STOP_GRACE_MS);
-    add_child(home, "connections", &home->connections.actor, &supervisor_type, SUPERVISOR_MAGIC,
+    add_child(home, "connections", &home->http.supervisor.actor, &supervisor_type, SUPERVISOR_MAGIC,
               SHUTDOWN_INFINITY);
     for (uint32_t i = 0; i < home->listener_count; i++)
         add_child(home, "listener", &home->listeners[i].actor, &listener_type, LISTENER_MAGIC, 0);

@@ -67,10 +67,7 @@ struct app_shard {
     struct buffer_pool *buffers;
     struct http_server http;
     struct supervisor root;
-    struct supervisor connections;
     struct supervisor_spec root_spec;
-    struct supervisor_spec connections_spec;
-    struct supervisor_child_spec connection_spec;
     struct supervisor_child_spec children[APP_CHILD_COUNT_MAX];
     struct keeper keeper;
     struct tenant tenant;

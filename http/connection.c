@@ -560,7 +560,7 @@ static void free_connection(struct actor *self)
     pool_release(&server->connections, &slot);
 }
 
-const struct actor_type connection_type = {
+static const struct actor_type connection_type = {
     .name = "connection",
     .start = start,
     .receive = receive,
@@ -568,6 +568,24 @@ const struct actor_type connection_type = {
     .free = free_connection,
     .mailbox_max = 16,
 };
+
+void connection_supervise(struct http_server *server, int32_t shutdown_ms)
+{
+    server->connection_spec = (struct supervisor_child_spec){
+        .name = "connection",
+        .type = &connection_type,
+        .type_magic = CONNECTION_MAGIC,
+        .restart = RESTART_TEMPORARY,
+        .shutdown_ms = shutdown_ms,
+    };
+    server->supervisor_spec = (struct supervisor_spec){
+        .name = "connections",
+        .strategy = SUPERVISE_SIMPLE_ONE_FOR_ONE,
+        .children = &server->connection_spec,
+        .child_count = 1,
+    };
+    supervisor_init(&server->supervisor, &server->supervisor_spec);
+}
 
 /* A connection with what it needs, or NULL: all are in use. */
 MUST_USE static struct connection *acquire(struct http_server *server, bool is_tls)
@@ -601,7 +619,7 @@ int connection_open(struct http_server *server, int fd, bool is_tls)
     }
     c->server = server;
     c->fd = fd;
-    r = supervisor_start_child(server->supervisor, &c->actor);
+    r = supervisor_start_child(&server->supervisor, &c->actor);
     if (r < 0) {
         io_close_now(server->shard->io, fd);
         connection_tls_release(c);

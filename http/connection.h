@@ -66,8 +66,12 @@ struct connection {
 
 static_assert(sizeof(struct connection) <= 960, "what an idle connection costs");
 
-/* For the specification of the connections' supervisor. */
-extern const struct actor_type connection_type;
+/*
+ * Prepares the server's supervisor, for a tree of the floor above: connections are children
+ * of it while they last, and end shutdown_ms after they are asked to at the latest. Before
+ * the tree is spawned.
+ */
+void connection_supervise(struct http_server *server, int32_t shutdown_ms);
 
 /*
  * Takes fd and serves it until it ends, with TLS if is_tls. 0; on -EAGAIN (no slot) or

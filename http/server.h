@@ -79,7 +79,7 @@ struct http_metrics {
     struct metric tls_not_after;
 };
 
-/* Private to http/; embedded by value. draining may be read. */
+/* Private to http/; embedded by value. draining may be read, and supervisor be a child. */
 struct http_server {
     struct shard *shard;
     struct router router;
@@ -89,7 +89,9 @@ struct http_server {
     struct pool connections;
     struct list_node idle; /* connections with nothing to do, longest idle first */
     struct http_tls tls;
-    struct supervisor *supervisor; /* the connections' parent */
+    struct supervisor supervisor; /* the connections' parent: see connection_supervise() */
+    struct supervisor_spec supervisor_spec;
+    struct supervisor_child_spec connection_spec;
     uint32_t connection_count;
     bool draining;
     struct http_request request;                /* scratch of the request at hand */

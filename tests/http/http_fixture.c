@@ -422,27 +422,13 @@ static const struct actor_type helper_type = {
 
 static void start_tree(struct fixture_shard *home)
 {
-    home->connection_spec = (struct supervisor_child_spec){
-        .name = "connection",
-        .type = &connection_type,
-        .type_magic = CONNECTION_MAGIC,
-        .restart = RESTART_TEMPORARY,
-        .shutdown_ms = SHUTDOWN_MS,
-    };
-    home->connections_spec = (struct supervisor_spec){
-        .name = "connections",
-        .strategy = SUPERVISE_SIMPLE_ONE_FOR_ONE,
-        .children = &home->connection_spec,
-        .child_count = 1,
-    };
-    supervisor_init(&home->connections, &home->connections_spec);
-    home->http.supervisor = &home->connections;
+    connection_supervise(&home->http, SHUTDOWN_MS);
     home->children[0] = (struct supervisor_child_spec){.name = "helper",
                                                        .actor = &home->helper.actor,
                                                        .type = &helper_type,
                                                        .type_magic = FIXTURE_HELPER_MAGIC};
     home->children[1] = (struct supervisor_child_spec){.name = "connections",
-                                                       .actor = &home->connections.actor,
+                                                       .actor = &home->http.supervisor.actor,
                                                        .type = &supervisor_type,
                                                        .type_magic = SUPERVISOR_MAGIC,
                                                        .shutdown_ms = SHUTDOWN_INFINITY};

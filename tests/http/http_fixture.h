@@ -80,11 +80,8 @@ struct fixture_shard {
     struct http_server http;
     struct buffer_pool *buffers;
     struct supervisor root;
-    struct supervisor connections;
     struct listener listener;
     struct fixture_helper helper;
-    struct supervisor_child_spec connection_spec;
-    struct supervisor_spec connections_spec;
     struct supervisor_child_spec children[3];
     struct supervisor_spec root_spec;
 };
