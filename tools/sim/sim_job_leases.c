@@ -425,7 +425,8 @@ static const char *on_failed(struct sim_job_model *model, struct sim_job_lease *
     if (job->end != SIM_JOB_LIVE && job->end_tick < ask->tick)
         return "a failure is accepted after the job's end";
     lease->is_failed = true;
-    lease->retry_after_ms = finish->retry_after_ms;
+    /* There is none after the last; without room for a dead letter the server chooses when. */
+    lease->retry_after_ms = is_last ? 0 : finish->retry_after_ms;
     lease->failed_ns = ask->ns;
     lease->failed_tick = sim_job_model_tick(model);
     if (!is_last || model->dead_limit)

@@ -163,6 +163,23 @@ uint32_t sim_job_attempts_min(const struct sim_job_model *model, const struct si
     return job->attempt_tick < tick && job->attempt_told > count ? job->attempt_told : count;
 }
 
+/*
+ * True when it was run before tick, and that is known to the server. After a start under a clock
+ * that was set back it may wait again; and a run whose failure found no room for a dead letter
+ * does not count.
+ */
+static bool has_begun(const struct sim_job_model *model, const struct sim_job *job, uint64_t tick)
+{
+    const struct sim_job_lease *latest;
+
+    if (model->clock_jumps || job->latest_lease == SIM_JOB_NONE)
+        return false;
+    latest = &model->leases[job->latest_lease];
+    if (model->dead_limit && (latest->fail_count > 0 || model->now_ns >= latest->until_ns))
+        return false;
+    return latest->told_tick < tick;
+}
+
 static bool may_have_failed(struct sim_job_model *model, uint32_t job)
 {
     struct sim_job *it = root_of(model, job);
@@ -312,13 +329,8 @@ const char *sim_job_accepted(struct sim_job_model *model, uint32_t job, struct s
         it->is_another = true;
         return NULL;
     }
-    /*
-     * Whose place a debounced job took must not have been run before; after a start under
-     * a clock that was set back it may wait again.
-     */
-    if (!model->clock_jumps && known != SIM_JOB_NONE && known != job &&
-        job_at(model, known)->latest_lease != SIM_JOB_NONE &&
-        model->leases[job_at(model, known)->latest_lease].told_tick < ask->tick)
+    /* Whose place a debounced job took must not have been run before. */
+    if (known != SIM_JOB_NONE && known != job && has_begun(model, job_at(model, known), ask->tick))
         return "a debounced job is replaced after it was leased";
     (void)sim_job_identify(model, job, id, &why);
     if (it->told_tick == 0) {
