@@ -6,6 +6,7 @@ Every server runs on SERVER_CORE, every load program on CLIENT_CORE; both listen
 import importlib.machinery
 import importlib.util
 import os
+import re
 import shutil
 import signal
 import socket
@@ -19,6 +20,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SERVER_CORE, CLIENT_CORE = "0", "1"
 START_SECONDS_MAX = 60
 STOP_SECONDS_MAX = 30
+DISK_INTERRUPT = re.compile(r"virtio\d+-req|nvme\d+q|blkif|ahci")
 BUSY_MAX = 0.3  # of each core, by anybody else
 EX_TRY_AGAIN = 75
 QUIET = {"WEIR_DEMO_TRAFFIC": "false"}  # what is measured is what we send
@@ -48,6 +50,19 @@ def free_port():
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return listener.getsockname()[1]
+
+
+def cores_by_disk():
+    """The two cores, the one first that disks interrupt more.
+
+    A server that writes belongs there when what counts is when requests are sent: else the
+    kernel's work for the disk delays the generator, and the generator that work."""
+    cores = [SERVER_CORE, CLIENT_CORE]
+    with open("/proc/interrupts", encoding="utf-8") as file:
+        names = file.readline().split()
+        counts = [line.split()[1:len(names) + 1] for line in file if DISK_INTERRUPT.search(line)]
+    return sorted(cores, reverse=True,
+                  key=lambda core: sum(int(row[names.index("CPU" + core)]) for row in counts))
 
 
 def load_script(path):
@@ -116,13 +131,14 @@ def machine_lines(work, weir):
 
 
 class Server:
-    """A server process on SERVER_CORE with a directory of its own; subclasses say which.
+    """A server process on its core, SERVER_CORE, with a directory of its own; subclasses say which.
 
     They give `name`, `command()` and `is_ready()`; and may change the fields below."""
 
     stop_signal = signal.SIGTERM
     user = None
     pinned = True
+    core = SERVER_CORE
     environment = {}  # beside ours
     start_seconds_max = START_SECONDS_MAX
     poll_seconds = 0.05
@@ -135,7 +151,7 @@ class Server:
 
     def start(self):
         """Starts the process, the first or after the last one has ended, and waits for it."""
-        pin = ["taskset", "-c", SERVER_CORE] if self.pinned else []
+        pin = ["taskset", "-c", self.core] if self.pinned else []
         self.process = subprocess.Popen(
             pin + self.command(), stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
             env={**os.environ, **QUIET, **self.environment}, user=self.user)

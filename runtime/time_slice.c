@@ -62,3 +62,10 @@ int time_slice_get(uint64_t *ret_slice_ns)
         *ret_slice_ns = scheduling.slice_ns;
     return r;
 }
+
+void time_slice_end(void)
+{
+    int r = sched_yield();
+
+    assert(r == 0);
+}

@@ -11,5 +11,8 @@
  */
 MUST_USE int time_slice_set(uint64_t slice_ns);
 
+/* Ends the present slice: others that want the processor go first, if there are any. */
+void time_slice_end(void);
+
 /* What it was asked for last; 0: nothing, or Linux before 6.12. 0 or -errno. */
 MUST_USE int time_slice_get(uint64_t *ret_slice_ns);

@@ -21,6 +21,7 @@
 #include "runtime/clock.h"
 #include "runtime/io_uring.h"
 #include "runtime/memory.h"
+#include "runtime/time_slice.h"
 #include "tools/load/load_meter.h"
 
 enum {
@@ -303,6 +304,8 @@ static int turn(struct run *run)
         return r;
     if (io_reap(run->peer.io, reap_max) > 0 || sleep > 0)
         run->was_idle = false;
+    if (run->was_idle)
+        time_slice_end(); /* the kernel's own work for the disk or the network may wait behind us */
     now_ns = read_now(run);
     if (now_ns >= run->chore_ns)
         do_chores(run, now_ns);

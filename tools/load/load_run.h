@@ -5,7 +5,9 @@
  * sleeps in the kernel until shortly before the next one, then waits with open eyes: a
  * sleeping thread wakes up tens of microseconds late, and a virtual machine later still.
  * The price is processor time: spin_us before each send, so all of one core from about
- * 1/spin_us sends a second on. It is not counted as the generator's work.
+ * 1/spin_us sends a second on. It is not counted as the generator's work. Whoever else wants the
+ * core goes first: the kernel's own work for the disk or the network may have to wait for its next
+ * tick otherwise, and the target would seem slow.
  */
 #pragma once
 
