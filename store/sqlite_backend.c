@@ -18,7 +18,8 @@
 enum {
     RETAIN_ROWS = 500,
     RETAIN_OTHERS_ROUNDS = 60, /* what takes a scan is looked for once in so many rounds */
-    WAL_PAGES_MIN = 4000,      /* a checkpoint is tried when the WAL has so many pages */
+    WAL_PAGES_MIN = 500,       /* a checkpoint is tried when the WAL has so many pages: few, for
+                                  the logs wait for the disk while it is flushed */
     WAL_PAGES_MAX = 64000,     /* and forced, against readers, from here on */
 };
 
