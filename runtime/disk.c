@@ -28,6 +28,40 @@ int64_t disk_read(struct disk *disk, int fd, void *data, size_t size, uint64_t o
     return disk->vtable->read(disk, fd, data, size, offset);
 }
 
+void disk_ahead_begin(struct disk_ahead *ahead, struct disk *disk, int fd, char *data, size_t size,
+                      uint64_t offset)
+{
+    assert(ahead->disk == NULL);
+    assert(fd >= 0);
+    assert(data != NULL);
+    assert(offset <= INT64_MAX);
+    *ahead =
+        (struct disk_ahead){.disk = disk, .data = data, .size = size, .offset = offset, .fd = fd};
+    if (disk->vtable->ahead_begin != NULL)
+        ahead->is_begun = disk->vtable->ahead_begin(disk, ahead) == 0;
+}
+
+int64_t disk_ahead_end(struct disk_ahead *ahead)
+{
+    struct disk *disk = ahead->disk;
+
+    assert(disk != NULL);
+    ahead->disk = NULL;
+    if (ahead->is_begun)
+        return disk->vtable->ahead_end(disk, ahead);
+    return disk->vtable->read(disk, ahead->fd, ahead->data, ahead->size, ahead->offset);
+}
+
+void disk_ahead_drop(struct disk_ahead *ahead)
+{
+    int64_t r = 0;
+
+    if (ahead->disk != NULL && ahead->is_begun)
+        r = disk_ahead_end(ahead);
+    ahead->disk = NULL;
+    (void)r;
+}
+
 int64_t disk_write(struct disk *disk, int fd, const void *data, size_t size, uint64_t offset)
 {
     assert(fd >= 0);

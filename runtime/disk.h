@@ -8,6 +8,8 @@
  */
 #pragma once
 
+#include <aio.h>
+
 #include "runtime/base.h"
 
 enum {
@@ -20,6 +22,17 @@ struct disk;
 /* Called for each entry of a directory except "." and ".."; a negative answer ends the listing. */
 struct disk_visitor {
     int (*visit)(struct disk_visitor *visitor, const char *name);
+};
+
+/* A read that goes on while its owner does something else. Zeroed: none is under way. */
+struct disk_ahead {
+    struct disk *disk;
+    char *data;
+    size_t size;
+    uint64_t offset;
+    int fd;
+    bool is_begun;        /* else it is done when it is waited for */
+    struct aiocb control; /* of disk_posix.c */
 };
 
 /* One implementation; each embeds struct disk first. */
@@ -42,6 +55,9 @@ struct disk_vtable {
     int (*map)(struct disk *disk, const char *path, size_t size, char **ret_memory); /* or NULL */
     void (*unmap)(struct disk *disk, char *memory, size_t size);
     int (*boot_id)(struct disk *disk, uint8_t ret_id[DISK_BOOT_ID_SIZE]); /* or NULL */
+    /* Both or none. An error of the first: it is done when it is waited for. */
+    int (*ahead_begin)(struct disk *disk, struct disk_ahead *ahead);
+    int64_t (*ahead_end)(struct disk *disk, struct disk_ahead *ahead);
 };
 
 struct disk {
@@ -61,6 +77,17 @@ void disk_close(struct disk *disk, int fd);
 MUST_USE int64_t disk_read(struct disk *disk, int fd, void *data, size_t size, uint64_t offset);
 MUST_USE int64_t disk_write(struct disk *disk, int fd, const void *data, size_t size,
                             uint64_t offset);
+
+/*
+ * A disk_read() whose answer is asked for later, of one who has none under way. data belongs to
+ * the disk, and fd stays open, until it has ended or been dropped.
+ */
+void disk_ahead_begin(struct disk_ahead *ahead, struct disk *disk, int fd, char *data, size_t size,
+                      uint64_t offset);
+MUST_USE int64_t disk_ahead_end(struct disk_ahead *ahead);
+
+/* Ends it, if one is under way; what it read, if anything, does not matter. */
+void disk_ahead_drop(struct disk_ahead *ahead);
 
 /* fsync(2) of the file. */
 MUST_USE int disk_sync(struct disk *disk, int fd);

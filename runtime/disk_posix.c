@@ -59,6 +59,40 @@ static int64_t posix_read(struct disk *disk, int fd, void *data, size_t size, ui
     return (int64_t)done;
 }
 
+/* By a thread of the C library, which makes it when it is needed and ends it soon after. */
+static int posix_ahead_begin(struct disk *disk, struct disk_ahead *ahead)
+{
+    (void)disk;
+    ahead->control = (struct aiocb){
+        .aio_fildes = ahead->fd,
+        .aio_buf = ahead->data,
+        .aio_nbytes = ahead->size,
+        .aio_offset = (off_t)ahead->offset,
+        .aio_sigevent = {.sigev_notify = SIGEV_NONE},
+    };
+    return aio_read(&ahead->control) < 0 ? -errno : 0;
+}
+
+static int64_t posix_ahead_end(struct disk *disk, struct disk_ahead *ahead)
+{
+    const struct aiocb *controls[] = {&ahead->control};
+    ssize_t done;
+    int error;
+    int64_t r;
+
+    while ((error = aio_error(&ahead->control)) == EINPROGRESS)
+        (void)aio_suspend(controls, ARRAY_COUNT(controls), NULL); /* or a signal: look again */
+    done = aio_return(&ahead->control);
+    if (error != 0)
+        return -error;
+    if ((size_t)done == ahead->size)
+        return done;
+    /* It is short for one of many reasons. */
+    r = posix_read(disk, ahead->fd, ahead->data + done, ahead->size - (size_t)done,
+                   ahead->offset + (uint64_t)done);
+    return r < 0 ? r : done + r;
+}
+
 static int64_t posix_write(struct disk *disk, int fd, const void *data, size_t size,
                            uint64_t offset)
 {
@@ -265,6 +299,8 @@ static const struct disk_vtable DISK_POSIX_VTABLE = {
     .map = posix_map,
     .unmap = posix_unmap,
     .boot_id = posix_boot_id,
+    .ahead_begin = posix_ahead_begin,
+    .ahead_end = posix_ahead_end,
 };
 
 struct disk *disk_posix(void)

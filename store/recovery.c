@@ -232,6 +232,7 @@ MUST_USE static int read_segment(struct recovery *recovery, struct log_state *st
         if (r < 0)
             break;
     }
+    segment_scan_end(scan);
     if (r < 0 && recovery->text[0] == 0)
         say(recovery, "log-%02u/%016llx.seg: after LSN %llu: error %d", state->files.log,
             (unsigned long long)file->seq, (unsigned long long)(scan->lsn_next - 1), -r);

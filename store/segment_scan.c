@@ -7,11 +7,11 @@
 #include "store/crc32c.h"
 
 /*
- * Blocks are read a chunk at a time, checked, and their payload areas put one
- * after the other into the stream window; groups are cut out of the window where
- * they lie. The window holds the largest group and a block more, so there is always
- * room for the next block while a group is incomplete: a stream that claims more is
- * bad. block_ends translates stream positions back to file offsets.
+ * Blocks are read a chunk at a time, the next one while this one is looked at. They are
+ * checked, and their payload areas put one after the other into the stream window; groups
+ * are cut out of the window where they lie. The window holds the largest group and a block
+ * more, so there is always room for the next block while a group is incomplete: a stream
+ * that claims more is bad. block_ends translates stream positions back to file offsets.
  *
  * A block that is intact but whose record stream makes no sense did not come from a
  * torn write: that is reported apart, and recovery refuses it.
@@ -30,7 +30,7 @@ enum {
 static const size_t BLOCK_ENDS_SIZE = SEGMENT_BLOCK_COUNT_MAX * sizeof(uint64_t);
 static const size_t VIEWS_SIZE = JOURNAL_GROUP_RECORDS_MAX * sizeof(struct journal_record_view);
 
-static_assert(STREAM_SIZE + CHUNK_SIZE + SEGMENT_BLOCK_COUNT_MAX * 8 +
+static_assert(STREAM_SIZE + 2 * CHUNK_SIZE + SEGMENT_BLOCK_COUNT_MAX * 8 +
                       JOURNAL_GROUP_RECORDS_MAX * sizeof(struct journal_record_view) <=
                   SEGMENT_SCAN_BYTES_MAX,
               "what segment_scan_init() maps");
@@ -53,6 +53,8 @@ int segment_scan_init(struct segment_scan *scan, struct disk *disk)
     scan->disk = disk;
     r = memory_map(CHUNK_SIZE, &scan->chunk);
     if (r == 0)
+        r = memory_map(CHUNK_SIZE, &scan->chunk_ahead);
+    if (r == 0)
         r = memory_map(STREAM_SIZE, &scan->stream);
     if (r == 0)
         r = memory_map(BLOCK_ENDS_SIZE, &ends);
@@ -70,7 +72,9 @@ void segment_scan_deinit(struct segment_scan *scan)
     char *ends = (char *)scan->block_ends;
     char *views = (char *)scan->views;
 
+    segment_scan_end(scan);
     memory_unmap(&scan->chunk, CHUNK_SIZE);
+    memory_unmap(&scan->chunk_ahead, CHUNK_SIZE);
     memory_unmap(&scan->stream, STREAM_SIZE);
     memory_unmap(&ends, BLOCK_ENDS_SIZE);
     memory_unmap(&views, VIEWS_SIZE);
@@ -83,6 +87,7 @@ void segment_scan_begin(struct segment_scan *scan, int fd, uint64_t file_size,
 {
     assert(fd >= 0);
     assert(header->first_lsn > 0);
+    segment_scan_end(scan);
     scan->fd = fd;
     scan->file_size = min_u64(file_size, SEGMENT_SIZE_MAX);
     scan->header = *header;
@@ -167,6 +172,45 @@ int64_t segment_scan_read(struct disk *disk, int fd, char *data, uint64_t size, 
     return (int64_t)done;
 }
 
+void segment_scan_end(struct segment_scan *scan)
+{
+    disk_ahead_drop(&scan->ahead);
+}
+
+/* Makes what was read ahead the chunk, if that is whole blocks from offset on. Count or -errno. */
+MUST_USE static int64_t take_ahead(struct segment_scan *scan, uint64_t offset)
+{
+    char *chunk = scan->chunk;
+    int64_t size;
+
+    if (scan->ahead.disk == NULL)
+        return 0;
+    if (scan->ahead.offset != offset) {
+        segment_scan_end(scan);
+        return 0;
+    }
+    size = disk_ahead_end(&scan->ahead);
+    if (size < 0)
+        return size;
+    scan->chunk = scan->chunk_ahead;
+    scan->chunk_ahead = chunk;
+    scan->chunk_lsn_end = scan->ahead_lsn_end;
+    return size / SEGMENT_BLOCK_SIZE * SEGMENT_BLOCK_SIZE;
+}
+
+/* Begins to read what follows the chunk, which is a large one: who wants little now stops soon. */
+static void read_ahead(struct segment_scan *scan)
+{
+    uint64_t offset = scan->chunk_start + scan->chunk_size;
+    uint64_t left = scan->file_size - min_u64(scan->file_size, offset);
+
+    if (scan->chunk_size < CHUNK_SIZE || left < SEGMENT_BLOCK_SIZE)
+        return;
+    scan->ahead_lsn_end = scan->lsn_end;
+    disk_ahead_begin(&scan->ahead, scan->disk, scan->fd, scan->chunk_ahead,
+                     min_u64(left / SEGMENT_BLOCK_SIZE * SEGMENT_BLOCK_SIZE, CHUNK_SIZE), offset);
+}
+
 /* Loads the chunk that holds the scan's block. 1, 0 at the end of the file, or -errno. */
 MUST_USE static int load_chunk(struct segment_scan *scan)
 {
@@ -179,15 +223,19 @@ MUST_USE static int load_chunk(struct segment_scan *scan)
     if (offset + SEGMENT_BLOCK_SIZE > scan->file_size)
         return 0;
     left = (scan->file_size - offset) / SEGMENT_BLOCK_SIZE * SEGMENT_BLOCK_SIZE;
-    size = segment_scan_read(scan->disk, scan->fd, scan->chunk, min_u64(left, scan->chunk_want),
-                             offset);
+    size = take_ahead(scan, offset);
+    if (size == 0) {
+        scan->chunk_lsn_end = scan->lsn_end;
+        size = segment_scan_read(scan->disk, scan->fd, scan->chunk, min_u64(left, scan->chunk_want),
+                                 offset);
+    }
     if (size < 0)
         return (int)size;
     scan->chunk_want = min_u64(scan->chunk_want * 2, CHUNK_SIZE);
     scan->chunk_start = offset;
     scan->chunk_size = (uint64_t)size;
-    scan->chunk_lsn_end = scan->lsn_end;
     scan->read_bytes += (uint64_t)size;
+    read_ahead(scan);
     return size > 0 ? 1 : 0;
 }
 
@@ -448,8 +496,10 @@ int segment_scan_next(struct segment_scan *scan, const struct journal_record_vie
         scan->group_cut = scan->stream_end > scan->position;
         break;
     case RECORD_ERROR:
+        segment_scan_end(scan);
         return error;
     }
+    segment_scan_end(scan);
     return SEGMENT_SCAN_END;
 }
 
@@ -489,6 +539,7 @@ int segment_scan_remains(struct segment_scan *scan, int fd, uint64_t file_size, 
     struct segment_remains remains = {.used_end = block};
     uint64_t offset = block * SEGMENT_BLOCK_SIZE;
 
+    segment_scan_end(scan);
     while (offset + SEGMENT_BLOCK_SIZE <= file_size) {
         uint64_t left = (file_size - offset) / SEGMENT_BLOCK_SIZE * SEGMENT_BLOCK_SIZE;
         int64_t size =

@@ -9,7 +9,7 @@
 #include "store/segment.h"
 
 /* No scan takes more memory: the largest group, a few chunks, and what describes them. */
-enum { SEGMENT_SCAN_BYTES_MAX = JOURNAL_GROUP_SIZE_MAX + (8 << 20) };
+enum { SEGMENT_SCAN_BYTES_MAX = JOURNAL_GROUP_SIZE_MAX + (10 << 20) };
 
 /* What segment_scan_next() answers. */
 enum segment_scan_result {
@@ -42,8 +42,11 @@ struct segment_scan {
     struct segment_header header;
     uint64_t lsn_end;
     char *chunk;
-    uint64_t chunk_want;  /* bytes to read next */
-    uint64_t chunk_start; /* file offset */
+    char *chunk_ahead; /* what follows it, while it is being read */
+    struct disk_ahead ahead;
+    uint64_t ahead_lsn_end; /* lsn_end when that began */
+    uint64_t chunk_want;    /* bytes to read next */
+    uint64_t chunk_start;   /* file offset */
     uint64_t chunk_size;
     uint64_t chunk_lsn_end; /* lsn_end when it was read */
     char *stream;           /* window of the record stream that is not given out yet */
@@ -65,7 +68,8 @@ void segment_scan_deinit(struct segment_scan *scan);
 
 /*
  * Begins with an open file whose header was read. Groups before lsn_first are an
- * error; none from lsn_end on is given out (UINT64_MAX: no bound). Borrows fd.
+ * error; none from lsn_end on is given out (UINT64_MAX: no bound). Borrows fd until
+ * segment_scan_next() has given no group, or segment_scan_end().
  */
 void segment_scan_begin(struct segment_scan *scan, int fd, uint64_t file_size,
                         const struct segment_header *header, uint64_t lsn_end);
@@ -78,6 +82,9 @@ void segment_scan_begin(struct segment_scan *scan, int fd, uint64_t file_size,
 void segment_scan_begin_at(struct segment_scan *scan, int fd, uint64_t file_size,
                            const struct segment_header *header, uint64_t lsn_end, uint64_t place,
                            uint64_t lsn_first);
+
+/* Ends it before it has come to its end: nothing is read from its file any more. */
+void segment_scan_end(struct segment_scan *scan);
 
 /* Where in the file the group after the last one that was given out begins. Only after one was. */
 uint64_t segment_scan_place(const struct segment_scan *scan);

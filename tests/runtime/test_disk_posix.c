@@ -73,6 +73,63 @@ Test(disk_posix, reads_short_at_the_end_of_the_file)
     disk_close(disk, fd);
 }
 
+Test(disk_posix, reads_ahead)
+{
+    struct disk_ahead ahead = {.disk = NULL};
+    char data[16] = "";
+    int fd = create();
+
+    cr_assert(eq(i64, disk_write(disk, fd, "abcdef", 6, 10), 6));
+    disk_ahead_begin(&ahead, disk, fd, data, 4, 11);
+    cr_expect(eq(i64, disk_ahead_end(&ahead), 4));
+    cr_expect(eq(str, data, "bcde"));
+    disk_ahead_begin(&ahead, disk, fd, data, sizeof(data), 14); /* beyond the end */
+    cr_expect(eq(i64, disk_ahead_end(&ahead), 2));
+    disk_ahead_begin(&ahead, disk, fd, data, sizeof(data), 16);
+    cr_expect(eq(i64, disk_ahead_end(&ahead), 0));
+    disk_close(disk, fd);
+}
+
+Test(disk_posix, drops_what_it_read_ahead)
+{
+    static char data[1 << 20];
+    struct disk_ahead ahead = {.disk = NULL};
+    int fd = create();
+
+    disk_ahead_drop(&ahead); /* none is under way */
+    cr_assert(eq(int, disk_truncate(disk, fd, sizeof(data)), 0));
+    for (int i = 0; i < 20; i++) {
+        disk_ahead_begin(&ahead, disk, fd, data, sizeof(data), 0);
+        disk_ahead_drop(&ahead);
+        memset(data, 1, sizeof(data)); /* ours again */
+        cr_expect(eq(i8, data[sizeof(data) - 1], 1));
+    }
+    disk_close(disk, fd);
+}
+
+Test(disk_posix, tells_the_error_of_what_it_read_ahead)
+{
+    struct disk_ahead ahead = {.disk = NULL};
+    char data[4];
+    int fd;
+
+    disk_close(disk, create());
+    fd = disk_open(disk, path, O_WRONLY, 0);
+    disk_ahead_begin(&ahead, disk, fd, data, sizeof(data), 0);
+    cr_expect(eq(i64, disk_ahead_end(&ahead), -EBADF));
+    disk_close(disk, fd);
+}
+
+Test(disk_posix, has_one_read_ahead_at_a_time, .signal = SIGABRT)
+{
+    struct disk_ahead ahead = {.disk = NULL};
+    char data[4];
+    int fd = create();
+
+    disk_ahead_begin(&ahead, disk, fd, data, sizeof(data), 0);
+    disk_ahead_begin(&ahead, disk, fd, data, sizeof(data), 0);
+}
+
 Test(disk_posix, tells_and_changes_the_size)
 {
     uint64_t size = 0;

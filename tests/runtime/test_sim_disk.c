@@ -50,6 +50,22 @@ static int open_file(const char *path)
     return fd;
 }
 
+Test(sim_disk, reads_ahead_when_it_is_asked)
+{
+    struct disk_ahead ahead = {.disk = NULL};
+    char data[4] = "";
+    int fd = open_file("/ahead");
+
+    disk_ahead_begin(&ahead, disk, fd, data, sizeof(data), 0);
+    cr_assert(eq(i64, disk_write(disk, fd, "abc", 4, 0), 4));
+    cr_expect(eq(i64, disk_ahead_end(&ahead), 4));
+    cr_expect(eq(str, data, "abc"));
+    disk_ahead_begin(&ahead, disk, fd, data, sizeof(data), 1);
+    disk_ahead_drop(&ahead);
+    cr_expect(eq(str, data, "abc"));
+    disk_close(disk, fd);
+}
+
 static void write_blocks(int fd, char byte, uint32_t count)
 {
     char block[BLOCK];

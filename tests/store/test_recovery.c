@@ -590,3 +590,56 @@ Test(recovery, ends_with_the_visitors_answer)
     cr_expect(eq(int, fixture_recover(&fixture), -ENOTSUP));
     cr_expect(strstr(fixture.text, "0000000000000001.seg") != NULL);
 }
+
+/* More than is read at a time; what follows is read ahead. */
+static void add_chunks(void)
+{
+    fixture_deinit(&fixture);
+    fixture_init(&fixture, 13);
+    fixture.exact = true;
+    fixture.config.segment_bytes = 16 << 20;
+    cr_assert(eq(int, fixture_open(&fixture), 0));
+    for (int i = 0; i < 30; i++)
+        add(250000);
+}
+
+Test(recovery, reads_a_log_of_many_chunks)
+{
+    add_chunks();
+    fixture_crash(&fixture, true);
+    expect_groups(30);
+}
+
+Test(recovery, survives_reads_of_chunks_that_end_early)
+{
+    add_chunks();
+    fixture_crash(&fixture, true);
+    fixture.host->faults.read_short = (struct sim_fault){.chance_ppm = 300000};
+    cr_assert(eq(int, fixture_recover(&fixture), 0), "%s", fixture.text);
+    cr_expect(eq(u32, fixture.recovered_count, 30));
+    cr_expect(eq(u32, fixture.mismatch_count, 0));
+}
+
+/* Whichever of its reads fails: the error, or all of the log. */
+Test(recovery, tells_of_an_error_in_any_chunk)
+{
+    bool has_struck = true;
+    uint32_t failed_count = 0;
+
+    add_chunks();
+    fixture_crash(&fixture, true);
+    for (uint32_t skip = 0; has_struck; skip++) {
+        struct sim_fault *error = &fixture.host->faults.read_error;
+        int r;
+
+        *error = (struct sim_fault){.skip_count = skip, .once_count = 1};
+        r = fixture_recover(&fixture);
+        has_struck = error->once_count == 0;
+        failed_count += r < 0;
+        cr_expect(r == 0 || r == -EIO, "%d: %s", r, fixture.text);
+        cr_expect(r < 0 || fixture.recovered_count == 30);
+        *error = (struct sim_fault){0};
+        fixture_crash(&fixture, true);
+    }
+    cr_expect(le(u32, 4, failed_count)); /* chunks, at least */
+}
