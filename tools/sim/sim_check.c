@@ -379,7 +379,7 @@ void sim_check_incidents(struct sim_check *check, bool was_orderly)
     check->has_summary_job |= census->summary_job_count > 0;
     if (!was_orderly || check->may_lack_last)
         return;
-    for (uint32_t i = 0; i < census->series_count; i++)
+    for (uint32_t i = 0; i < census->series_count && !check->reads_fail; i++)
         if (census->series[i].event_count >= INCIDENT_RULES_DEFAULT.spike_count &&
             !census->series[i].is_blurred && census->series[i].incident_count == 0)
             sim_story_fail(check->story, SIM_NO_NUMBER, "%u errors in one minute and no incident",

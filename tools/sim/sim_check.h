@@ -21,6 +21,7 @@ struct sim_check {
     struct sim_story *story;
     struct sim_census census; /* of the latest look at the log */
     bool may_lack_old;        /* retention drops segments: what is gone may be gone */
+    bool reads_fail;          /* an incident whose events cannot be read is not opened */
     bool may_lack_last; /* acknowledged writes were damaged: what is missing must be the last */
 
     bool has_summary_job; /* some look at the log has found one */

@@ -133,7 +133,10 @@ static void tell_models(void)
     run.jobs.forgets = run.plan.forgets_jobs;
     run.jobs.dead_limit = run.plan.limits_dead_letters;
     run.jobs.clock_jumps = sim_weather_has(&run.weather, SIM_FAULT_CLOCK);
-    run.jobs.reads_fail = sim_weather_fails_reads(&run.weather);
+    /* Without a descriptor left a segment cannot be opened. */
+    run.jobs.reads_fail =
+        sim_weather_fails_reads(&run.weather) || run.server.host->fd_count_max < SIM_FD_COUNT_MANY;
+    run.check.reads_fail = run.jobs.reads_fail;
     run.calls.is_exact = run.plan.are_calls_exact;
     run.calls.slack_ns = slack_ms * 1000000;
     run.calls.forgets = run.jobs.forgets;
