@@ -131,19 +131,19 @@ def machine_lines(work, weir):
 
 
 class Server:
-    """A server process on its core, SERVER_CORE, with a directory of its own; subclasses say which.
+    """A server process on one core with a directory of its own; subclasses say which.
 
     They give `name`, `command()` and `is_ready()`; and may change the fields below."""
 
     stop_signal = signal.SIGTERM
     user = None
     pinned = True
-    core = SERVER_CORE
     environment = {}  # beside ours
     start_seconds_max = START_SECONDS_MAX
     poll_seconds = 0.05
 
-    def __init__(self, work):
+    def __init__(self, work, core=SERVER_CORE):
+        self.core = core
         self.directory = tempfile.mkdtemp(prefix=self.name + "-", dir=work)
         self.port = free_port()
         self.log = open(os.path.join(self.directory, "log"), "wb")

@@ -184,7 +184,13 @@ class Latency(unittest.TestCase):
     def test_gives_no_row_for_a_run_that_is_void(self):
         void = {"valid": False, "why": ["it was the limit"], "latency_us": {}}
         with self.assertRaisesRegex(run.Missing, "it was the limit"):
-            self.measure([{"throughput_per_s": 50000}, void])
+            self.measure([{"throughput_per_s": 50000}, void] * (run.VOID_COUNT_MAX + 1))
+
+    def test_repeats_a_run_that_is_void(self):
+        fast, void = {"throughput_per_s": 50000}, {"valid": False, "why": ["it was late"]}
+        result = {"valid": True, "latency_us": {"corrected": {"p99": 8000, "p999": 9000}}}
+        rows, _ = self.measure([fast, void] + [fast, result] * run.REPLICAS)
+        self.assertEqual(rows[0].values, [8] * run.REPLICAS)
 
 
 class Plot(unittest.TestCase):
