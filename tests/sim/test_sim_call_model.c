@@ -63,15 +63,22 @@ static uint32_t call(uint32_t order, uint32_t n, enum sim_call_answer answer)
     return it;
 }
 
-static bool may_look(uint32_t it, enum sim_job_end end, uint32_t attempt, const char *reason)
+static bool may_look_asked_at(uint64_t asked_ns, uint32_t it, enum sim_job_end end,
+                              uint32_t attempt, const char *reason)
 {
     struct sim_call_look look = {.end = end,
                                  .attempt = attempt,
                                  .max_attempts = 3,
                                  .status = end == SIM_JOB_COMPLETED ? 200 : 0,
-                                 .reason = slice_of(reason)};
+                                 .reason = slice_of(reason),
+                                 .asked_ns = asked_ns};
 
     return sim_call_looked(&model, it, &look) == NULL;
+}
+
+static bool may_look(uint32_t it, enum sim_job_end end, uint32_t attempt, const char *reason)
+{
+    return may_look_asked_at(model.now_ns, it, end, attempt, reason);
 }
 
 TestSuite(sim_call_model, .init = setup, .timeout = 5);
@@ -148,10 +155,25 @@ Test(sim_call_model, sees_no_end_revert_and_no_call_after_it)
     uint32_t order = order_as(&PLAIN, 1), it = call(order, 1, SIM_CALL_GOOD);
 
     cr_assert(may_look(it, SIM_JOB_COMPLETED, 1, ""));
+    pass_ms(1);
     cr_expect(not(may_look(it, SIM_JOB_LIVE, 1, "")));
     cr_expect(ne(ptr, (void *)sim_call_called_unknown(&model, it), NULL));
     pass_ms(SLACK_MS + 1);
     cr_expect(not(arrives(order, 1, &it)));
+}
+
+Test(sim_call_model, knows_that_an_answer_may_be_older_than_the_end)
+{
+    uint32_t it = call(order_as(&PLAIN, 1), 1, SIM_CALL_GOOD);
+    uint64_t before_ns = model.now_ns;
+
+    pass_ms(1000);
+    cr_assert(may_look(it, SIM_JOB_COMPLETED, 1, ""));
+    pass_ms(1000);
+    cr_expect(may_look_asked_at(before_ns, it, SIM_JOB_LIVE, 1, ""));
+    cr_expect(not(may_look_asked_at(before_ns, it, SIM_JOB_DEAD, 3, "attempts_exhausted")),
+              "there is one end only");
+    cr_expect(not(may_look(it, SIM_JOB_LIVE, 1, "")), "it was asked after the end");
 }
 
 Test(sim_call_model, lets_a_job_be_carried_out_once_at_a_time)

@@ -125,6 +125,7 @@ struct sim_call_look {
     uint32_t max_attempts;
     uint32_t status; /* of its result; 0: there is none */
     struct slice reason;
+    uint64_t asked_ns; /* when the request went out */
 };
 
 /* GET said so of the call, or that there is no such job. */

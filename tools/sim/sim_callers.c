@@ -116,6 +116,7 @@ static void send_request(struct sim_caller *caller, const char *method, const ch
     caller->request.data = caller->data;
     caller->request.size = (uint32_t)size;
     caller->is_asking = true;
+    caller->asked_ns = caller->callers->world->mono_ns;
     caller->callers->request_count++;
     sim_http_client_submit(&caller->http, &caller->request);
 }
@@ -457,6 +458,7 @@ static void read_look(const struct sim_caller *caller, struct sim_call_look *ret
         .max_attempts = (uint32_t)sim_answer_number(answer, "max_attempts", &at[2], 0),
         .status = (uint32_t)sim_answer_number(answer, "status", &at[3], 0),
         .reason = sim_answer_value(answer, "dead_reason", &at[4]),
+        .asked_ns = caller->asked_ns,
     };
     if (is_text(state, "completed"))
         ret_look->end = SIM_JOB_COMPLETED;

@@ -84,7 +84,8 @@ struct sim_caller {
     uint32_t order;
     uint32_t call;
     uint32_t replay;
-    uint32_t tenant; /* QUEUE */
+    uint32_t tenant;   /* QUEUE */
+    uint64_t asked_ns; /* when the request went out */
     char data[SIM_CALLER_REQUEST_SIZE_MAX];
     char body[SIM_CALLER_BODY_SIZE_MAX];
 };
