@@ -256,6 +256,15 @@ Test(sim_server, says_that_the_host_died_inside_a_disk_call)
     end();
 }
 
+Test(sim_server, says_that_the_host_died_though_the_goal_is_reached_without_a_step)
+{
+    begin(6, false);
+    sim_host_die(run.server);
+    cr_assert(eq(int, run_until(0), SIM_HOST_DIED));
+    cr_assert(eq(int, sim_driver_run_for(&run.driver, 0), SIM_HOST_DIED));
+    end();
+}
+
 Test(sim_server, does_not_hang_when_the_client_walks_away)
 {
     begin(7, false);

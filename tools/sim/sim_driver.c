@@ -198,6 +198,15 @@ static enum sim_outcome step(struct sim_driver *driver, uint64_t end_ns)
     return SIM_REACHED;
 }
 
+/* A host may have died where no step saw it: a start can succeed on one that is dying. */
+static enum sim_outcome reached_unless_dying(const struct sim_driver *driver)
+{
+    for (uint32_t i = 0; i < driver->machine_count; i++)
+        if (driver->machines[i].host->state == SIM_HOST_DYING)
+            return SIM_HOST_DIED;
+    return SIM_REACHED;
+}
+
 enum sim_outcome sim_driver_run(struct sim_driver *driver, struct sim_goal *goal,
                                 uint64_t step_count_max)
 {
@@ -206,12 +215,12 @@ enum sim_outcome sim_driver_run(struct sim_driver *driver, struct sim_goal *goal
         enum sim_outcome outcome;
 
         if (goal != NULL && goal->reached(goal))
-            return SIM_REACHED;
+            return reached_unless_dying(driver);
         outcome = step(driver, UINT64_MAX);
         if (outcome != SIM_REACHED)
             return outcome;
     }
-    return goal != NULL && goal->reached(goal) ? SIM_REACHED : SIM_STEPS_OVER;
+    return goal != NULL && goal->reached(goal) ? reached_unless_dying(driver) : SIM_STEPS_OVER;
 }
 
 enum sim_outcome sim_driver_run_for(struct sim_driver *driver, uint64_t duration_ns)
@@ -225,5 +234,5 @@ enum sim_outcome sim_driver_run_for(struct sim_driver *driver, uint64_t duration
         if (outcome != SIM_REACHED)
             return outcome;
     }
-    return SIM_REACHED;
+    return reached_unless_dying(driver);
 }

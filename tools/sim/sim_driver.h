@@ -27,7 +27,7 @@ enum sim_outcome {
     SIM_REACHED,
     SIM_STEPS_OVER, /* the bound was reached first */
     SIM_QUIET,      /* nothing will ever happen again */
-    SIM_HOST_DIED,  /* sim_host_crash_after() struck: crash it */
+    SIM_HOST_DIED,  /* a host is dying, goal or no goal: crash or kill it */
     SIM_ENDED,      /* all shards of a runtime have ended, see runtime_exit_code() */
 };
 
