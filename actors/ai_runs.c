@@ -53,6 +53,35 @@ static void on_written(struct durable_step *step, enum durable_outcome outcome)
         work(slot->runs);
 }
 
+/* Waits for room by itself. */
+static void write_slot(struct ai_runs_slot *slot)
+{
+    struct ai_runs *runs = slot->runs;
+
+    slot->step = (struct durable_step){
+        .on_done = on_written,
+        .records = &slot->record,
+        .record_count = 1,
+        .flags = JOURNAL_IMPORTANT,
+    };
+    if (durable_commit_later(&runs->home->keeper.durables, &slot->step))
+        return;
+    runs->is_stopped = true;
+    release_slot(slot);
+}
+
+/* Written one by one each record would stand in a block of its own: see job_carrier.c. */
+static void write_when_all_are_read(struct ai_runs *runs)
+{
+    for (uint32_t i = 0; i < AI_RUNS_CARRY_SLOT_COUNT; i++)
+        if (runs->slots[i].is_busy && !runs->slots[i].is_read)
+            return;
+    for (uint32_t i = 0; i < AI_RUNS_CARRY_SLOT_COUNT; i++)
+        if (runs->slots[i].is_busy)
+            write_slot(&runs->slots[i]);
+    work(runs); /* when none of them could be read, nobody else goes on */
+}
+
 /* What cannot be read is not needed any more by anybody: the read model has it, or nobody. */
 static void give_up(struct ai_runs_slot *slot, enum journal_read_result result)
 {
@@ -67,7 +96,6 @@ static void give_up(struct ai_runs_slot *slot, enum journal_read_result result)
         journal_location_seq(entry->location) <= runs->carry_seq)
         ai_run_table_forget(&runs->table, entry);
     release_slot(slot);
-    work(runs);
 }
 
 static void on_read(struct journal_read *read, enum journal_read_result result,
@@ -76,28 +104,20 @@ static void on_read(struct journal_read *read, enum journal_read_result result,
     struct ai_runs_slot *slot = container_of(read, struct ai_runs_slot, read);
     struct ai_runs *runs = slot->runs;
 
-    if (result != JOURNAL_READ_OK) {
+    if (result == JOURNAL_READ_OK) {
+        slot->is_read = true;
+        slot->part = view->payload;
+        slot->record = (struct journal_record){
+            .partition = view->partition,
+            .type = RECORD_AI_RUN,
+            .version = view->version,
+            .parts = &slot->part,
+            .part_count = 1,
+        };
+    } else {
         give_up(slot, result);
-        return;
     }
-    slot->part = view->payload;
-    slot->record = (struct journal_record){
-        .partition = view->partition,
-        .type = RECORD_AI_RUN,
-        .version = view->version,
-        .parts = &slot->part,
-        .part_count = 1,
-    };
-    slot->step = (struct durable_step){
-        .on_done = on_written,
-        .records = &slot->record,
-        .record_count = 1,
-        .flags = JOURNAL_IMPORTANT,
-    };
-    if (durable_commit_later(&runs->home->keeper.durables, &slot->step))
-        return;
-    runs->is_stopped = true;
-    release_slot(slot);
+    write_when_all_are_read(runs);
 }
 
 static void start_slot(struct ai_runs *runs, const struct ai_run_entry *entry)
@@ -108,6 +128,7 @@ static void start_slot(struct ai_runs *runs, const struct ai_run_entry *entry)
     while (slot->is_busy)
         slot++;
     slot->is_busy = true;
+    slot->is_read = false;
     slot->id_low = entry->id_low;
     runs->busy_count++;
     memset(&slot->read, 0, sizeof(slot->read));

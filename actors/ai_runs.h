@@ -8,7 +8,7 @@
  *
  *     carry(): entry in a segment that goes?
  *                  too old: forgotten
- *                  else:    a slot reads it, writes it again; applied, the slot is free
+ *                  else:    a slot reads it; all read, all are written again; applied, it is free
  *              end of the table: something found, once more; nothing found, durable_carried()
  *
  * One per shard, one thread, not an actor: what it does follows from what the log does.
@@ -21,7 +21,7 @@
 #include "store/journal_reader.h"
 
 enum {
-    AI_RUNS_CARRY_SLOT_COUNT = 4,
+    AI_RUNS_CARRY_SLOT_COUNT = 16, /* enough that what they write together fills blocks */
     /* A record of any size, at any place in its first block. */
     AI_RUNS_READ_SIZE = 16 * SEGMENT_BLOCK_SIZE,
 };
@@ -36,6 +36,7 @@ struct app_shard;
 struct ai_runs_slot {
     struct ai_runs *runs;
     bool is_busy;
+    bool is_read; /* waits for the others */
     uint64_t id_low;
     char *memory; /* AI_RUNS_READ_SIZE */
     struct journal_read read;

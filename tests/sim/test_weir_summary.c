@@ -641,6 +641,42 @@ Test(weir_summary, is_still_on_record_when_the_segment_it_was_written_to_has_gon
     end();
 }
 
+/* One by one in blocks of their own they would make the log the larger the more it is reclaimed. */
+Test(weir_summary, stands_in_a_block_with_others_when_it_was_carried)
+{
+    enum { RUN_COUNT = 32 };
+
+    static char ids[RUN_COUNT][WEIR_ID_SIZE + 1];
+    uint64_t blocks[RUN_COUNT];
+    struct journal_location before;
+    uint32_t block_count = 0;
+
+    begin(23, false);
+    for (uint32_t i = 0; i < RUN_COUNT; i++)
+        enqueue("i1", ids[i]);
+    run_until_requests(RUN_COUNT);
+    run_for(1000);
+    before = ai_runs_find(runs(), low_of(ids[RUN_COUNT - 1]));
+    for (uint32_t i = 0; i < 20; i++) {
+        if (ai_runs_find(runs(), low_of(ids[RUN_COUNT - 1])).bits != before.bits)
+            break;
+        fill_log(20);
+        run_for(5000);
+    }
+    for (uint32_t i = 0; i < RUN_COUNT; i++) {
+        struct journal_location location = ai_runs_find(runs(), low_of(ids[i]));
+        uint32_t known = 0;
+
+        cr_assert(gt(u64, journal_location_seq(location), journal_location_seq(before)));
+        blocks[block_count] = journal_location_offset(location) / SEGMENT_BLOCK_SIZE;
+        while (blocks[known] != blocks[block_count])
+            known++;
+        block_count += known == block_count;
+    }
+    cr_assert(lt(u32, block_count, RUN_COUNT / 2));
+    end();
+}
+
 Test(weir_summary, goes_from_the_log_when_it_is_older_than_what_is_kept)
 {
     char id[WEIR_ID_SIZE + 1];
