@@ -67,6 +67,11 @@ static int init_tls(struct app_shard *home)
     return r;
 }
 
+static void on_no_descriptor(struct http_server *server)
+{
+    keeper_yield_descriptors(&container_of(server, struct app_shard, http)->keeper);
+}
+
 int app_shard_init(struct app_shard *home, struct app *app, uint32_t index)
 {
     const struct router router = {APP_ROUTES, APP_ROUTE_COUNT};
@@ -111,6 +116,7 @@ int app_shard_init(struct app_shard *home, struct app *app, uint32_t index)
         r = keeper_init(&home->keeper, home);
     if (r < 0)
         return r;
+    home->http.on_no_descriptor = on_no_descriptor;
     demo_traffic_init(&home->demo_traffic, home);
     read_port_init(&home->read_port, app->read_model, home->shard, &app->metrics.read_model);
     read_watch_init(&home->read_watch, app->read_model, home->shard, &app->metrics.read_model);

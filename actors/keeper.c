@@ -220,6 +220,27 @@ static void set_full(struct keeper *keeper, bool is_full)
                               MSG_KEEPER_SPACE, self, is_full);
 }
 
+/* Who has no room for the message is left out: a listener without descriptors asks again. */
+static void ask_to_yield(struct keeper *keeper, uint32_t shard)
+{
+    struct actor_id to = app_of(keeper)->shards[shard].keeper.actor.id;
+    struct message *msg = actor_message(&keeper->actor, to, MSG_KEEPER_YIELD);
+
+    if (msg == NULL)
+        return;
+    msg->flags |= MESSAGE_DROPPABLE;
+    if (actor_send(&keeper->actor, &msg) == SEND_FULL)
+        actor_message_release(&keeper->actor, &msg);
+}
+
+void keeper_yield_descriptors(struct keeper *keeper)
+{
+    journal_reader_yield(keeper->reader);
+    for (uint32_t i = 0; i < app_of(keeper)->shard_count; i++)
+        if (i != keeper->home->shard->index)
+            ask_to_yield(keeper, i);
+}
+
 static void on_room(struct journal_owner *owner)
 {
     struct keeper *keeper = log_of(owner)->keeper;
@@ -474,6 +495,9 @@ static int receive(struct actor *self, const struct message *msg)
         return ACTOR_OK;
     case MSG_KEEPER_READY:
         keeper->ready_shards |= (uint64_t)1 << msg->as.words[0];
+        return ACTOR_OK;
+    case MSG_KEEPER_YIELD:
+        journal_reader_yield(keeper->reader);
         return ACTOR_OK;
     case MSG_KEEPER_RETIRE:
         if (!keeper->is_stopping)

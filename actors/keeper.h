@@ -98,6 +98,12 @@ bool keeper_is_recovering(const struct keeper *keeper);
 /* True when this shard or, as far as it has heard, another one finds the disk full. */
 bool keeper_disk_is_low(const struct keeper *keeper);
 
+/*
+ * Somebody on this shard has no descriptor: every shard closes a segment that it only keeps
+ * open for reads to come.
+ */
+void keeper_yield_descriptors(struct keeper *keeper);
+
 /* The tenant has copied forward the keys it needed from the segment. */
 void keeper_keys_copied(struct keeper *keeper, uint32_t log, uint64_t seq);
 

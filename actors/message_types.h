@@ -27,6 +27,7 @@ enum {
     MSG_KEEPER_DROPPED,            /* words: log, oldest sequence number that is left */
     MSG_KEEPER_SPACE,              /* words: shard, whether it finds the disk full */
     MSG_KEEPER_READY,              /* words: shard that is ready, 0 */
+    MSG_KEEPER_YIELD,              /* a shard has no descriptor: close one that you can spare */
     MSG_KEEPER_STOPPED,            /* to itself: one more log has stopped */
     MSG_KEEPER_RETIRE,             /* to itself: words: log, sequence number of what shall go */
     MSG_KEEPER_CARRY,              /* words: log, seq: carry forward what you need of it */

@@ -100,6 +100,8 @@ static int on_accepted(struct listener *l, const struct io_result *result)
         SOMETIMES("accepting finds no descriptor");
         metrics_add(&l->actor.shard->metrics, l->server->metrics->accept_failures, 1);
         (void)connection_evict(l->server, false);
+        if (l->server->on_no_descriptor != NULL)
+            l->server->on_no_descriptor(l->server);
         pause_accepting(l);
         return ACTOR_OK;
     default:

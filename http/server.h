@@ -94,6 +94,8 @@ struct http_server {
     struct supervisor_child_spec connection_spec;
     uint32_t connection_count;
     bool draining;
+    /* There is no descriptor for a connection: whoever can spare one may close it. May be NULL. */
+    void (*on_no_descriptor)(struct http_server *server);
     struct http_request request;                /* scratch of the request at hand */
     struct slice params[ROUTE_PARAM_COUNT_MAX]; /* its path's */
     struct content_decoder decoder;

@@ -253,10 +253,25 @@ static void close_file(struct file *file)
     io_close(file->reader->io, &file->op, file->fd);
 }
 
+/* The open file that nobody uses and that was not used longest, or NULL. */
+static struct file *find_oldest(struct journal_reader *reader)
+{
+    struct file *oldest = NULL;
+
+    for (uint32_t i = 0; i < JOURNAL_READER_FILES_MAX; i++) {
+        struct file *file = &reader->files[i];
+
+        if (file->state == FILE_OPEN && file->user_count == 0 &&
+            (oldest == NULL || file->used_at < oldest->used_at))
+            oldest = file;
+    }
+    return oldest;
+}
+
 /* A free place; or starts emptying the one that was not used longest, and NULL. */
 static struct file *find_place(struct journal_reader *reader)
 {
-    struct file *oldest = NULL;
+    struct file *oldest;
 
     for (uint32_t i = 0; i < JOURNAL_READER_FILES_MAX; i++) {
         struct file *file = &reader->files[i];
@@ -265,10 +280,8 @@ static struct file *find_place(struct journal_reader *reader)
             return file;
         if (file->state == FILE_CLOSING)
             return NULL; /* will be free soon */
-        if (file->state == FILE_OPEN && file->user_count == 0 &&
-            (oldest == NULL || file->used_at < oldest->used_at))
-            oldest = file;
     }
+    oldest = find_oldest(reader);
     if (oldest != NULL) {
         SOMETIMES("an open file gives its place to another");
         close_file(oldest);
@@ -506,6 +519,17 @@ void journal_reader_drop_segments(struct journal_reader *reader, uint32_t log, u
         if (file->state == FILE_OPEN && file->user_count == 0)
             close_file(file);
     }
+}
+
+void journal_reader_yield(struct journal_reader *reader)
+{
+    struct file *oldest = find_oldest(reader);
+
+    reader_check(reader);
+    if (oldest == NULL || reader->stopped)
+        return;
+    SOMETIMES("an open file gives its descriptor back");
+    close_file(oldest);
 }
 
 void journal_reader_stop(struct journal_reader *reader)

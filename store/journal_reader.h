@@ -63,6 +63,9 @@ void journal_read_start(struct journal_reader *reader, struct journal_read *read
  */
 void journal_reader_drop_segments(struct journal_reader *reader, uint32_t log, uint64_t oldest_seq);
 
+/* Gives one cached descriptor back, where others need it: that of the file not used longest. */
+void journal_reader_yield(struct journal_reader *reader);
+
 /* No read may be started any more; those in flight still complete. */
 void journal_reader_stop(struct journal_reader *reader);
 

@@ -170,6 +170,27 @@ Test(journal_reader, says_that_it_failed_when_reads_stay_short_or_interrupted)
     }
 }
 
+Test(journal_reader, gives_descriptors_back_one_by_one_where_others_need_them)
+{
+    struct journal_location location;
+
+    cr_assert(eq(int, fixture_append(&fixture, 1, 400, 0), JOURNAL_OK));
+    cr_assert(fixture_settle(&fixture));
+    fixture_run(&fixture, 300); /* the pool has made its spares */
+    uint32_t open_count = fixture.host->fd_count;
+    location = fixture.groups[0]->records[0].location;
+    read_at(location, BUFFER_SIZE);
+    cr_expect(eq(u32, fixture.host->fd_count, open_count + 1));
+    for (int i = 0; i < 2; i++) {
+        journal_reader_yield(fixture.reader);
+        fixture_run(&fixture, 20);
+        cr_expect(eq(u32, fixture.host->fd_count, open_count));
+        cr_expect(journal_reader_is_idle(fixture.reader));
+    }
+    read_at(location, BUFFER_SIZE);
+    expect_same(fixture.groups[0], 0, fixture.groups[0]->payload);
+}
+
 Test(journal_reader, closes_retired_segments)
 {
     cr_assert(eq(int, fixture_append(&fixture, 1, 400, 0), JOURNAL_OK));
