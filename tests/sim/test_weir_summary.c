@@ -667,7 +667,7 @@ Test(weir_summary, stands_in_a_block_with_others_when_it_was_carried)
         struct journal_location location = ai_runs_find(runs(), low_of(ids[i]));
         uint32_t known = 0;
 
-        cr_assert(gt(u64, journal_location_seq(location), journal_location_seq(before)));
+        cr_assert(lt(u64, journal_location_seq(before), journal_location_seq(location)));
         blocks[block_count] = journal_location_offset(location) / SEGMENT_BLOCK_SIZE;
         while (blocks[known] != blocks[block_count])
             known++;
