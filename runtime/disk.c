@@ -54,12 +54,9 @@ int64_t disk_ahead_end(struct disk_ahead *ahead)
 
 void disk_ahead_drop(struct disk_ahead *ahead)
 {
-    int64_t r = 0;
-
     if (ahead->disk != NULL && ahead->is_begun)
-        r = disk_ahead_end(ahead);
+        (void)ahead->disk->vtable->ahead_end(ahead->disk, ahead);
     ahead->disk = NULL;
-    (void)r;
 }
 
 int64_t disk_write(struct disk *disk, int fd, const void *data, size_t size, uint64_t offset)

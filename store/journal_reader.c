@@ -523,9 +523,10 @@ void journal_reader_drop_segments(struct journal_reader *reader, uint32_t log, u
 
 void journal_reader_yield(struct journal_reader *reader)
 {
-    struct file *oldest = find_oldest(reader);
+    struct file *oldest;
 
     reader_check(reader);
+    oldest = find_oldest(reader);
     if (oldest == NULL || reader->stopped)
         return;
     SOMETIMES("an open file gives its descriptor back");

@@ -22,7 +22,6 @@
 
 static void close_scan(struct log_follower *follower)
 {
-    segment_scan_end(&follower->scan);
     if (follower->fd >= 0)
         disk_close(follower->disk, follower->fd);
     follower->fd = -1;

@@ -99,6 +99,7 @@ void segment_scan_begin(struct segment_scan *scan, int fd, uint64_t file_size,
     scan->group_cut = false;
     scan->durable_lsn = 0;
     scan->chunk_want = CHUNK_SIZE;
+    scan->reads_ahead = true;
     scan->chunk_start = 0;
     scan->chunk_size = 0;
     scan->chunk_lsn_end = lsn_end;
@@ -120,6 +121,7 @@ void segment_scan_begin_at(struct segment_scan *scan, int fd, uint64_t file_size
     assert(block < SEGMENT_BLOCK_COUNT_MAX);
     segment_scan_begin(scan, fd, file_size, header, lsn_end);
     scan->chunk_want = CHUNK_SIZE_FIRST;
+    scan->reads_ahead = false; /* what follows is not written yet, as soon as he has caught up */
     scan->lsn_next = lsn_first;
     if (block == 0)
         return;
@@ -194,19 +196,17 @@ MUST_USE static int64_t take_ahead(struct segment_scan *scan, uint64_t offset)
         return size;
     scan->chunk = scan->chunk_ahead;
     scan->chunk_ahead = chunk;
-    scan->chunk_lsn_end = scan->ahead_lsn_end;
     return size / SEGMENT_BLOCK_SIZE * SEGMENT_BLOCK_SIZE;
 }
 
-/* Begins to read what follows the chunk, which is a large one: who wants little now stops soon. */
+/* Begins to read what follows the chunk. */
 static void read_ahead(struct segment_scan *scan)
 {
     uint64_t offset = scan->chunk_start + scan->chunk_size;
     uint64_t left = scan->file_size - min_u64(scan->file_size, offset);
 
-    if (scan->chunk_size < CHUNK_SIZE || left < SEGMENT_BLOCK_SIZE)
+    if (!scan->reads_ahead || left < SEGMENT_BLOCK_SIZE)
         return;
-    scan->ahead_lsn_end = scan->lsn_end;
     disk_ahead_begin(&scan->ahead, scan->disk, scan->fd, scan->chunk_ahead,
                      min_u64(left / SEGMENT_BLOCK_SIZE * SEGMENT_BLOCK_SIZE, CHUNK_SIZE), offset);
 }
@@ -224,16 +224,15 @@ MUST_USE static int load_chunk(struct segment_scan *scan)
         return 0;
     left = (scan->file_size - offset) / SEGMENT_BLOCK_SIZE * SEGMENT_BLOCK_SIZE;
     size = take_ahead(scan, offset);
-    if (size == 0) {
-        scan->chunk_lsn_end = scan->lsn_end;
+    if (size == 0)
         size = segment_scan_read(scan->disk, scan->fd, scan->chunk, min_u64(left, scan->chunk_want),
                                  offset);
-    }
     if (size < 0)
         return (int)size;
     scan->chunk_want = min_u64(scan->chunk_want * 2, CHUNK_SIZE);
     scan->chunk_start = offset;
     scan->chunk_size = (uint64_t)size;
+    scan->chunk_lsn_end = scan->lsn_end;
     scan->read_bytes += (uint64_t)size;
     read_ahead(scan);
     return size > 0 ? 1 : 0;

@@ -44,9 +44,9 @@ struct segment_scan {
     char *chunk;
     char *chunk_ahead; /* what follows it, while it is being read */
     struct disk_ahead ahead;
-    uint64_t ahead_lsn_end; /* lsn_end when that began */
-    uint64_t chunk_want;    /* bytes to read next */
-    uint64_t chunk_start;   /* file offset */
+    bool reads_ahead;
+    uint64_t chunk_want;  /* bytes to read next */
+    uint64_t chunk_start; /* file offset */
     uint64_t chunk_size;
     uint64_t chunk_lsn_end; /* lsn_end when it was read */
     char *stream;           /* window of the record stream that is not given out yet */
@@ -77,7 +77,7 @@ void segment_scan_begin(struct segment_scan *scan, int fd, uint64_t file_size,
 /*
  * As segment_scan_begin(), but goes on where segment_scan_place() said that the group with
  * lsn_first begins; a place of 0 is the beginning of the file, where lsn_first is the header's.
- * Little is read at first, for there may be only little.
+ * Little is read at first, and nothing ahead, for there may be only little.
  */
 void segment_scan_begin_at(struct segment_scan *scan, int fd, uint64_t file_size,
                            const struct segment_header *header, uint64_t lsn_end, uint64_t place,
