@@ -460,6 +460,11 @@ static void share_sessions(struct fixture *f)
     }
 }
 
+static void on_no_descriptor(struct http_server *server)
+{
+    container_of(server, struct fixture_shard, http)->no_descriptor_count++;
+}
+
 static void start_shard(struct fixture *f, uint32_t index)
 {
     struct fixture_shard *home = &f->shards[index];
@@ -475,6 +480,7 @@ static void start_shard(struct fixture *f, uint32_t index)
                  http_server_init(&home->http, shard, &router, &f->options.limits, &f->metrics,
                                   home->buffers),
                  0));
+    home->http.on_no_descriptor = on_no_descriptor;
     fd = io_listen(shard->io, (struct sockaddr *)&address, sizeof(address), LISTENER_BACKLOG);
     cr_assert(ge(int, fd, 0));
     if (f->options.is_tls)

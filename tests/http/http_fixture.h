@@ -84,6 +84,7 @@ struct fixture_shard {
     struct fixture_helper helper;
     struct supervisor_child_spec children[3];
     struct supervisor_spec root_spec;
+    uint32_t no_descriptor_count; /* how often its listener had none */
 };
 
 /* All fields may be read; faults and held be set. */

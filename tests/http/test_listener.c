@@ -192,6 +192,7 @@ Test(listener, goes_on_after_descriptors_ran_out)
         fixture_run_for(f, 500);
         cr_assert(eq(u32, fixture_connection_count(f), 4), "seed %lu", seed);
         cr_assert(lt(u64, 0, fixture_metric(f, f->metrics.accept_failures)), "seed %lu", seed);
+        cr_assert(lt(u32, 0, f->shards[0].no_descriptor_count), "seed %lu", seed);
         f->held = false;
         for (uint32_t i = 0; i < ARRAY_COUNT(clients); i++) {
             fixture_until_answers(f, clients[i], 1);

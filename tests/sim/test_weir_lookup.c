@@ -211,6 +211,32 @@ Test(weir_lookup, forgets_old_events_everywhere_and_keeps_the_disk_bounded)
     }
 }
 
+/* Segments that stay open for reads to come, and nothing else that could be closed. */
+Test(weir_lookup, gives_its_descriptors_to_a_connection_that_finds_none)
+{
+    for (uint64_t seed = 1; seed <= 4; seed++) {
+        begin(seed, 2000);
+        weir.process.settings.segment_bytes = 128 << 10;
+        load.batch_max = 20;
+        load.payload_size = 700;
+        weir_start(&weir);
+        weir_load_start(&load);
+        run_until(load.event_count);
+        for (uint32_t number = 0; number < load.event_count; number += 10)
+            cr_assert(eq(u32, get(number, NULL), 200), "seed %lu: event %u", seed, number);
+        for (uint32_t i = 0; i < CLIENT_COUNT; i++)
+            sim_http_client_drop(&load.senders[i].client.http);
+        for (uint32_t i = 0; i < READER_COUNT; i++)
+            sim_http_client_drop(&readers[i].http);
+        cr_assert(eq(int, weir_run_for(&weir, 1000), SIM_REACHED));
+        weir.server->fd_count_max = weir.server->fd_count;
+        cr_assert(eq(u32, get(0, NULL), 200), "seed %lu", seed);
+        weir.server->fd_count_max = 4096;
+        weir_stop(&weir);
+        weir_end(&weir);
+    }
+}
+
 Test(weir_lookup, drops_segments_by_age)
 {
     begin(3, 300);
