@@ -160,6 +160,20 @@ class Compare(unittest.TestCase):
         self.assertEqual(compare.status_of(["erratic", "**slower**", "same"]), 1)
 
 
+class Cores(unittest.TestCase):
+    TABLE = """            CPU0       CPU1
+  35:         70          1   PCI-MSIX-0000:00:02.0   0-edge      virtio1-config
+  36:          %d         %d   PCI-MSIX-0000:00:02.0   1-edge      virtio1-req.0
+ NMI:        900          0   Non-maskable interrupts
+"""
+
+    def test_the_one_that_the_disk_interrupts_comes_first(self):
+        for counts, cores in (((5, 44568207), ["1", "0"]), ((9, 0), ["0", "1"])):
+            table = mock.mock_open(read_data=self.TABLE % counts)
+            with self.subTest(cores), mock.patch("builtins.open", table):
+                self.assertEqual(machine.cores_by_disk(), cores)
+
+
 class Latency(unittest.TestCase):
     def measure(self, results):
         """The rows when `weir load` says these one after the other, and what it was told."""
