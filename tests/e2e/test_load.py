@@ -393,6 +393,30 @@ class Targets(Case):
         self.assertGreaterEqual(result["generator"]["connects"], 30)
         self.assertTrue(all("Connection: close" in head for head, _ in target.requests))
 
+    def test_others_get_its_core_while_it_waits_awake(self):
+        """In this class a thread keeps its core until it gives way, and this one never sleeps."""
+        cores = sorted(os.sched_getaffinity(0))
+        real_time = ["chrt", "-f", "1", "taskset", "-c", str(cores[-1])]
+        if len(cores) < 2:
+            self.skipTest("one core only")
+        if subprocess.run(real_time + ["true"], check=False, capture_output=True).returncode != 0:
+            self.skipTest("no right to a real-time class")
+        target = self.target(lambda number, request: [OK])
+        process = subprocess.Popen(
+            real_time + [Settings.weir, "load", "--url", target.url, "--rate", "100", "--duration",
+                         "30s", "--spin-us", "10000", "--core", str(cores[-1]), "--json"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            env=environment())
+        LIVE.add(process)
+        try:
+            wait_until(lambda: target.requests, 60, "a request arrives")
+            subprocess.run(real_time + ["true"], check=True, timeout=10)
+            self.assertIsNone(process.poll())
+        finally:
+            process.kill()
+            process.wait()
+            LIVE.discard(process)
+
     def test_sends_that_were_skipped_make_the_run_void(self):
         def script(number, _request):
             if number == 0:
