@@ -25,9 +25,10 @@ struct incident_step {
     struct durable_step step;
 
     /* Of the writer. */
-    bool is_reading;
+    bool is_reading; /* or waits to read again */
     bool is_done;
     uint8_t try_count;
+    uint64_t again_ns; /* when, monotonic; 0: a read is in flight, or none is wanted */
     struct incident_change change;
     struct journal_read read;
     struct buffer *buffer;   /* of read */

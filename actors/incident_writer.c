@@ -126,6 +126,7 @@ static void on_read(struct journal_read *read, enum journal_read_result result,
 static void start_read(struct incident_step *it)
 {
     it->is_reading = true;
+    it->again_ns = 0;
     it->read.on_done = on_read;
     it->read.location = incident_table_source(it->owner->table, it->slot);
     it->read.buffer = it->buffer->data;
@@ -144,7 +145,7 @@ MUST_USE static bool take_texts(struct incident_step *it, const struct journal_r
     return true;
 }
 
-/* Nobody will ever know what the incident is about. */
+/* Nobody knows what the incident is about, until its series or the next start finds it again. */
 static void give_up_incident(struct incident_step *it)
 {
     SOMETIMES("an incident's events cannot be read");
@@ -152,7 +153,22 @@ static void give_up_incident(struct incident_step *it)
               "an incident is not opened: its events cannot be read");
     incidents_count(it->owner, incidents_series(it->owner)->refused, 1);
     incident_table_give_up(it->owner->table, it->slot);
+    it->is_reading = false;
     it->is_done = true;
+}
+
+/* The disk may be well again later, or there be a newer event by then. */
+static void read_again_later(struct incident_step *it)
+{
+    const struct incidents *incidents = it->owner;
+
+    SOMETIMES("an incident's event is read again");
+    if (it->try_count == 1)
+        log_event(&incidents->home->shard->log, LOG_WARN, "incidents",
+                  "an incident waits: its events cannot be read now",
+                  LOG_NUMBER("error", it->read.error));
+    it->again_ns = incidents->home->shard->clock.mono_ns + INCIDENT_RETRY_MS * (uint64_t)1000000;
+    it->owner->writer.unread_count++;
 }
 
 static void on_read(struct journal_read *read, enum journal_read_result result,
@@ -161,24 +177,43 @@ static void on_read(struct journal_read *read, enum journal_read_result result,
     struct incident_step *it = container_of(read, struct incident_step, read);
     struct incidents *incidents = it->owner;
 
-    assert(it->is_reading);
-    it->is_reading = false;
+    assert(it->is_reading && it->again_ns == 0);
     if (result == JOURNAL_READ_TOO_BIG && buffer_grow(&it->buffer, read->size_needed) == 0) {
         SOMETIMES("an incident's event is larger than its buffer");
         start_read(it);
         return;
     }
     if (result == JOURNAL_READ_OK && take_texts(it, view)) {
+        it->is_reading = false;
         buffer_unref(&it->buffer);
         write_change(it);
-    } else if (result != JOURNAL_READ_OK && ++it->try_count < INCIDENT_READ_TRY_MAX &&
-               !incidents->is_stopping) {
-        start_read(it); /* of the newest event, which may be another one by now */
-        return;
+    } else if (result != JOURNAL_READ_OK && ++it->try_count < INCIDENT_READ_TRY_MAX) {
+        read_again_later(it);
     } else {
         give_up_incident(it);
     }
     incidents_go_on(incidents);
+}
+
+void incident_writer_read_again(struct incident_writer *writer)
+{
+    const struct incidents *incidents = owner_of(writer);
+    struct list_node *node = writer->steps.next;
+
+    while (writer->unread_count > 0 && node != &writer->steps) {
+        struct incident_step *it = container_of(node, struct incident_step, link);
+
+        node = node->next;
+        if (it->again_ns == 0)
+            continue;
+        if (incidents->is_stopping || writer->is_dead) {
+            writer->unread_count--;
+            give_up_incident(it);
+        } else if (it->again_ns <= incidents->home->shard->clock.mono_ns) {
+            writer->unread_count--;
+            start_read(it); /* of the newest event, which may be another one by now */
+        }
+    }
 }
 
 /* --- from changes to steps ------------------------------------------------------------- */

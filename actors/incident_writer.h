@@ -8,7 +8,8 @@
  *
  *     change --texts are known----------------------> WRITING --applied--> done
  *        \---new---> READING its newest event --------/   \
- *                        \--cannot be read, ever--> given up: forgotten, counted
+ *                    |   ^   \--cannot be read, for long--> given up: forgotten, counted
+ *                    \---/ cannot be read now
  *
  * The job of an incident that opens stands in its group. When its queue does not want it, or
  * the server has no room for it, the incident stands alone, and that is counted and logged.
@@ -18,12 +19,14 @@
 
 #include "actors/incident_step.h"
 
-enum { INCIDENT_READ_TRY_MAX = 3 }; /* of the event that an incident's texts come from */
+/* Of the event that an incident's texts come from, INCIDENT_RETRY_MS apart: ten seconds. */
+enum { INCIDENT_READ_TRY_MAX = 100 };
 
 /* Private to incident_writer.c; embedded in the incidents. */
 struct incident_writer {
     struct list_node steps; /* changes being written, the oldest first */
     uint64_t settled;       /* changes up to this one are durable, or given up */
+    uint32_t unread_count;  /* steps that wait for their next try to read */
     bool is_dead;           /* the journal takes nothing more */
     bool has_summaries;     /* who opens has a job to summarise it; set by the owner */
 };
@@ -33,6 +36,9 @@ void incident_writer_init(struct incident_writer *writer);
 
 /* Takes changes out of the table and begins with them, as many as there is room for. */
 void incident_writer_take_changes(struct incident_writer *writer);
+
+/* Reads again for those whose events could not be read, when it is time. */
+void incident_writer_read_again(struct incident_writer *writer);
 
 /* Lets go of steps that have ended, in order: what they were is settled. */
 void incident_writer_settle(struct incident_writer *writer);

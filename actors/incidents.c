@@ -202,6 +202,7 @@ void incidents_go_on(struct incidents *incidents)
     if (incidents->is_working || !incidents->is_resumed)
         return;
     incidents->is_working = true;
+    incident_writer_read_again(&incidents->writer);
     incident_writer_settle(&incidents->writer);
     incident_writer_take_changes(&incidents->writer);
     incident_writer_settle(&incidents->writer); /* what could not even begin */
@@ -240,9 +241,9 @@ static void arm(struct incidents *incidents)
     incidents->is_watching = incident_table_is_watching(incidents->table);
     if (incidents->is_watching)
         delay_ms = INCIDENT_LOOK_MS;
-    /* Something was short: steps, buffers, room for changes, or a journal. */
+    /* Something was short: steps, buffers, room for changes, a disk, or a journal. */
     if (incident_table_change(incidents->table) != NULL || !list_is_empty(&incidents->folding) ||
-        incidents->writer.is_dead)
+        incidents->writer.unread_count > 0 || incidents->writer.is_dead)
         delay_ms = min_u64(delay_ms, INCIDENT_RETRY_MS);
     actor_timer_start(&incidents->actor, &incidents->timer, delay_ms);
 }

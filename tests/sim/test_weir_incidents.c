@@ -420,3 +420,66 @@ Test(weir_incidents, open_without_a_job_when_there_is_no_read_model_to_summarise
     run(1, 2);
     cr_assert(lt(u32, 3, found.count), "too little has happened");
 }
+
+/* --- a disk that cannot be read --------------------------------------------------------- */
+
+/* One burst that opens an incident, whose event cannot be read. */
+static void send_unreadable_burst(void)
+{
+    struct weir_call call = {.path = "/v1/events/batch", .key = secret};
+
+    has_summaries = true;
+    begin(1, 1);
+    for (uint32_t i = 0; i < 8; i++)
+        batch[batch_size++] = (struct sent){1, played_ms};
+    write_batch();
+    event_number += batch_size;
+    batch_size = 0;
+    weir.server->faults.read_error.always = true;
+    sender.is_answered = false;
+    weir_client_call(&sender, &call, body);
+}
+
+/* The burst's incident is the one that there is. */
+static void end_with_one_incident(void)
+{
+    weir_stop(&weir);
+    read_log();
+    cr_assert(eq(u32, found.count, 1));
+    cr_assert(eq(u32, found.job_count, 1));
+    weir_end(&weir);
+    free(model);
+}
+
+Test(weir_incidents, open_when_the_disk_can_be_read_again)
+{
+    send_unreadable_burst();
+    cr_assert(eq(int, weir_run_for(&weir, 3000), SIM_REACHED));
+    cr_assert(not(sender.is_answered), "told 202, and nobody can find the incident");
+    sim_faults_init(&weir.server->faults);
+    cr_assert(eq(int, weir_run_for(&weir, 500), SIM_REACHED));
+    cr_assert(sender.is_answered && sender.request.status == 202);
+    end_with_one_incident();
+}
+
+Test(weir_incidents, open_after_a_restart_when_the_process_stops_before_their_events_can_be_read)
+{
+    send_unreadable_burst();
+    cr_assert(eq(int, weir_run_for(&weir, 3000), SIM_REACHED));
+    weir_stop(&weir);
+    sim_faults_init(&weir.server->faults);
+    weir_start(&weir);
+    weir_run_until_ready(&weir);
+    end_with_one_incident();
+}
+
+Test(weir_incidents, open_with_their_next_event_when_the_disk_could_not_be_read_for_long)
+{
+    send_unreadable_burst();
+    cr_assert(eq(int, weir_run_for(&weir, 15000), SIM_REACHED));
+    cr_assert(sender.is_answered, "it waits for ever");
+    sim_faults_init(&weir.server->faults);
+    batch[batch_size++] = (struct sent){1, played_ms};
+    send_batch();
+    end_with_one_incident();
+}
