@@ -175,8 +175,15 @@ static void write_event(struct sqlite_query *run, sqlite3_stmt *row)
     json_writer_end_object(&run->answer.writer);
 }
 
+/* (occurred_ms, id) */
+static void place_event(sqlite3_stmt *row, struct read_cursor *ret_place)
+{
+    ret_place->words[0] = (uint64_t)sqlite_number(row, EVENT_COLUMN_OCCURRED);
+    ret_place->words[1] = (uint64_t)sqlite_number(row, EVENT_COLUMN_ID);
+}
+
 static const struct sqlite_rows EVENT_ROWS = {SLICE_INITIALIZER("events"), write_event,
-                                              sqlite_event_place};
+                                              place_event};
 
 /* The place before all of its events. */
 static struct read_cursor newest_of(const struct found *found)

@@ -167,12 +167,6 @@ void sqlite_write_event_members(struct json_writer *writer, sqlite3_stmt *row)
     json_writer_raw(writer, sqlite_slice(row, 9));
 }
 
-void sqlite_event_place(sqlite3_stmt *row, struct read_cursor *ret_place)
-{
-    *ret_place = (struct read_cursor){{(uint64_t)sqlite_number(row, EVENT_COLUMN_OCCURRED),
-                                       (uint64_t)sqlite_number(row, EVENT_COLUMN_ID)}};
-}
-
 enum read_result sqlite_query_run(struct sqlite_session *session, struct read_query *query)
 {
     struct sqlite_query run = {.session = session, .query = query};

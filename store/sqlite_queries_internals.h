@@ -71,13 +71,10 @@ void sqlite_write_time(struct json_writer *writer, const char *name, sqlite3_stm
     "events.id, event_id, spelled_id, occurred_ms, received_ms, environment, event_type, "         \
     "severity, events.message, attributes"
 
-enum { EVENT_COLUMN_ID, EVENT_COLUMN_OCCURRED = 3, EVENT_COLUMN_COUNT = 10 };
+enum { EVENT_COLUMN_ID, EVENT_COLUMN_EVENT_ID, EVENT_COLUMN_OCCURRED = 3, EVENT_COLUMN_COUNT = 10 };
 
 /* The members of an event, without the braces. */
 void sqlite_write_event_members(struct json_writer *writer, sqlite3_stmt *row);
-
-/* (occurred_ms, id): the place of an event among the newest first. */
-void sqlite_event_place(sqlite3_stmt *row, struct read_cursor *ret_place);
 
 /* Of an expression for the text index: twice what was typed, and what stands between. */
 enum { SQLITE_MATCH_SIZE_MAX = 64 + 2 * SEARCH_TEXT_SIZE_MAX + 16 * SEARCH_TERM_COUNT_MAX };

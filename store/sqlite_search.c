@@ -15,6 +15,9 @@
  * Beginnings of words are never asked for row by row: each time all words that begin so would
  * be looked up.
  *
+ * Events of one instant come in the order of their event ids, which is that of the index: a page
+ * costs what its rows cost, even if a million events have the same second.
+ *
  * What the first page found out (plan, total) goes along in the cursor, so the pages after it
  * cost what their rows cost, and a walk through all of them has one total.
  *
@@ -39,7 +42,7 @@ enum {
     FACETED_MAX = 200000,
 };
 
-/* Of the third word of a cursor. */
+/* Of the fourth word of a cursor. */
 enum { FLAG_RANKED = 1, FLAG_EXACT = 2, FLAG_WALKED = 4, FLAG_BITS = 3 };
 
 /* Private use characters, which become marks when the text is written. */
@@ -64,8 +67,8 @@ enum {
     " AND (?6 = 0 OR (?6 >> severity) & 1)"
 #define BEFORE " AND occurred_ms < ?3"
 /* It says "before" as well: a second bound of that kind might be the one that SQLite begins at. */
-#define NEWEST_BEHIND " AND (occurred_ms, events.id) < (?8, ?9)"
-#define NEWEST_FIRST " ORDER BY occurred_ms DESC, events.id DESC"
+#define NEWEST_BEHIND " AND (occurred_ms, events.event_id) < (?8, ?9)"
+#define NEWEST_FIRST " ORDER BY occurred_ms DESC, events.event_id DESC"
 #define HITS " event_search CROSS JOIN events ON events.id = event_search.rowid"
 #define SCORE "bm25(event_search, 0.0, 1.0)"
 
@@ -443,6 +446,16 @@ static double score_of(uint64_t word)
     return score;
 }
 
+/* (occurred_ms, event id) among the newest first. */
+static void place_newest(sqlite3_stmt *row, struct read_cursor *ret_place)
+{
+    struct slice id = sqlite_slice(row, EVENT_COLUMN_EVENT_ID);
+
+    assert(id.size == UUID_SIZE);
+    ret_place->words[0] = (uint64_t)sqlite_number(row, EVENT_COLUMN_OCCURRED);
+    memcpy(&ret_place->words[1], id.data, UUID_SIZE); /* two words of bytes as they stand */
+}
+
 /* (score, id) among the most relevant first. */
 static void place_ranked(sqlite3_stmt *row, struct read_cursor *ret_place)
 {
@@ -453,41 +466,52 @@ static void place_ranked(sqlite3_stmt *row, struct read_cursor *ret_place)
 }
 
 static const struct sqlite_rows NEWEST_ROWS = {SLICE_INITIALIZER("events"), write_event,
-                                               sqlite_event_place};
+                                               place_newest};
 static const struct sqlite_rows BEST_ROWS = {SLICE_INITIALIZER("events"), write_event,
                                              place_ranked};
 
-/* What the pages after this one need not find out again, in the words behind the place. */
+/* What the pages after this one need not find out again, in the word behind the place. */
 static void remember(const struct search *search, struct read_cursor *place)
 {
-    place->words[2] = (uint64_t)search->hits << FLAG_BITS | (search->is_ranked ? FLAG_RANKED : 0u) |
-                      (search->total_is_exact ? FLAG_EXACT : 0u);
-    place->words[3] = (uint64_t)search->total;
+    place->words[3] =
+        (uint64_t)search->total << FLAG_BITS | (search->is_ranked ? FLAG_RANKED : 0u) |
+        (search->is_walked ? FLAG_WALKED : 0u) | (search->total_is_exact ? FLAG_EXACT : 0u);
 }
 
 static void recall(struct search *search, const struct read_cursor *place)
 {
-    search->hits = (int64_t)(place->words[2] >> FLAG_BITS);
-    search->is_ranked = (place->words[2] & FLAG_RANKED) != 0;
-    search->is_walked = (place->words[2] & FLAG_WALKED) != 0;
-    search->total_is_exact = (place->words[2] & FLAG_EXACT) != 0;
-    search->total = (int64_t)place->words[3];
+    search->is_ranked = (place->words[3] & FLAG_RANKED) != 0;
+    search->is_walked = (place->words[3] & FLAG_WALKED) != 0;
+    search->total_is_exact = (place->words[3] & FLAG_EXACT) != 0;
+    search->total = (int64_t)(place->words[3] >> FLAG_BITS);
 }
 
-/* Events occurred before it, or at the same time with a lower id than the place's. */
-static int64_t first_of(const struct search *search, enum read_cursor_result has_place,
-                        const struct read_cursor *place)
+/* Behind the place, or from the best on if it is NULL. */
+static void bind_best_place(sqlite3_stmt *statement, const struct read_cursor *place)
 {
-    uint64_t to_ms = search->run.query->search.to_ms;
-
-    if (has_place == READ_CURSOR_GIVEN)
-        return (int64_t)place->words[0];
-    return to_ms == 0 ? INT64_MAX : (int64_t)to_ms;
+    sqlite3_bind_double(statement, PARAMETER_PLACE,
+                        place == NULL ? -1e308 : score_of(place->words[0]));
+    sqlite_bind_number(statement, PARAMETER_PLACE + 1,
+                       place == NULL ? INT64_MIN : (int64_t)place->words[1]);
 }
 
-/* The statement of the page, bound. 0 or a negative errno. */
-MUST_USE static int prepare_page(struct search *search, enum read_cursor_result has_place,
-                                 const struct read_cursor *place, sqlite3_stmt **ret_row)
+/* Behind the place, or all if it is NULL: no id comes before the empty one. */
+static void bind_newest_place(sqlite3_stmt *statement, const struct read_search *asked,
+                              const struct read_cursor *place)
+{
+    int64_t end_ms = asked->to_ms == 0 ? INT64_MAX : (int64_t)asked->to_ms;
+
+    sqlite_bind_number(statement, PARAMETER_PLACE,
+                       place == NULL ? end_ms : (int64_t)place->words[0]);
+    if (place == NULL)
+        sqlite_bind_bytes(statement, PARAMETER_PLACE + 1, "", 0);
+    else
+        sqlite_bind_bytes(statement, PARAMETER_PLACE + 1, &place->words[1], UUID_SIZE);
+}
+
+/* The statement of the page behind the place, which stays as long as it; NULL: the first one. */
+MUST_USE static int prepare_page(struct search *search, const struct read_cursor *place,
+                                 sqlite3_stmt **ret_row)
 {
     const char *sql = SQL_PLAIN;
     int r;
@@ -500,12 +524,9 @@ MUST_USE static int prepare_page(struct search *search, enum read_cursor_result 
     if (r < 0)
         return r;
     if (search->is_ranked)
-        sqlite3_bind_double(*ret_row, PARAMETER_PLACE,
-                            has_place == READ_CURSOR_GIVEN ? score_of(place->words[0]) : -1e308);
+        bind_best_place(*ret_row, place);
     else
-        sqlite_bind_number(*ret_row, PARAMETER_PLACE, first_of(search, has_place, place));
-    sqlite_bind_number(*ret_row, PARAMETER_PLACE + 1,
-                       has_place == READ_CURSOR_GIVEN ? (int64_t)place->words[1] : INT64_MIN);
+        bind_newest_place(*ret_row, &search->run.query->search, place);
     return 0;
 }
 
@@ -523,8 +544,7 @@ static enum read_result answer_nothing(struct sqlite_query *run)
     return read_answer_finish(&run->answer);
 }
 
-static enum read_result answer(struct search *search, enum read_cursor_result has_place,
-                               const struct read_cursor *place)
+static enum read_result answer(struct search *search, const struct read_cursor *place)
 {
     struct sqlite_query *run = &search->run;
     struct read_cursor next = {{0}};
@@ -539,7 +559,7 @@ static enum read_result answer(struct search *search, enum read_cursor_result ha
     if (run->query->search.wants_facets)
         r = write_facets(search);
     if (r == 0)
-        r = prepare_page(search, has_place, place, &row);
+        r = prepare_page(search, place, &row);
     if (r == 0)
         r = sqlite_query_rows(run, row, search->is_ranked ? &BEST_ROWS : &NEWEST_ROWS, &next,
                               &has_more);
@@ -613,5 +633,6 @@ enum read_result sqlite_run_search(struct sqlite_query *run)
         recall(&search, &place);
     else
         r = look(&search);
-    return r < 0 ? sqlite_query_result(r) : answer(&search, has_place, &place);
+    return r < 0 ? sqlite_query_result(r)
+                 : answer(&search, has_place == READ_CURSOR_GIVEN ? &place : NULL);
 }

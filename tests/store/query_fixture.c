@@ -7,6 +7,7 @@
 
 #include "contracts/json_reader.h"
 #include "runtime/disk.h"
+#include "store/sqlite_session.h"
 
 /*
  * The database is the one that serves, in a file; only the log is not there: locations are
@@ -15,18 +16,30 @@
 
 static const uint8_t OWNER[SEGMENT_UUID_SIZE] = "a data directory";
 
+/* The database looks at the clock every SQLITE_PROGRESS_STEPS steps of a question. */
+static void read_clock(const struct clock_source *source, uint64_t *ret_mono_ns,
+                       uint64_t *ret_unix_ms)
+{
+    struct query_fixture *fixture =
+        container_of((struct clock_source *)(uintptr_t)source, struct query_fixture, clock_source);
+
+    fixture->clock_read_count++;
+    clock_source_system.read(&clock_source_system, ret_mono_ns, ret_unix_ms);
+}
+
 void query_fixture_init(struct query_fixture *fixture)
 {
     struct sqlite_backend_config config = {
         .disk = disk_posix(),
         .uuid = OWNER,
-        .clock_source = &clock_source_system,
+        .clock_source = &fixture->clock_source,
         .may_migrate = true,
     };
     char text[READ_MODEL_TEXT_SIZE];
     uint32_t migrated;
 
     memset(fixture, 0, sizeof(*fixture));
+    fixture->clock_source.read = read_clock;
     snprintf(fixture->path, sizeof(fixture->path), "query-fixture-XXXXXX");
     cr_assert(mkdtemp(fixture->path) != NULL);
     config.data_path = fixture->path;
@@ -132,7 +145,8 @@ enum read_result query_fixture_ask(struct query_fixture *fixture, const struct r
     fixture->query.answer = fixture->answer;
     if (fixture->query.answer_max == 0)
         fixture->query.answer_max = QUERY_FIXTURE_ANSWER_SIZE - 1;
-    result = fixture->backend->vtable->query(fixture->backend, &fixture->query, UINT64_MAX);
+    fixture->clock_read_count = 0;
+    result = fixture->backend->vtable->query(fixture->backend, &fixture->query, UINT64_MAX - 1);
     if (result != READ_OK)
         return result;
     fixture->answer[fixture->query.answer_size] = '\0';
@@ -142,6 +156,11 @@ enum read_result query_fixture_ask(struct query_fixture *fixture, const struct r
                  JSON_OK),
               "%s", fixture->answer);
     return result;
+}
+
+uint64_t query_fixture_steps(const struct query_fixture *fixture)
+{
+    return fixture->clock_read_count * SQLITE_PROGRESS_STEPS;
 }
 
 /* The n-th element of an array, or the member of an object. */

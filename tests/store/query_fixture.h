@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "runtime/clock.h"
 #include "store/sqlite_backend.h"
 
 enum {
@@ -12,6 +13,8 @@ enum {
 };
 
 struct query_fixture {
+    struct clock_source clock_source; /* the system's, but who reads it is counted */
+    uint64_t clock_read_count;
     char path[QUERY_FIXTURE_PATH_SIZE];
     struct read_backend *backend;
     struct read_query query; /* the last one, with its answer */
@@ -44,6 +47,9 @@ struct read_query query_fixture_query(enum read_query_type type);
 
 /* Asks; the answer is in the fixture. */
 enum read_result query_fixture_ask(struct query_fixture *fixture, const struct read_query *query);
+
+/* Steps of the database that the last question took, to some SQLITE_PROGRESS_STEPS. */
+uint64_t query_fixture_steps(const struct query_fixture *fixture);
 
 /* Raw text of what stands at a path such as "events/0/message"; empty: it is not there. */
 struct slice query_fixture_at(const struct query_fixture *fixture, const char *path);

@@ -4,6 +4,7 @@
 #include "contracts/search_text.h"
 #include "query_fixture.h"
 #include "runtime/rng.h"
+#include "store/sqlite_session.h"
 
 /* Search: what is found, in which order, and that nothing typed is ever an error. */
 
@@ -130,21 +131,28 @@ Test(sqlite_search, shows_every_event_exactly_once_while_others_come)
     }
 }
 
-/* So many hits that the rows are asked one after the other. */
-Test(sqlite_search, shows_every_event_exactly_once_when_nearly_all_have_the_word)
+/* So many events, at_once of them each millisecond, that nine of ten have the word "timeout". */
+static void put_many(int count, int at_once)
 {
     const struct read_backend_vtable *vtable = fixture.backend->vtable;
-    enum { COUNT = 25000 };
-    uint32_t seen = 0;
 
     cr_assert(eq(int, vtable->begin(fixture.backend), 0));
-    for (int i = 0; i < COUNT; i++) {
+    for (int i = 0; i < count; i++) {
         struct read_event_row row =
-            query_fixture_event(&fixture, NOON_MS + i / 3, i % 10 == 0 ? "other" : "timeout");
+            query_fixture_event(&fixture, NOON_MS + i / at_once, i % 10 == 0 ? "other" : "timeout");
 
         cr_assert(eq(int, vtable->put_event(fixture.backend, &row), 0));
     }
     cr_assert(eq(int, vtable->commit(fixture.backend), 0));
+}
+
+/* So many hits that the rows are asked one after the other. */
+Test(sqlite_search, shows_every_event_exactly_once_when_nearly_all_have_the_word)
+{
+    enum { COUNT = 25000 };
+    uint32_t seen = 0;
+
+    put_many(COUNT, 3);
     query.search.text = SLICE_LITERAL("timeout");
     query.search.from_ms = (uint64_t)NOON_MS + COUNT / 3 - 200;
     query.limit = 100;
@@ -154,6 +162,27 @@ Test(sqlite_search, shows_every_event_exactly_once_when_nearly_all_have_the_word
         seen += query_fixture_count(&fixture, "events");
     } while (query_fixture_next(&fixture, &query) && seen <= COUNT);
     cr_expect(eq(u32, seen, 541));
+}
+
+/* The first page counts what there is; those behind it cost what they show. */
+Test(sqlite_search, does_no_more_for_a_page_of_very_many_events_of_one_instant)
+{
+    static const char *const texts[] = {"", "timeout"};
+    enum { COUNT = 25000 };
+
+    put_many(COUNT, COUNT);
+    for (uint32_t n = 0; n < ARRAY_COUNT(texts); n++) {
+        query = query_fixture_query(READ_SEARCH);
+        query.limit = 100;
+        cr_assert(eq(u32, search(texts[n]), 100));
+        for (uint32_t page = 2; page <= 4; page++) {
+            cr_assert(query_fixture_next(&fixture, &query));
+            cr_assert(eq(int, query_fixture_ask(&fixture, &query), READ_OK));
+            cr_expect(eq(u32, query_fixture_count(&fixture, "events"), 100));
+            cr_expect(lt(u64, query_fixture_steps(&fixture), 5 * SQLITE_PROGRESS_STEPS),
+                      "page %u with \"%s\"", page, texts[n]);
+        }
+    }
 }
 
 Test(sqlite_search, puts_the_most_relevant_first_when_asked)
