@@ -8,8 +8,9 @@
 
 /*
  * A step stays in writer.steps until all before it have ended, whatever became of it: settled
- * is the sequence of the last that has left. After the journal has ended (is_dead) nothing is
- * durable any more: the process is ending, and the next start decides again.
+ * is the sequence of the last that has left, or of the last change taken when none is left. After
+ * the journal has ended (is_dead) nothing is durable any more: the process is ending, and the next
+ * start decides again.
  */
 
 static struct incidents *owner_of(struct incident_writer *writer)
@@ -35,6 +36,7 @@ void incident_writer_settle(struct incident_writer *writer)
         writer->settled = it->change.sequence;
         incident_step_free(it);
     }
+    writer->settled = writer->taken;
 }
 
 /* --- writing --------------------------------------------------------------------------- */
@@ -91,7 +93,7 @@ static void prepare_job(struct incident_step *it, const struct incident_image *i
     admission = job_internal_prepare(&it->job, &it->owner->home->jobs, &wish, &it->records[1]);
     if (admission == JOB_ADMITTED)
         return;
-    SOMETIMES("an incident opens without its job");
+    SOMETIMES(INCIDENT_OPENS_ALONE);
     incidents_count(it->owner, incidents_series(it->owner)->jobs_skipped, 1);
     log_event(&it->owner->home->shard->log, LOG_WARN, "incidents",
               "an incident gets no summary: its queue takes no job now",
@@ -157,18 +159,53 @@ static void give_up_incident(struct incident_step *it)
     it->is_done = true;
 }
 
-/* The disk may be well again later, or there be a newer event by then. */
-static void read_again_later(struct incident_step *it)
+/* The disk may be well again later. False: that has been hoped for often enough. */
+MUST_USE static bool read_again_later(struct incident_step *it)
 {
     const struct incidents *incidents = it->owner;
 
+    if (++it->try_count >= INCIDENT_READ_TRY_MAX)
+        return false;
     SOMETIMES("an incident's event is read again");
     if (it->try_count == 1)
         log_event(&incidents->home->shard->log, LOG_WARN, "incidents",
-                  "an incident waits: its events cannot be read now",
+                  "an incident waits: its event cannot be read now",
                   LOG_NUMBER("error", it->read.error));
     it->again_ns = incidents->home->shard->clock.mono_ns + INCIDENT_RETRY_MS * (uint64_t)1000000;
     it->owner->writer.unread_count++;
+    return true;
+}
+
+/* The record is gone or damaged: its series may have a newer event by now. */
+MUST_USE static bool read_newer(struct incident_step *it)
+{
+    if (incident_table_source(it->owner->table, it->slot).bits == it->read.location.bits ||
+        ++it->try_count >= INCIDENT_READ_TRY_MAX)
+        return false;
+    SOMETIMES("an incident's event is gone, and a newer one is there");
+    start_read(it);
+    return true;
+}
+
+/* What has been read is not the event. False: it never will be. */
+MUST_USE static bool try_again(struct incident_step *it, enum journal_read_result result)
+{
+    switch (result) {
+    case JOURNAL_READ_OK:
+        return false; /* not the record of an event */
+    case JOURNAL_READ_TOO_BIG:
+        if (buffer_grow(&it->buffer, it->read.size_needed) < 0)
+            return read_again_later(it);
+        SOMETIMES("an incident's event is larger than its buffer");
+        start_read(it);
+        return true;
+    case JOURNAL_READ_ERROR:
+        return read_again_later(it);
+    case JOURNAL_READ_GONE:
+    case JOURNAL_READ_CORRUPT:
+        return read_newer(it);
+    }
+    return false;
 }
 
 static void on_read(struct journal_read *read, enum journal_read_result result,
@@ -178,18 +215,11 @@ static void on_read(struct journal_read *read, enum journal_read_result result,
     struct incidents *incidents = it->owner;
 
     assert(it->is_reading && it->again_ns == 0);
-    if (result == JOURNAL_READ_TOO_BIG && buffer_grow(&it->buffer, read->size_needed) == 0) {
-        SOMETIMES("an incident's event is larger than its buffer");
-        start_read(it);
-        return;
-    }
     if (result == JOURNAL_READ_OK && take_texts(it, view)) {
         it->is_reading = false;
         buffer_unref(&it->buffer);
         write_change(it);
-    } else if (result != JOURNAL_READ_OK && ++it->try_count < INCIDENT_READ_TRY_MAX) {
-        read_again_later(it);
-    } else {
+    } else if (!try_again(it, result)) {
         give_up_incident(it);
     }
     incidents_go_on(incidents);
@@ -233,9 +263,16 @@ static bool is_being_read(const struct incident_writer *writer, uint32_t slot)
     return false;
 }
 
-/* Takes the oldest change and begins with it. False when it has to wait. */
-MUST_USE static bool take_change(struct incident_writer *writer,
-                                 const struct incident_change *change)
+/* The oldest change leaves the table. */
+static void take(struct incident_writer *writer, const struct incident_change *change)
+{
+    writer->taken = change->sequence;
+    incident_table_take_change(owner_of(writer)->table);
+}
+
+/* Begins with the oldest change. False when it has to wait. */
+MUST_USE static bool begin_change(struct incident_writer *writer,
+                                  const struct incident_change *change)
 {
     struct incidents *incidents = owner_of(writer);
     bool has_texts = incident_table_has_texts(incidents->table, change->slot);
@@ -255,7 +292,7 @@ MUST_USE static bool take_change(struct incident_writer *writer,
     it->change = *change;
     it->slot = change->slot;
     list_push_back(&writer->steps, &it->link);
-    incident_table_take_change(incidents->table);
+    take(writer, change);
     if (has_texts)
         write_change(it);
     else
@@ -268,9 +305,12 @@ void incident_writer_take_changes(struct incident_writer *writer)
     struct incidents *incidents = owner_of(writer);
     const struct incident_change *change;
 
-    while ((change = incident_table_change(incidents->table)) != NULL)
-        if (!take_change(writer, change)) {
+    while ((change = incident_table_change(incidents->table)) != NULL) {
+        if (change->slot == SLOT_NONE) {
+            take(writer, change);
+        } else if (!begin_change(writer, change)) {
             SOMETIMES("decisions about incidents wait");
             return;
         }
+    }
 }

@@ -7,9 +7,9 @@
  * waits until it and all before it are durable.
  *
  *     change --texts are known----------------------> WRITING --applied--> done
- *        \---new---> READING its newest event --------/   \
- *                    |   ^   \--cannot be read, for long--> given up: forgotten, counted
- *                    \---/ cannot be read now
+ *        \---new---> READING its newest event --------/
+ *                    |   ^   \--gone, damaged, or cannot be read for long
+ *                    \---/ cannot be read now   \--> given up: forgotten, counted
  *
  * The job of an incident that opens stands in its group. When its queue does not want it, or
  * the server has no room for it, the incident stands alone, and that is counted and logged.
@@ -22,10 +22,14 @@
 /* Of the event that an incident's texts come from, INCIDENT_RETRY_MS apart: ten seconds. */
 enum { INCIDENT_READ_TRY_MAX = 100 };
 
+/* The point at which the simulator learns that an incident has no job. */
+#define INCIDENT_OPENS_ALONE "an incident opens without its job"
+
 /* Private to incident_writer.c; embedded in the incidents. */
 struct incident_writer {
     struct list_node steps; /* changes being written, the oldest first */
-    uint64_t settled;       /* changes up to this one are durable, or given up */
+    uint64_t taken;         /* changes up to this one have left the table */
+    uint64_t settled;       /* and up to this one they are durable, or given up */
     uint32_t unread_count;  /* steps that wait for their next try to read */
     bool is_dead;           /* the journal takes nothing more */
     bool has_summaries;     /* who opens has a job to summarise it; set by the owner */

@@ -299,10 +299,12 @@ void incident_table_give_up(struct incident_table *table, uint32_t slot)
     struct incident *incident = incident_at(table, slot);
     struct incident_series *series;
 
-    assert(incident->changes > 0);
-    incident->changes--;
-    if (incident->changes > 0 || incident->durable_revision > 0)
-        return;
+    assert(incident->changes > 0 && !incident->has_texts);
+    assert(incident->durable_revision == 0);
+    incident->changes = 0;
+    for (uint64_t i = table->change_begin; i < table->change_end; i++)
+        if (table->changes[i % INCIDENT_CHANGES_MAX].slot == slot)
+            table->changes[i % INCIDENT_CHANGES_MAX].slot = SLOT_NONE;
     if (incident->series != SLOT_NONE) {
         series = &table->series[incident->series];
         assert(series->incident == slot);

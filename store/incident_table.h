@@ -77,7 +77,7 @@ enum incident_folded {
 /* One decision, with the incident as it is then. */
 struct incident_change {
     uint64_t sequence; /* 1 and up */
-    uint32_t slot;     /* of the incident */
+    uint32_t slot;     /* of the incident; SLOT_NONE: it has been given up, nothing is to be done */
     struct incident_image_header header;
     uint8_t actor_size;
     char actor[INCIDENT_ACTOR_SIZE_MAX];
@@ -185,8 +185,8 @@ void incident_table_written(struct incident_table *table, uint32_t slot, uint64_
                             struct journal_location location, uint32_t size);
 
 /*
- * A change that was taken cannot be written, ever: the incident is forgotten if it has no
- * record.
+ * The first change of an incident, which was taken, cannot be written, since its texts will never
+ * be known: the incident is forgotten, and with it all that was decided about it since.
  */
 void incident_table_give_up(struct incident_table *table, uint32_t slot);
 

@@ -421,10 +421,11 @@ Test(incident_table, forgets_an_incident_that_cannot_be_written)
     const struct incident_change *change;
     struct incident_table_stats stats;
 
-    for (int i = 0; i < 30; i++) {
-        struct record_event event = fixture_error(NOON + i, 1, 1);
+    for (int i = 0; i < 31; i++) {
+        struct record_event event = fixture_error(i < 30 ? NOON + i : NOON + 3 * HOUR, 1, 1);
 
-        event.received_ms = (uint64_t)event.occurred_ms;
+        event.received_ms = (uint64_t)NOON;
+        event.occurred_ms -= 24 * HOUR;
         incident_table_fold(fx.table, &event, journal_location_make(0, 1, 8), event.received_ms);
     }
     change = incident_table_change(fx.table);
@@ -432,7 +433,9 @@ Test(incident_table, forgets_an_incident_that_cannot_be_written)
     cr_assert(eq(u64, incident_table_source(fx.table, change->slot).bits,
                  journal_location_make(0, 1, 8).bits));
     incident_table_take_change(fx.table);
+    cr_assert(eq(u32, incident_table_change(fx.table)->slot, 0), "and it ends");
     incident_table_give_up(fx.table, 0);
+    cr_assert(eq(u32, incident_table_change(fx.table)->slot, SLOT_NONE));
     incident_table_stats(fx.table, &stats);
     cr_assert(eq(u32, stats.incidents, 0));
     cr_assert(eq(u32, stats.open, 0));

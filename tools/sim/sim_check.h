@@ -24,7 +24,8 @@ struct sim_check {
     bool reads_fail;          /* an incident whose events cannot be read is not opened */
     bool may_lack_last; /* acknowledged writes were damaged: what is missing must be the last */
 
-    bool has_summary_job; /* some look at the log has found one */
+    bool has_summary_job;         /* some look at the log has found one */
+    uint32_t lone_incident_count; /* opened without a job, for want of room; the run counts them */
     uint64_t check_count;
     struct journal_location acknowledged[SIM_ITEM_COUNT_MAX]; /* where, when it was checked */
     bool is_group_in_doubt[SIM_GROUP_COUNT_MAX]; /* part of it may be in the page cache only */
