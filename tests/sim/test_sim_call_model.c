@@ -12,6 +12,7 @@ static uint32_t connection;
 
 enum { TIMEOUT_MS = 10000, SLACK_MS = 2000 };
 
+static const struct slice NOTHING = {NULL, 0};
 static const struct sim_call_spec PLAIN = {.max_attempts = 3, .timeout_ms = TIMEOUT_MS};
 
 static void setup(void)
@@ -81,6 +82,11 @@ static bool may_look(uint32_t it, enum sim_job_end end, uint32_t attempt, const 
     return may_look_asked_at(model.now_ns, it, end, attempt, reason);
 }
 
+static bool becomes(uint32_t letter, struct slice id)
+{
+    return sim_call_replayed_as(&model, letter, id) == NULL;
+}
+
 TestSuite(sim_call_model, .init = setup, .timeout = 5);
 
 Test(sim_call_model, knows_who_ordered_what)
@@ -117,6 +123,51 @@ Test(sim_call_model, wants_one_job_of_one_letter_however_often_it_is_replayed)
     cr_expect(arrives(order, 2, &it));
     cr_expect(eq(ptr, (void *)sim_call_settled(&model, order), NULL));
     cr_expect(not(arrives(order, 3, &it)));
+}
+
+Test(sim_call_model, knows_a_job_from_its_letter_that_never_came_to_the_peer)
+{
+    uint32_t order = order_as(&PLAIN, 1), it = call(order, 1, SIM_CALL_NEVER), made;
+
+    sim_call_replay(&model, it);
+    sim_call_replayed(&model, it);
+    cr_assert(becomes(it, id_of(2)));
+    cr_expect(eq(ptr, (void *)sim_call_settled(&model, order), NULL));
+    made = sim_call_find(&model, id_of(2));
+    cr_assert(ne(u32, made, SIM_JOB_NONE));
+    cr_expect(may_look(made, SIM_JOB_DEAD, 3, "attempts_exhausted"));
+    cr_expect(ne(ptr, (void *)sim_call_called_unknown(&model, made), NULL), "it must be there");
+    cr_expect(not(arrives(order, 3, &made)), "there is one already");
+}
+
+Test(sim_call_model, believes_a_letter_only_a_job_of_its_own)
+{
+    uint32_t order = order_as(&PLAIN, 1), it = call(order, 1, SIM_CALL_NEVER), made;
+
+    order_as(&PLAIN, 9);
+    sim_call_replay(&model, it);
+    cr_expect(becomes(it, NOTHING), "no replay said that it is done");
+    sim_call_replayed(&model, it);
+    cr_expect(not(becomes(it, NOTHING)));
+    cr_expect(not(becomes(it, id_of(1))), "that is itself");
+    cr_expect(not(becomes(it, id_of(9))), "that is of another order");
+    cr_assert(arrives(order, 2, &made));
+    cr_expect(not(becomes(it, id_of(3))), "one has come already");
+    setup();
+    it = call(order_as(&PLAIN, 1), 1, SIM_CALL_NEVER);
+    sim_call_replay(&model, it);
+    cr_assert(becomes(it, id_of(2)));
+    cr_expect(not(becomes(it, id_of(2))), "another letter has become it");
+}
+
+Test(sim_call_model, lets_a_letter_be_gone_where_jobs_are_forgotten)
+{
+    uint32_t it = call(order_as(&PLAIN, 1), 1, SIM_CALL_NEVER);
+
+    model.forgets = true;
+    sim_call_replay(&model, it);
+    sim_call_replayed(&model, it);
+    cr_expect(becomes(it, NOTHING));
 }
 
 Test(sim_call_model, wants_a_job_of_a_schedule_each_minute_and_no_more)

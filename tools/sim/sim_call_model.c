@@ -217,6 +217,26 @@ void sim_call_replayed(struct sim_call_model *model, uint32_t call)
     order_at(model, it->order)->replayed_count++;
 }
 
+const char *sim_call_replayed_as(struct sim_call_model *model, uint32_t call, struct slice id)
+{
+    uint32_t made = sim_call_find(model, id), order = call_at(model, call)->order;
+    const char *why = NULL;
+
+    if (id.size == 0)
+        return model->calls[call].was_replayed ? "a letter was replayed, and does not say as what"
+                                               : NULL;
+    if (made == SIM_JOB_NONE)
+        why = add_call(model, order, id, &made);
+    if (why != NULL)
+        return why;
+    if (model->calls[made].order != order)
+        return "a letter was replayed as a job of another order";
+    if (made == call || model->calls[made].is_replay)
+        return "a letter was replayed as a job that was there already";
+    model->calls[made].is_replay = true;
+    return NULL;
+}
+
 /* --- arriving -------------------------------------------------------------------- */
 
 /* The line of a process: what was before says nothing of its breaker. */

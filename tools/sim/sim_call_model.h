@@ -60,6 +60,7 @@ struct sim_call_job {
     bool was_taken;    /* the peer said that all is well */
     bool cancel_asked;
     bool was_replayed; /* a replay that is over says so */
+    bool is_replay;    /* a letter says that this has become of it */
     uint64_t end_ns;
 };
 
@@ -139,6 +140,12 @@ void sim_call_replay(struct sim_call_model *model, uint32_t call);
 
 /* A replay that is over says that a job has been made of the letter. */
 void sim_call_replayed(struct sim_call_model *model, uint32_t call);
+
+/*
+ * A letter that was to be replayed says as which job it was; id is empty when it does not, or
+ * is gone. That is how a job is known that came to its end before it came to the peer.
+ */
+const char *sim_call_replayed_as(struct sim_call_model *model, uint32_t call, struct slice id);
 
 /* --- what the peer sees ------------------------------------------------------- */
 

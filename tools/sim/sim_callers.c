@@ -284,6 +284,20 @@ static void ask_busy(struct sim_caller *caller)
 
 /* --- the end ----------------------------------------------------------------------- */
 
+static void ask_letter(struct sim_caller *caller, uint32_t call)
+{
+    const struct sim_callers *callers = caller->callers;
+    const struct sim_call_job *it = &callers->model->calls[call];
+    char path[96];
+
+    caller->asks = SIM_CALLER_ASK_LETTER;
+    caller->call = call;
+    caller->order = it->order;
+    caller->body[0] = '\0';
+    snprintf(path, sizeof(path), "/v1/admin/dlq/%s", it->id);
+    send_request(caller, "GET", path, SIM_SERVER_ADMIN_TOKEN);
+}
+
 static void ask_queue(struct sim_caller *caller)
 {
     const struct sim_callers *callers = caller->callers;
@@ -359,6 +373,19 @@ static void finish(struct sim_callers *callers)
     enter(callers, SIM_CALLERS_SETTLED);
 }
 
+/* Asks a letter that was to be replayed as which job it was. False: all have been asked. */
+static bool follow_next_letter(struct sim_caller *caller)
+{
+    struct sim_callers *callers = caller->callers;
+
+    for (; callers->cursor < callers->model->call_count; callers->cursor++)
+        if (callers->model->calls[callers->cursor].is_replaying) {
+            ask_letter(caller, callers->cursor);
+            return true;
+        }
+    return false;
+}
+
 /* The first call, from a place by chance, that nobody has seen end; or SIM_JOB_NONE. */
 static uint32_t pick_live(const struct sim_callers *callers)
 {
@@ -368,6 +395,21 @@ static uint32_t pick_live(const struct sim_callers *callers)
         if (callers->model->calls[(begin + i) % count].end == SIM_JOB_LIVE)
             return (begin + i) % count;
     return SIM_JOB_NONE;
+}
+
+/* False: nothing is live any more. */
+static bool drain(struct sim_caller *caller)
+{
+    struct sim_callers *callers = caller->callers;
+    uint32_t call = pick_live(callers);
+
+    if (callers->empty_count >= 2 * SIM_JOB_TENANT_COUNT)
+        return false;
+    if (call != SIM_JOB_NONE && sim_world_coin(callers->world))
+        send_about(caller, SIM_CALLER_ASK_LOOK, call, "GET", "");
+    else
+        ask_queue(caller);
+    return true;
 }
 
 static void ask_settling(struct sim_caller *caller)
@@ -384,18 +426,16 @@ static void ask_settling(struct sim_caller *caller)
             ask_replay_look(caller, callers->cursor);
             return;
         }
+        enter(callers, SIM_CALLERS_FOLLOWING);
+    }
+    if (callers->stage == SIM_CALLERS_FOLLOWING) {
+        if (follow_next_letter(caller))
+            return;
         enter(callers, SIM_CALLERS_DRAINING);
     }
     if (callers->stage == SIM_CALLERS_DRAINING) {
-        uint32_t call = pick_live(callers);
-
-        if (callers->empty_count < 2 * SIM_JOB_TENANT_COUNT) {
-            if (call != SIM_JOB_NONE && sim_world_coin(callers->world))
-                send_about(caller, SIM_CALLER_ASK_LOOK, call, "GET", "");
-            else
-                ask_queue(caller);
+        if (drain(caller))
             return;
-        }
         enter(callers, SIM_CALLERS_LOOKING);
     }
     if (callers->cursor < callers->model->call_count)
@@ -543,6 +583,23 @@ static void judge_replay_look(struct sim_caller *caller, enum sim_reply reply)
         sim_call_replayed(callers->model, replay->call);
 }
 
+static void judge_letter(struct sim_caller *caller, enum sim_reply reply)
+{
+    struct sim_callers *callers = caller->callers;
+    uint32_t offset = 0;
+    struct slice id = sim_answer_value(&caller->request, "replayed_as", &offset);
+
+    if (is_passing(reply))
+        return;
+    if (reply != SIM_REPLY_ACCEPTED && reply != SIM_REPLY_NOT_FOUND)
+        fail(caller, caller->order, "this is no answer to who reads a dead letter");
+    callers->cursor++;
+    sim_story_tell(callers->story, sim_call_number(caller->order), 1,
+                   "the letter %s was replayed as %.*s", callers->model->calls[caller->call].id,
+                   id.size > 0 ? (int)id.size : 7, id.size > 0 ? id.data : "nothing");
+    check(caller, caller->order, sim_call_replayed_as(callers->model, caller->call, id));
+}
+
 static void judge_schedule(struct sim_caller *caller, enum sim_reply reply)
 {
     const struct sim_http_request *answer = &caller->request;
@@ -611,6 +668,9 @@ static bool judge(struct sim_caller *caller)
         if (reply != SIM_REPLY_ACCEPTED && !is_passing(reply))
             fail(caller, SIM_JOB_NONE, "this is no answer to who reads dead letters");
         return false;
+    case SIM_CALLER_ASK_LETTER:
+        judge_letter(caller, reply);
+        return false;
     case SIM_CALLER_ASK_REPLAY:
         judge_replay(caller, reply);
         return false;
@@ -652,7 +712,7 @@ static void rest(struct sim_caller *caller)
 
     if (is_refused)
         rest_ns += RETRY_AFTER_NS;
-    if (callers->stage == SIM_CALLERS_LOOKING)
+    if (callers->stage == SIM_CALLERS_FOLLOWING || callers->stage == SIM_CALLERS_LOOKING)
         rest_ns = callers->spec.rest_ns.min;
     else if (callers->stage != SIM_CALLERS_BUSY)
         rest_ns += (uint64_t)SETTLE_REST_MS * 1000000;

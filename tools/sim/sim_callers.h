@@ -11,7 +11,8 @@
  * At the end of a run the first caller settles what there is, the peer being calm:
  *
  *     BUSY --sim_callers_settle()--> STOPPING --schedules deleted--> REPLAYING --replays over-->
- *     DRAINING --nothing live--> LOOKING --all seen, and ended--> SETTLED
+ *     FOLLOWING --letters say as which jobs--> DRAINING --nothing live--> LOOKING
+ *     --all seen, and ended--> SETTLED
  */
 #pragma once
 
@@ -44,6 +45,7 @@ enum sim_callers_stage {
     SIM_CALLERS_BUSY,
     SIM_CALLERS_STOPPING,
     SIM_CALLERS_REPLAYING,
+    SIM_CALLERS_FOLLOWING,
     SIM_CALLERS_DRAINING,
     SIM_CALLERS_LOOKING,
     SIM_CALLERS_SETTLED,
@@ -59,6 +61,7 @@ enum sim_caller_asks {
     SIM_CALLER_ASK_LOOK,
     SIM_CALLER_ASK_CANCEL,
     SIM_CALLER_ASK_LETTERS,
+    SIM_CALLER_ASK_LETTER,
     SIM_CALLER_ASK_REPLAY,
     SIM_CALLER_ASK_REPLAY_LOOK,
     SIM_CALLER_ASK_QUEUE,
@@ -109,7 +112,7 @@ struct sim_callers {
     struct sockaddr_in address;
     struct sim_host *host;
     struct io *io;
-    uint32_t cursor;      /* STOPPING, REPLAYING, LOOKING: the next one */
+    uint32_t cursor;      /* STOPPING, REPLAYING, FOLLOWING, LOOKING: the next one */
     uint32_t empty_count; /* DRAINING: queues in a row that were empty */
     uint32_t schedule_count;
     uint32_t replay_count;
