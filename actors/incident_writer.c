@@ -93,7 +93,7 @@ static void prepare_job(struct incident_step *it, const struct incident_image *i
     admission = job_internal_prepare(&it->job, &it->owner->home->jobs, &wish, &it->records[1]);
     if (admission == JOB_ADMITTED)
         return;
-    SOMETIMES(INCIDENT_OPENS_ALONE);
+    SOMETIMES("an incident opens without its job"); /* sim_run.c counts it */
     incidents_count(it->owner, incidents_series(it->owner)->jobs_skipped, 1);
     log_event(&it->owner->home->shard->log, LOG_WARN, "incidents",
               "an incident gets no summary: its queue takes no job now",

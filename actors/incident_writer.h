@@ -22,9 +22,6 @@
 /* Of the event that an incident's texts come from, INCIDENT_RETRY_MS apart: ten seconds. */
 enum { INCIDENT_READ_TRY_MAX = 100 };
 
-/* The point at which the simulator learns that an incident has no job. */
-#define INCIDENT_OPENS_ALONE "an incident opens without its job"
-
 /* Private to incident_writer.c; embedded in the incidents. */
 struct incident_writer {
     struct list_node steps; /* changes being written, the oldest first */

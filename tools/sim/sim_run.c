@@ -88,7 +88,8 @@ static bool on_point(struct sim_point_hook *hook, struct sim_point *point)
         point->hit_count++;
         if (point->hit_count <= POINTS_TOLD_MAX)
             sim_story_tell(run.story, SIM_NO_NUMBER, 0, "here: %s", point->name);
-        run.check.lone_incident_count += strcmp(point->name, INCIDENT_OPENS_ALONE) == 0;
+        run.check.lone_incident_count +=
+            strcmp(point->name, "an incident opens without its job") == 0;
         if (run.weather.edge_ppm == 0 || !sim_host_is_up(host) ||
             draw(SIM_PPM) >= run.weather.edge_ppm)
             return false;
