@@ -336,7 +336,7 @@ const struct actor_type dead_letters_type = {
 
 static size_t replays_size(void)
 {
-    return round_up_u64(DEAD_REPLAY_COUNT_MAX * sizeof(struct dead_replay), MEMORY_PAGE_SIZE);
+    return round_up_u64(DEAD_REPLAY_SLOT_COUNT_MAX * sizeof(struct dead_replay), MEMORY_PAGE_SIZE);
 }
 
 int dead_letters_init(struct dead_letters *letters, struct app_shard *home)
@@ -352,7 +352,6 @@ int dead_letters_init(struct dead_letters *letters, struct app_shard *home)
     if (r < 0)
         return r;
     letters->replays = (struct dead_replay *)(void *)memory;
-    dead_replays_init(letters);
     return pool_init(&letters->requests, "requests for dead letters", sizeof(struct dead_request),
                      DEAD_REQUEST_COUNT_MAX);
 }

@@ -36,6 +36,7 @@
 #include "http/exchange.h"
 #include "runtime/buffer.h"
 #include "runtime/pool.h"
+#include "runtime/shard.h"
 #include "store/dead_walk.h"
 #include "store/durable.h"
 #include "store/job_id.h"
@@ -46,7 +47,9 @@ enum {
     DEAD_LETTERS_MAGIC = 0x44454144,
     DEAD_REQUEST_MAGIC = 0x44525153,
     DEAD_REQUEST_COUNT_MAX = 16, /* per shard; more at once get a 503 */
-    DEAD_REPLAY_COUNT_MAX = 16,  /* per shard, those remembered included */
+    DEAD_REPLAY_COUNT_MAX = 16,  /* per shard, by admission, those remembered included */
+    /* What a start finds: it may have one shard, and the one before had as many as can be. */
+    DEAD_REPLAY_SLOT_COUNT_MAX = DEAD_REPLAY_COUNT_MAX * SHARD_COUNT_MAX,
     DEAD_PAGE_LIMIT_MAX = 100,
     DEAD_PAGE_LIMIT_DEFAULT = 20,
     DEAD_RATE_DEFAULT = 100, /* letters per second */
@@ -230,7 +233,8 @@ struct dead_letters {
     struct outbox outbox;
     struct pool requests; /* of this shard's connections */
     struct dead_replayer replayer;
-    struct dead_replay *replays; /* DEAD_REPLAY_COUNT_MAX */
+    struct dead_replay *replays; /* DEAD_REPLAY_SLOT_COUNT_MAX, touched when used */
+    uint32_t replay_end;         /* those behind it have never been used */
     uint32_t carry_log;
     uint64_t carry_seq;    /* 0: nothing to carry */
     uint32_t flight_count; /* reads and steps that have not come back */
@@ -297,8 +301,7 @@ void dead_pages_drop(struct dead_request *request);
 /* dead_replays.c: what the log knows of replays. */
 extern const struct durable_type durable_replay_type;
 
-/* Once, before the actor starts; once per start of it. */
-void dead_replays_init(struct dead_letters *letters);
+/* Once per start of the actor. */
 void dead_replays_start(struct dead_letters *letters);
 
 /* A REPLAY whose letters have been counted begins; it comes home when that is durable. */

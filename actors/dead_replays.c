@@ -18,6 +18,9 @@
  * Who wants it to stop waits until its request is at home and what came of it is durable; what
  * it has not reached stays a dead letter. Ended replays are remembered until their places are
  * needed.
+ *
+ * A shard begins no more than DEAD_REPLAY_COUNT_MAX at a time. A start may find those of many
+ * shards on one, all running: each has been promised an end, so there are places for all of them.
  */
 #include <errno.h>
 
@@ -27,8 +30,9 @@
 #include "runtime/sim_point.h"
 
 enum {
-    ROOM_MS = 1000,     /* until what had no room is tried again */
-    RECOVERING_MS = 100 /* until a shard that was not ready is asked again */
+    ROOM_MS = 1000,      /* until what had no room is tried again */
+    RECOVERING_MS = 100, /* until a shard that was not ready is asked again */
+    VIEW_SIZE = 256      /* of a replay as it is shown, at most */
 };
 
 static const uint64_t NS_PER_S = 1000000000;
@@ -101,29 +105,62 @@ static size_t encode(struct dead_replay *replay)
 
 static struct dead_replay *find(struct dead_letters *letters, uint64_t id_low)
 {
-    for (uint32_t i = 0; i < DEAD_REPLAY_COUNT_MAX; i++)
+    for (uint32_t i = 0; i < letters->replay_end; i++)
         if (letters->replays[i].is_used && letters->replays[i].record.id_low == id_low)
             return &letters->replays[i];
     return NULL;
 }
 
-/* A place that is free, or else that of the replay that ended first; NULL: all are running. */
-static struct dead_replay *find_place(struct dead_letters *letters)
+/* The replay that ended first, and about which nothing is being written; NULL: there is none. */
+static struct dead_replay *find_ended(struct dead_letters *letters)
 {
     struct dead_replay *oldest = NULL;
 
-    for (uint32_t i = 0; i < DEAD_REPLAY_COUNT_MAX; i++) {
+    for (uint32_t i = 0; i < letters->replay_end; i++) {
         struct dead_replay *replay = &letters->replays[i];
 
-        if (!replay->is_used)
-            return replay;
-        if (replay->record.ended_ms != 0 && !replay->is_writing &&
+        if (replay->is_used && replay->record.ended_ms != 0 && !replay->is_writing &&
             (oldest == NULL || replay->record.ended_ms < oldest->record.ended_ms))
             oldest = replay;
     }
-    if (oldest != NULL)
-        SOMETIMES("a replay of dead letters is forgotten for another");
     return oldest;
+}
+
+/* Forgets ended replays until there are no more than count_max. False: too many are running. */
+MUST_USE static bool forget_ended(struct dead_letters *letters, uint32_t count_max)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < letters->replay_end; i++)
+        count += letters->replays[i].is_used;
+    for (; count > count_max; count--) {
+        struct dead_replay *oldest = find_ended(letters);
+
+        if (oldest == NULL)
+            return false;
+        SOMETIMES("a replay of dead letters is forgotten for another");
+        oldest->is_used = false;
+    }
+    return true;
+}
+
+/* A place, so that no more than count_max are used; NULL: all are, by replays that are running. */
+static struct dead_replay *find_place(struct dead_letters *letters, uint32_t count_max)
+{
+    struct dead_replay *replay;
+
+    assert(count_max > 0 && count_max <= DEAD_REPLAY_SLOT_COUNT_MAX);
+    if (!forget_ended(letters, count_max - 1))
+        return NULL;
+    for (uint32_t i = 0; i < letters->replay_end; i++)
+        if (!letters->replays[i].is_used)
+            return &letters->replays[i];
+    assert(letters->replay_end < DEAD_REPLAY_SLOT_COUNT_MAX);
+    replay = &letters->replays[letters->replay_end++];
+    replay->letters = letters;
+    if (letters->is_resumed) /* else all get theirs when everything has been read back */
+        actor_timer_init(&letters->actor, &replay->timer);
+    return replay;
 }
 
 /* Makes the place one of this replay, that has yet to begin. */
@@ -298,13 +335,13 @@ void dead_replays_begin(struct dead_request *request)
 {
     struct dead_letters *letters = request->at;
     enum problem_code code = keeper_admit(&letters->home->keeper);
-    struct dead_replay *replay = find_place(letters);
+    struct dead_replay *replay = NULL;
     uint64_t now_ms = job_desk_now(&letters->home->jobs);
 
-    if (code == PROBLEM_NONE && (replay == NULL || letters->is_stopping))
-        code = PROBLEM_OVERLOADED;
-    if (code != PROBLEM_NONE) {
-        refuse(request, code);
+    if (code == PROBLEM_NONE && !letters->is_stopping)
+        replay = find_place(letters, DEAD_REPLAY_COUNT_MAX);
+    if (replay == NULL) {
+        refuse(request, code != PROBLEM_NONE ? code : PROBLEM_OVERLOADED);
         return;
     }
     take_place(replay, request->id.partition);
@@ -355,13 +392,17 @@ void dead_replays_show(struct dead_request *request)
 void dead_replays_list(struct dead_request *request)
 {
     const struct dead_letters *letters = request->at;
+    const struct json_writer *writer = &request->writer;
     struct dead_replay_view view;
     bool fits;
 
-    static_assert(DEAD_REPLAY_COUNT_MAX * SHARD_COUNT_MAX * 256 <= DEAD_PAGE_SIZE, "all fit");
-    for (uint32_t i = 0; i < DEAD_REPLAY_COUNT_MAX; i++) {
+    static_assert(DEAD_REPLAY_SLOT_COUNT_MAX * VIEW_SIZE <= DEAD_PAGE_SIZE,
+                  "what all shards admit fits");
+    for (uint32_t i = 0; i < letters->replay_end; i++) {
         if (!is_visible(&letters->replays[i], &request->selection.filter))
             continue;
+        if (writer->capacity - writer->size < VIEW_SIZE + DEAD_PAGE_TAIL_SIZE)
+            break; /* more than were ever admitted at a time, after many changes of the shards */
         show(&letters->replays[i], &view);
         dead_replay_write(&view, &request->writer);
     }
@@ -539,7 +580,7 @@ void dead_replays_on_visit(struct dead_replay *replay)
 
 bool dead_replays_on_timer(struct dead_letters *letters, const struct timer *timer)
 {
-    for (uint32_t i = 0; i < DEAD_REPLAY_COUNT_MAX; i++)
+    for (uint32_t i = 0; i < letters->replay_end; i++)
         if (timer == &letters->replays[i].timer) {
             go_on(&letters->replays[i]);
             return true;
@@ -559,7 +600,7 @@ static int apply(struct durable *self, const struct durable_fact *fact)
         return -EBADMSG;
     replay = find(letters, record.id_low);
     if (replay == NULL) {
-        replay = find_place(letters);
+        replay = find_place(letters, DEAD_REPLAY_SLOT_COUNT_MAX);
         if (replay == NULL)
             return -ENOSPC;
         take_place(replay, fact->partition);
@@ -574,12 +615,21 @@ static int apply(struct durable *self, const struct durable_fact *fact)
     return 0;
 }
 
+static void init_timers(struct dead_letters *letters)
+{
+    for (uint32_t i = 0; i < letters->replay_end; i++)
+        actor_timer_init(&letters->actor, &letters->replays[i].timer);
+}
+
 static void resume(struct durable *self)
 {
     struct dead_letters *letters = container_of(self, struct dead_letters, durable);
 
     letters->is_resumed = true;
-    for (uint32_t i = 0; i < DEAD_REPLAY_COUNT_MAX; i++)
+    init_timers(letters);
+    if (!forget_ended(letters, DEAD_REPLAY_COUNT_MAX))
+        SOMETIMES("a start finds more replays of dead letters than a shard begins");
+    for (uint32_t i = 0; i < letters->replay_end; i++)
         if (is_running(&letters->replays[i]))
             go_on(&letters->replays[i]);
 }
@@ -591,7 +641,7 @@ static void carry_on(struct dead_letters *letters)
 
     if (letters->carry_seq == 0)
         return;
-    for (uint32_t i = 0; i < DEAD_REPLAY_COUNT_MAX; i++) {
+    for (uint32_t i = 0; i < letters->replay_end; i++) {
         struct dead_replay *replay = &letters->replays[i];
 
         if (!replay->is_used || replay->location.bits == 0 ||
@@ -622,7 +672,7 @@ static uint64_t live_bytes(struct durable *self)
     const struct dead_letters *letters = container_of(self, struct dead_letters, durable);
     uint64_t sum = 0;
 
-    for (uint32_t i = 0; i < DEAD_REPLAY_COUNT_MAX; i++)
+    for (uint32_t i = 0; i < letters->replay_end; i++)
         if (letters->replays[i].is_used)
             sum += letters->replays[i].size;
     return sum;
@@ -639,14 +689,8 @@ const struct durable_type durable_replay_type = {
     .live_bytes = live_bytes,
 };
 
-void dead_replays_init(struct dead_letters *letters)
-{
-    for (uint32_t i = 0; i < DEAD_REPLAY_COUNT_MAX; i++)
-        letters->replays[i].letters = letters;
-}
-
 void dead_replays_start(struct dead_letters *letters)
 {
-    for (uint32_t i = 0; i < DEAD_REPLAY_COUNT_MAX; i++)
-        actor_timer_init(&letters->actor, &letters->replays[i].timer);
+    if (letters->is_resumed) /* before that recovery's thread has the replays */
+        init_timers(letters);
 }

@@ -631,6 +631,49 @@ Test(weir_dlq, only_the_latest_replays_are_remembered)
     weir_end(&weir);
 }
 
+/* How many replays of this state are listed. */
+static uint32_t count_replays(const char *state)
+{
+    char wanted[32];
+    uint32_t count = 0;
+
+    cr_assert(eq(int, ask("GET", "/v1/admin/dlq/replays", ""), 200));
+    snprintf(wanted, sizeof(wanted), "\"state\":\"%s\"", state);
+    for (const char *at = strstr(answer(), wanted); at != NULL; at = strstr(at + 1, wanted))
+        count++;
+    return count;
+}
+
+Test(weir_dlq, a_start_with_fewer_shards_goes_on_with_the_replays_of_all_of_them)
+{
+    enum { PER_PROJECT = 9, ALL = 2 * PER_PROJECT };
+    char paths[ALL][96], path[96], what[96];
+
+    static_assert((int)ALL > (int)DEAD_REPLAY_COUNT_MAX, "one shard alone would not begin them");
+    begin(10, 3);
+    make_projects();
+    make_letters();
+    for (uint32_t i = 0; i < ALL; i++) {
+        snprintf(what, sizeof(what),
+                 "{\"filter\":{\"org\":\"org\",\"project\":\"project%u\"},\"rate\":1}", i % 2);
+        begin_replay(what, paths[i]);
+    }
+    cr_assert(eq(u32, count_replays("running"), ALL));
+    weir_crash(&weir);
+    weir.process.shard_count = 1;
+    restart();
+    for (uint32_t i = 0; i < ALL; i++)
+        finish_replay(paths[i]);
+    cr_expect(eq(u32, count_letters(""), JOB_COUNT)); /* of the third project */
+    begin_replay("{\"filter\":{}}", path);
+    finish_replay(path);
+    cr_expect(eq(u32, count_replays("completed"), DEAD_REPLAY_COUNT_MAX));
+    cr_expect(eq(u32, count_letters(""), 0));
+    check_jobs("mail");
+    weir_stop(&weir);
+    weir_end(&weir);
+}
+
 /* --- carried forward ------------------------------------------------------------------------ */
 
 /*
