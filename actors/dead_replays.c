@@ -440,6 +440,8 @@ static void end(struct dead_replay *replay)
     const struct record_replay *record = &replay->record;
 
     replay->record.ended_ms = job_desk_now(&replay->letters->home->jobs);
+    /* It may be waiting for its pace, and its place may have another before that is over. */
+    actor_timer_stop(&replay->letters->actor, &replay->timer);
     SOMETIMES("a replay of dead letters ends");
     log_event(&replay->letters->home->shard->log, LOG_INFO, "dead_letters",
               "a replay of dead letters has ended", LOG_NUMBER("done", record->done),

@@ -674,6 +674,31 @@ Test(weir_dlq, a_start_with_fewer_shards_goes_on_with_the_replays_of_all_of_them
     weir_end(&weir);
 }
 
+Test(weir_dlq, a_replay_takes_the_place_of_one_that_was_stopped_while_it_waited)
+{
+    char paths[DEAD_REPLAY_COUNT_MAX][96];
+
+    begin(11, 1);
+    make_projects();
+    make_letters();
+    for (uint32_t i = 0; i < DEAD_REPLAY_COUNT_MAX; i++)
+        begin_replay("{\"filter\":{},\"rate\":1}", paths[i]);
+    cr_assert(eq(int, weir_run_for(&weir, 900), SIM_REACHED));
+    cr_assert(eq(u32, count_replays("running"), DEAD_REPLAY_COUNT_MAX));
+    cr_assert(eq(int, ask("DELETE", paths[0], ""), 200), "%s", answer());
+    /* The second that the first one waited for is over before the next one has begun. */
+    weir.server->faults.stuck_ns = (struct sim_range){500000000, 500000000};
+    weir.server->faults.disk_stuck.always = true;
+    begin_replay("{\"filter\":{},\"rate\":1}", paths[0]);
+    weir_calm(&weir);
+    for (uint32_t i = 0; i < DEAD_REPLAY_COUNT_MAX; i++)
+        finish_replay(paths[i]);
+    cr_expect(eq(u32, count_letters(""), 0));
+    check_jobs("mail");
+    weir_stop(&weir);
+    weir_end(&weir);
+}
+
 /* --- carried forward ------------------------------------------------------------------------ */
 
 /*
