@@ -1,5 +1,7 @@
 #include "actors/job_carrier.h"
 
+#include <errno.h>
+
 #include "actors/app.h"
 #include "runtime/sim_point.h"
 
@@ -302,6 +304,29 @@ static void read_next(struct job_carrier_slot *slot, uint32_t size)
     journal_read_start(desk->home->keeper.reader, &slot->read);
 }
 
+/*
+ * A record that is gone or damaged will hardly come back. A disk may be well again soon, and who
+ * has no descriptor has every shard close one: meanwhile no segment goes and the log grows.
+ */
+static void give_up_unread(struct job_carrier_slot *slot, enum journal_read_result result)
+{
+    struct app_shard *home = slot->desk->home;
+
+    SOMETIMES("a job to be carried forward cannot be read");
+    if (slot->desk->carrier.unread_count++ == 0)
+        log_event(&home->shard->log, LOG_ERROR, "jobs",
+                  "a job to be carried forward cannot be read: it is tried again",
+                  LOG_NUMBER("result", (uint64_t)result),
+                  LOG_NUMBER("errno", result == JOURNAL_READ_ERROR ? -slot->read.error : 0));
+    if (result != JOURNAL_READ_ERROR) {
+        give_up(slot, JOB_CARRIER_DAMAGED_MS);
+        return;
+    }
+    if (slot->read.error == -EMFILE || slot->read.error == -ENFILE)
+        keeper_yield_descriptors(&home->keeper);
+    give_up(slot, JOB_CARRIER_DISK_MS);
+}
+
 static void on_read(struct journal_read *read, enum journal_read_result result,
                     const struct journal_record_view *view)
 {
@@ -316,11 +341,7 @@ static void on_read(struct journal_read *read, enum journal_read_result result,
         return;
     }
     if (result != JOURNAL_READ_OK) {
-        SOMETIMES("a job to be carried forward cannot be read");
-        log_event(&slot->desk->home->shard->log, LOG_ERROR, "jobs",
-                  "a job to be carried forward cannot be read: it is tried again",
-                  LOG_NUMBER("result", (uint64_t)result));
-        give_up(slot, JOB_CARRIER_DAMAGED_MS);
+        give_up_unread(slot, result);
         return;
     }
     slot->payloads[slot->part] = view->payload;
@@ -408,6 +429,7 @@ static void begin_round(struct job_carrier *carrier)
     carrier->queue_cursor = 0;
     carrier->at_end = false;
     carrier->left_any = false;
+    carrier->unread_count = 0;
 }
 
 /* Looks at some entries; starts slots for those that rest on what is about to go. */

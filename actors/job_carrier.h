@@ -19,7 +19,8 @@ enum {
     JOB_CARRIER_STEP_MAX = 16384, /* entries looked at per turn */
     JOB_CARRIER_AGAIN_MS = 1,
     JOB_CARRIER_ROOM_MS = 100,
-    JOB_CARRIER_DAMAGED_MS = 60000, /* until one that could not be read is tried again */
+    JOB_CARRIER_DISK_MS = 1000,     /* until one that could not be read is tried again, */
+    JOB_CARRIER_DAMAGED_MS = 60000, /* and until one that is damaged or gone is */
 };
 
 struct job_desk;
@@ -66,8 +67,9 @@ struct job_carrier {
     bool is_stopping;
     bool is_walking;
     bool is_writing;
-    bool at_end;   /* the cursor has seen the whole table in this round */
-    bool left_any; /* in this round */
+    bool at_end;           /* the cursor has seen the whole table in this round */
+    bool left_any;         /* in this round */
+    uint32_t unread_count; /* in this round; of the first one the log tells */
 };
 
 /* Once, before the actor starts. */

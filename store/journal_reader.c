@@ -9,6 +9,10 @@
  * needed and nobody uses it, least recently used first, or when its segment was
  * retired: an open descriptor would keep the space of a removed file.
  *
+ * Where the process has no descriptor left, a file is opened when another of the reader's own
+ * has been closed: each that ends being opened, read or closed lets those that wait try again. Only
+ * a reader that has none itself fails the request.
+ *
  * A retired segment's file may have been given to a later segment under the
  * descriptor that is still open here. The blocks' seq shows that: JOURNAL_READ_GONE.
  *
@@ -381,6 +385,28 @@ static void fail_waiting(struct journal_reader *reader, const struct file *file,
     }
 }
 
+static bool lacks_descriptor(int error)
+{
+    return error == -EMFILE || error == -ENFILE;
+}
+
+/* True when the reader has a descriptor that can be had in place of the one it was refused. */
+MUST_USE static bool give_one_for_another(struct journal_reader *reader)
+{
+    bool has_any = false;
+    struct file *oldest;
+
+    for (uint32_t i = 0; i < JOURNAL_READER_FILES_MAX; i++) {
+        if (reader->files[i].state == FILE_CLOSING)
+            return true; /* soon */
+        has_any |= reader->files[i].state == FILE_OPEN;
+    }
+    oldest = find_oldest(reader);
+    if (oldest != NULL)
+        close_file(oldest);
+    return has_any; /* one that is read is not in use for long */
+}
+
 static void on_file_done(struct io_op *op, const struct io_result *result)
 {
     struct file *file = container_of(op, struct file, op);
@@ -397,6 +423,10 @@ static void on_file_done(struct io_op *op, const struct io_result *result)
         }
     } else {
         file->state = FILE_FREE;
+        if (lacks_descriptor(result->value) && give_one_for_another(reader)) {
+            SOMETIMES("a segment is opened for reading in place of another");
+            return; /* to try again at once would be in vain */
+        }
         fail_waiting(reader, file, result->value);
     }
     serve(reader);

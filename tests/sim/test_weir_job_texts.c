@@ -1,6 +1,7 @@
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 
+#include "actors/job_carrier.h"
 #include "runtime/sim_point.h"
 #include "tests/sim/weir_fixture.h"
 
@@ -58,21 +59,32 @@ static void make_job(char id[WEIR_ID_SIZE + 1])
     ask(path, body, 200);
 }
 
-/* Events fill segment after segment, until the job has been written again, and then some. */
-static void fill_log(void)
+static void send_event(const char *type, uint32_t number)
 {
     char event[4096], filler[3000];
-    uint32_t after_count = 0;
 
     memset(filler, 'x', sizeof(filler) - 1);
     filler[sizeof(filler) - 1] = '\0';
+    snprintf(event, sizeof(event),
+             "{\"event_type\":\"%s\",\"occurred_at\":\"2025-01-01T00:00:00Z\","
+             "\"message\":\"number %u.\",\"attributes\":{\"filler\":\"%s\"}}",
+             type, number, filler);
+    ask("/v1/events", event, 202);
+}
+
+static uint64_t carried_count(void)
+{
+    return weir_metric(&weir, weir.process.app.metrics.jobs.carried);
+}
+
+/* Events fill segment after segment, until the job has been written again, and then some. */
+static void fill_log(void)
+{
+    uint32_t after_count = 0;
+
     for (uint32_t i = 0; i < EVENT_COUNT_MAX && after_count < 300; i++) {
-        snprintf(event, sizeof(event),
-                 "{\"event_type\":\"error\",\"occurred_at\":\"2025-01-01T00:00:00Z\","
-                 "\"message\":\"number %u.\",\"attributes\":{\"filler\":\"%s\"}}",
-                 i, filler);
-        ask("/v1/events", event, 202);
-        after_count += weir_metric(&weir, weir.process.app.metrics.jobs.carried) > 0;
+        send_event("error", i);
+        after_count += carried_count() > 0;
     }
     cr_assert(eq(u32, after_count, 300), "nothing was carried forward");
 }
@@ -122,4 +134,27 @@ Test(weir_job_texts, are_found_again_when_they_are_carried_forward_while_they_ar
         read_while_the_segment_goes(seed);
     cr_expect(has_moved);
     sim_point_install(NULL);
+}
+
+/* No segment goes meanwhile: a disk that is well again is not to be waited for any longer. */
+Test(weir_job_texts, are_carried_forward_soon_after_the_disk_could_not_read_them)
+{
+    char id[WEIR_ID_SIZE + 1];
+
+    weir_begin(&weir, 20688, 1);
+    weir.process.settings.segment_bytes = 128 << 10;
+    weir.process.settings.retain_bytes = 512 << 10;
+    weir_client_init(&client, &weir, 0, NULL);
+    weir_start(&weir);
+    weir_run_until_ready(&weir);
+    make_job(id);
+    weir.server->faults.read_error.always = true;
+    for (uint32_t i = 0; i < 400; i++)
+        send_event("deploy", i);
+    cr_assert(zero(u64, carried_count()));
+    weir.server->faults.read_error.always = false;
+    cr_assert(eq(int, weir_run_for(&weir, 2 * JOB_CARRIER_DISK_MS), SIM_REACHED));
+    cr_expect(eq(u64, carried_count(), 1));
+    weir_stop(&weir);
+    weir_end(&weir);
 }

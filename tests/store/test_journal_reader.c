@@ -191,6 +191,68 @@ Test(journal_reader, gives_descriptors_back_one_by_one_where_others_need_them)
     expect_same(fixture.groups[0], 0, fixture.groups[0]->payload);
 }
 
+Test(journal_reader, opens_a_segment_in_place_of_another_where_no_descriptor_is_left)
+{
+    uint32_t n = 0;
+
+    while (journal_active_seq(fixture.journal) < 4) {
+        cr_assert(eq(int, fixture_append(&fixture, 1, 30000, 0), JOURNAL_OK));
+        cr_assert(fixture_settle(&fixture));
+    }
+    fixture_run(&fixture, 300); /* the pool has made its spares */
+    fixture.host->fd_count_max = fixture.host->fd_count;
+    read_at(fixture.groups[0]->records[0].location, BUFFER_SIZE);
+    cr_expect(eq(int, result, JOURNAL_READ_ERROR), "it has none to give");
+    cr_expect(eq(int, request.error, -EMFILE));
+    fixture.host->fd_count_max++;
+    for (; n < fixture.group_count; n += 5) {
+        read_at(fixture.groups[n]->records[0].location, BUFFER_SIZE);
+        expect_same(fixture.groups[n], 0, fixture.groups[n]->payload);
+    }
+    cr_expect(lt(u32, 10, n));
+    cr_expect(eq(u32, fixture.host->fd_count, fixture.host->fd_count_max));
+    cr_expect(journal_reader_is_idle(fixture.reader));
+}
+
+static uint32_t read_count;
+
+static void on_one_done(struct journal_read *read, enum journal_read_result read_result,
+                        const struct journal_record_view *read_view)
+{
+    (void)read;
+    (void)read_view;
+    cr_expect(eq(int, read_result, JOURNAL_READ_OK));
+    read_count++;
+}
+
+/* Who waits for the only descriptor waits for those that read with it. */
+Test(journal_reader, reads_many_segments_at_a_time_with_one_descriptor)
+{
+    struct journal_read reads[8] = {{.on_done = NULL}};
+
+    while (journal_active_seq(fixture.journal) < 8) {
+        cr_assert(eq(int, fixture_append(&fixture, 1, 30000, 0), JOURNAL_OK));
+        cr_assert(fixture_settle(&fixture));
+    }
+    fixture_run(&fixture, 300);
+    read_at(fixture.groups[0]->records[0].location, BUFFER_SIZE);
+    fixture.host->fd_count_max = fixture.host->fd_count;
+    read_count = 0;
+    for (uint32_t i = 0; i < ARRAY_COUNT(reads); i++) {
+        reads[i] = (struct journal_read){
+            .on_done = on_one_done,
+            .location = fixture.groups[i * fixture.group_count / 8]->records[0].location,
+            .buffer = buffer + (size_t)i * (BUFFER_SIZE / 8),
+            .buffer_size = BUFFER_SIZE / 8};
+        journal_read_start(fixture.reader, &reads[i]);
+    }
+    for (int i = 0; i < 1000 && read_count < ARRAY_COUNT(reads); i++)
+        fixture_run(&fixture, 1);
+    cr_expect(eq(u32, read_count, ARRAY_COUNT(reads)));
+    fixture_run(&fixture, 20);
+    cr_expect(journal_reader_is_idle(fixture.reader));
+}
+
 Test(journal_reader, closes_retired_segments)
 {
     cr_assert(eq(int, fixture_append(&fixture, 1, 400, 0), JOURNAL_OK));
