@@ -118,7 +118,7 @@ void keeper_keys_copied(struct keeper *keeper, uint32_t log, uint64_t seq)
     retirement_ask(keeper, log, seq);
 }
 
-/* A shard has answered; the last one lets the first of the segments go. */
+/* A shard has answered; the last one lets the first of the segments go, if it is its turn. */
 static void on_carried(struct keeper *keeper, uint32_t log, uint64_t seq)
 {
     struct keeper_log *entry = keeper_find_log(keeper, log);
@@ -128,8 +128,13 @@ static void on_carried(struct keeper *keeper, uint32_t log, uint64_t seq)
     assert(entry->asked_count > 0);
     if (--entry->asked_count > 0)
         return;
+    entry->carrying_seq = 0;
     entry->carried_seq = seq;
-    retire_done(entry);
+    assert(entry->retiring_seq <= seq);
+    if (entry->retiring_seq != 0)
+        retire_done(entry);
+    else
+        SOMETIMES("what goes next is carried while others go");
 }
 
 /*
@@ -144,23 +149,35 @@ static void on_retired(struct journal_owner *owner, uint64_t seq)
         tell_dropped(entry->keeper, entry->log, seq + 1);
 }
 
+/* Has what is needed of the log's segments up to seq written again. */
+static void begin_carrying(struct keeper_log *entry, uint64_t seq)
+{
+    struct keeper *keeper = entry->keeper;
+
+    entry->carrying_seq = seq;
+    /* Later: this may be in the middle of an append, where nothing else may be appended. */
+    outbox_send_words(&keeper->outbox, &keeper->actor, keeper->actor.id, MSG_KEEPER_RETIRE,
+                      entry->log, seq);
+}
+
+/*
+ * Those that have to go after the ones that were carried are carried while these go: a log that
+ * is written as fast as the disk can would else grow meanwhile, each time by more.
+ */
 static void on_retire(struct journal_owner *owner, const struct journal_segment *segment,
                       uint64_t run_last_seq)
 {
     struct keeper_log *entry = log_of(owner);
-    struct keeper *keeper = entry->keeper;
 
     assert(run_last_seq >= segment->seq);
+    assert(entry->retiring_seq == 0);
     entry->retiring_seq = segment->seq;
-    if (segment->seq <= entry->carried_seq) {
-        SOMETIMES("a segment goes with those before it");
-        retire_done(entry);
+    if (entry->carrying_seq == 0 && run_last_seq > entry->carried_seq)
+        begin_carrying(entry, run_last_seq);
+    if (segment->seq > entry->carried_seq)
         return;
-    }
-    entry->carrying_seq = run_last_seq;
-    /* Later: this may be in the middle of an append, where nothing else may be appended. */
-    outbox_send_words(&keeper->outbox, &keeper->actor, keeper->actor.id, MSG_KEEPER_RETIRE,
-                      entry->log, run_last_seq);
+    SOMETIMES("a segment goes with those before it");
+    retire_done(entry);
 }
 
 static void begin_retirement(struct keeper *keeper, uint32_t log, uint64_t seq)

@@ -36,8 +36,8 @@ struct keeper_log {
     struct event_index *index;
     struct segment_marks events; /* segments with events or claims: only retention drops them */
     uint32_t log;
-    uint32_t asked_count; /* shards that have not answered about carrying_seq */
-    uint64_t retiring_seq;
+    uint32_t asked_count;  /* shards that have not answered about carrying_seq */
+    uint64_t retiring_seq; /* waits to be carried; 0: none does */
     uint64_t carrying_seq; /* what is needed of segments up to this one is being written again */
     uint64_t carried_seq;  /* and of those up to this one has been */
     bool is_stopped;

@@ -10,7 +10,8 @@
  *            +-------------------CARRIED--------------------------+
  *
  * One question is about all segments that will have to go as things stand: for each of them
- * a shard may have to look at all it has. The keeper lets them go one after the other.
+ * a shard may have to look at all it has. The keeper lets them go one after the other, and asks
+ * about those that come after them meanwhile.
  *
  * Even its own shard is asked by message: a segment may begin to go in the middle of an
  * append, where nothing else may be appended. A shard that has not opened its log yet
@@ -65,7 +66,7 @@ void retirement_on_asked(struct keeper *keeper, uint32_t log, uint64_t seq)
     struct retirement *retirement = &keeper->retirement;
 
     assert(log <= SEGMENT_LOG_MAX);
-    assert(retirement->asked_seqs[log] == 0); /* its keeper drops one at a time */
+    assert(retirement->asked_seqs[log] == 0); /* its keeper asks one question at a time */
     if (!retirement->is_open)
         SOMETIMES("a shard is asked what it needs before it has recovered");
     retirement->asked_seqs[log] = seq;

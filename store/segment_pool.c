@@ -285,8 +285,10 @@ static void on_maker_done(struct io_op *op, const struct io_result *result)
 }
 
 /*
- * Chooses the namer's next job: the next segment goes before a retired one, but not twice in a
- * row. Where naming is what everybody waits for, the log would else grow without a bound.
+ * Chooses the namer's next job: the next segment goes before a retired one, but after it up to
+ * SEGMENT_POOL_RETIRE_TURNS of these have their turn. Where naming is what everybody waits for the
+ * log grows while what is needed of old segments is carried forward. With one turn each it would
+ * never become smaller again: it would grow without a bound.
  */
 static void namer_start(struct segment_pool *pool)
 {
@@ -295,8 +297,8 @@ static void namer_start(struct segment_pool *pool)
         return;
     pool->namer.retry_ns = 0;
     if (pool->next_fd < 0 && pool->spare_count > 0 && !pool->config.sealed &&
-        (pool->retire_seq == 0 || !pool->is_retire_turn)) {
-        pool->is_retire_turn = true;
+        (pool->retire_seq == 0 || pool->retire_turns == 0)) {
+        pool->retire_turns = SEGMENT_POOL_RETIRE_TURNS;
         pool->namer.job = POOL_JOB_NEXT;
         pool->namer.spare = pool->spares[--pool->spare_count];
         pool->namer.step = POOL_RENAME;
@@ -307,7 +309,7 @@ static void namer_start(struct segment_pool *pool)
             !pool->config.sealed && pool->retire_size == pool->config.segment_bytes &&
             segment_pool_ready_count(pool) < pool->config.spare_target + SEGMENT_POOL_RECYCLE_MAX;
 
-        pool->is_retire_turn = false;
+        pool->retire_turns -= pool->retire_turns > 0;
         pool->namer.job = recycle ? POOL_JOB_RECYCLE : POOL_JOB_REMOVE;
         pool->namer.step = recycle ? POOL_OPEN : POOL_UNLINK;
         pool->namer.spare = (struct segment_spare){-1, pool->number_next++};
@@ -389,9 +391,9 @@ static void namer_finished(struct segment_pool *pool)
         break;
     }
     pool->namer.spare.fd = -1;
-    segment_pool_kick(pool);
     if (job != POOL_JOB_NEXT)
-        pool->owner->on_retired(pool->owner, retired_seq);
+        pool->owner->on_retired(pool->owner, retired_seq); /* and another may go */
+    segment_pool_kick(pool);
     pool->owner->on_ready(pool->owner);
 }
 

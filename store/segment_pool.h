@@ -22,6 +22,7 @@ enum {
     SEGMENT_POOL_RECYCLE_MAX = 2, /* spares kept above the target, from retired segments */
     SEGMENT_POOL_CHUNK_SIZE = 1 << 20,
     SEGMENT_POOL_CLOSES_MAX = 4,
+    SEGMENT_POOL_RETIRE_TURNS = 2, /* retired segments that go before another is named */
     SEGMENT_POOL_RETRY_MS = 1000,
     SEGMENT_POOL_PATH_SIZE = SUPERBLOCK_PATH_SIZE_MAX + DISK_NAME_SIZE_MAX,
 };
@@ -117,7 +118,7 @@ struct segment_pool {
     int next_fd;         /* -1 until ready */
     uint64_t retire_seq; /* waiting to be retired, 0: none */
     uint64_t retire_size;
-    bool is_retire_turn; /* the namer's last job was the next segment */
+    uint32_t retire_turns; /* of SEGMENT_POOL_RETIRE_TURNS: left */
     struct segment_pool_closer closers[SEGMENT_POOL_CLOSES_MAX];
     char *zeros; /* SEGMENT_POOL_CHUNK_SIZE bytes, only read */
     bool no_space;

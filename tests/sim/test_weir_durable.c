@@ -44,7 +44,8 @@ struct toy {
     struct app_shard *home;
     struct timer timer;
     uint32_t carry_log;
-    uint64_t carry_seq; /* 0: nothing to carry */
+    uint64_t carry_seq;  /* 0: nothing to carry */
+    uint64_t oldest_seq; /* when it was asked */
     uint64_t carried_count;
     struct toy_slot slots[SLOT_COUNT];
 };
@@ -58,6 +59,9 @@ static uint64_t tried[SLOT_COUNT], durable_numbers[SLOT_COUNT];
 static uint64_t durable_count, goal_count;
 static uint32_t payload_size;
 static bool is_quiet, is_resumed_wrong;
+
+/* Times that segments went while the toys were asked what they need of others. */
+static uint32_t gone_meanwhile_count;
 
 static void carry_on(struct toy *toy);
 
@@ -117,6 +121,11 @@ static bool is_up_to(const struct toy_slot *slot, uint32_t log, uint64_t seq)
            journal_location_seq(slot->location) <= seq;
 }
 
+static uint64_t oldest_seq(const struct toy *toy)
+{
+    return journal_oldest_seq(toy->home->keeper.logs[0].journal);
+}
+
 static void carry_on(struct toy *toy)
 {
     bool is_left = false;
@@ -138,6 +147,7 @@ static void carry_on(struct toy *toy)
     }
     if (is_left)
         return;
+    gone_meanwhile_count += oldest_seq(toy) > toy->oldest_seq;
     toy->carry_seq = 0;
     durable_carried(&toy->durable);
 }
@@ -149,6 +159,7 @@ static void carry(struct durable *self, uint32_t log, uint64_t seq)
     cr_assert(zero(u64, toy->carry_seq));
     toy->carry_log = log;
     toy->carry_seq = seq;
+    toy->oldest_seq = oldest_seq(toy);
     if (rng_below(&weir.world->rng, 2) == 0) /* or at the next timer */
         carry_on(toy);
 }
@@ -245,6 +256,7 @@ static void begin(uint64_t seed, uint32_t shard_count)
     memset(tried, 0, sizeof(tried));
     memset(durable_numbers, 0, sizeof(durable_numbers));
     durable_count = 0;
+    gone_meanwhile_count = 0;
     payload_size = 400;
     is_quiet = false;
     is_resumed_wrong = false;
@@ -289,6 +301,29 @@ Test(weir_durable, keeps_the_disk_in_proportion_to_what_is_alive)
     weir_stop(&weir);
     weir_start(&weir);
     run_steps(1);
+    weir_end(&weir);
+}
+
+/*
+ * A name that is changed takes about as long as a segment that is filled. What is alive is written
+ * again all the time, and the log may hold some segments more: those that come meanwhile.
+ */
+Test(weir_durable, keeps_the_disk_in_proportion_where_segments_wait_for_their_names)
+{
+    uint64_t bound;
+
+    begin(1, 1);
+    payload_size = 8000;
+    weir.process.host->faults.disk_latency_ns = (struct sim_range){10000000, 30000000};
+    bound = disk_bound(1) + 8 * weir.process.settings.segment_bytes;
+    weir_start(&weir);
+    for (uint32_t i = 0; i < 400; i++) {
+        run_steps(20);
+        cr_assert(lt(u64, weir_disk_used(&weir), bound), "round %u", i);
+    }
+    cr_assert(lt(u64, 80, reclaimed_count()));
+    cr_assert(lt(u32, 20, gone_meanwhile_count), "what goes next is carried while others go");
+    weir_stop(&weir);
     weir_end(&weir);
 }
 

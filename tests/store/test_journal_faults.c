@@ -388,6 +388,47 @@ Test(journal_faults, keeps_the_disk_within_the_bytes_it_may_retain)
     cr_expect(lt(u32, 0, fixture.skipped_count));
 }
 
+static bool is_held;
+static uint64_t held_seq;
+
+static void on_retire_held(struct journal_owner *owner, const struct journal_segment *segment,
+                           uint64_t run_last_seq)
+{
+    (void)owner;
+    (void)run_last_seq;
+    held_seq = segment->seq;
+    if (!is_held)
+        journal_retire_done(fixture.journal, segment->seq);
+}
+
+/* As fast as segments get their names, until the log is written in segment seq. */
+static void fill_up_to(uint64_t seq)
+{
+    while (stats_now().active_seq < seq)
+        if (fixture_append(&fixture, 1, 200000, 0) != JOURNAL_OK)
+            fixture_run(&fixture, 1);
+}
+
+/* One write fills a segment, and two operations name the next. */
+Test(journal_faults, gives_up_what_piled_up_while_the_log_is_written_as_fast_as_it_can_be)
+{
+    is_held = true;
+    fixture.config.retain_bytes = 4 * 64 * SEGMENT_BLOCK_SIZE;
+    fixture.config.batch_bytes = 64 * SEGMENT_BLOCK_SIZE;
+    fixture.host->faults.disk_latency_ns = (struct sim_range){1000000, 1000000};
+    cr_assert(eq(int, fixture_open(&fixture), 0));
+    fixture.owner.on_retire = on_retire_held;
+    fill_up_to(20);
+    cr_assert(le(u64, 18, stats_now().segment_count));
+    is_held = false;
+    journal_retire_done(fixture.journal, held_seq);
+    fill_up_to(60);
+    cr_expect(le(u64, stats_now().segment_count, 8));
+    fill_up_to(80);
+    cr_expect(le(u64, stats_now().segment_count, 8));
+    fixture_stop(&fixture);
+}
+
 static bool nothing_is_kept;
 
 static bool is_spent(struct journal_owner *owner, const struct journal_segment *oldest)
