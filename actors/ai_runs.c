@@ -10,8 +10,8 @@
  * A record is carried byte for byte: its revision says which of two images is the later one,
  * so it does not matter that another image of the run may be on its way meanwhile.
  *
- * Slots have memory of their own, and what they write waits for room by itself, so nothing
- * here ever has to be tried again by the clock.
+ * Slots have memory of their own, and what they write waits for room by itself: only a disk that
+ * fails to read has to be tried again by the clock.
  */
 
 static void work(struct ai_runs *runs);
@@ -82,12 +82,21 @@ static void write_when_all_are_read(struct ai_runs *runs)
     work(runs); /* when none of them could be read, nobody else goes on */
 }
 
-/* What cannot be read is not needed any more by anybody: the read model has it, or nobody. */
+/*
+ * What is gone or damaged is not needed any more by anybody: the read model has it, or nobody. A
+ * disk may be well again soon: not for ever, since no segment goes meanwhile.
+ */
 static void give_up(struct ai_runs_slot *slot, enum journal_read_result result)
 {
     struct ai_runs *runs = slot->runs;
     struct ai_run_entry *entry = ai_run_table_find(&runs->table, slot->id_low);
 
+    if (result == JOURNAL_READ_ERROR && runs->try_count < AI_RUNS_DISK_TRY_MAX) {
+        SOMETIMES("an AI run to be carried forward is read again later");
+        runs->has_unread = true;
+        release_slot(slot);
+        return;
+    }
     SOMETIMES("an AI run to be carried forward cannot be read");
     log_event(&runs->home->shard->log, LOG_ERROR, "ai",
               "an AI run cannot be read and goes with its segment",
@@ -173,6 +182,11 @@ static void work(struct ai_runs *runs)
 {
     if (runs->carry_seq == 0 || runs->is_stopped || runs->busy_count > 0)
         return;
+    if (runs->has_unread) {
+        timer_start(&runs->home->shard->timers, &runs->timer,
+                    runs->home->shard->clock.mono_ns + AI_RUNS_DISK_MS * (uint64_t)1000000);
+        return;
+    }
     if (!walk(runs) || runs->busy_count > 0)
         return;
     if (runs->has_found_any) {
@@ -181,9 +195,22 @@ static void work(struct ai_runs *runs)
         if (!walk(runs) || runs->busy_count > 0)
             return;
     }
+    runs->try_count = 0;
     SOMETIMES("all AI runs are carried out of old segments");
     runs->carry_seq = 0;
     durable_carried(&runs->durable);
+}
+
+/* The disk is tried again, from the first entry on. */
+static void on_timer(struct timer *timer)
+{
+    struct ai_runs *runs = container_of(timer, struct ai_runs, timer);
+
+    runs->try_count++;
+    runs->has_unread = false;
+    runs->has_found_any = false;
+    runs->cursor = 1;
+    work(runs);
 }
 
 static void carry(struct durable *self, uint32_t log, uint64_t seq)
@@ -196,6 +223,7 @@ static void carry(struct durable *self, uint32_t log, uint64_t seq)
     runs->carry_seq = seq;
     runs->cursor = 1;
     runs->has_found_any = false;
+    runs->has_unread = false;
     work(runs);
 }
 
@@ -237,6 +265,7 @@ int ai_runs_init(struct ai_runs *runs, struct app_shard *home)
     memset(runs, 0, sizeof(*runs));
     runs->home = home;
     runs->durable.type = &durable_ai_run_type;
+    timer_init(&runs->timer, on_timer);
     r = ai_run_table_init(&runs->table, (uint32_t)home->app->settings->ai_runs);
     if (r == 0)
         r = memory_map(AI_RUNS_CARRY_SLOT_COUNT * (size_t)AI_RUNS_READ_SIZE, &runs->memory);
@@ -249,6 +278,8 @@ int ai_runs_init(struct ai_runs *runs, struct app_shard *home)
 
 void ai_runs_deinit(struct ai_runs *runs)
 {
+    if (runs->home != NULL)
+        timer_stop(&runs->home->shard->timers, &runs->timer);
     ai_run_table_deinit(&runs->table);
     memory_unmap(&runs->memory, AI_RUNS_CARRY_SLOT_COUNT * (size_t)AI_RUNS_READ_SIZE);
 }

@@ -9,6 +9,7 @@
  *     carry(): entry in a segment that goes?
  *                  too old: forgotten
  *                  else:    a slot reads it; all read, all are written again; applied, it is free
+ *                           a disk that fails is tried again later, from the first entry on
  *              end of the table: something found, once more; nothing found, durable_carried()
  *
  * One per shard, one thread, not an actor: what it does follows from what the log does.
@@ -24,6 +25,8 @@ enum {
     AI_RUNS_CARRY_SLOT_COUNT = 16, /* enough that what they write together fills blocks */
     /* A record of any size, at any place in its first block. */
     AI_RUNS_READ_SIZE = 16 * SEGMENT_BLOCK_SIZE,
+    AI_RUNS_DISK_MS = 1000,    /* until the disk, which could not read one, is tried again */
+    AI_RUNS_DISK_TRY_MAX = 60, /* in a row; then what cannot be read goes with its segment */
 };
 
 static_assert(AI_RUN_RECORD_SIZE_MAX + 3 * SEGMENT_BLOCK_SIZE <= AI_RUNS_READ_SIZE,
@@ -57,7 +60,10 @@ struct ai_runs {
     uint64_t carry_seq; /* 0: nothing is being carried */
     uint32_t cursor;
     bool has_found_any;
-    bool is_stopped; /* the journal takes nothing any more */
+    bool has_unread;    /* in this round, for which the disk failed */
+    uint32_t try_count; /* rounds in a row that had some */
+    struct timer timer; /* until the next round, then */
+    bool is_stopped;    /* the journal takes nothing any more */
 };
 
 /* Reserves the table. 0 or -errno. Start-up only; the durable is added by the caller. */

@@ -641,6 +641,33 @@ Test(weir_summary, is_still_on_record_when_the_segment_it_was_written_to_has_gon
     end();
 }
 
+/* No segment goes before the run that it has could be read, or all hope for that is gone. */
+Test(weir_summary, is_still_on_record_when_the_disk_fails_while_it_is_carried)
+{
+    struct journal_location before;
+    char id[WEIR_ID_SIZE + 1];
+
+    begin(25, false);
+    enqueue("i1", id);
+    run_until_requests(1);
+    run_for(100);
+    before = ai_runs_find(runs(), low_of(id));
+    weir.server->faults.read_error.always = true;
+    for (uint32_t i = 0; i < 10; i++) {
+        fill_log(20);
+        run_for(1000);
+    }
+    cr_assert(lt(u32, 2, runs()->try_count));
+    cr_assert(eq(u64, ai_runs_find(runs(), low_of(id)).bits, before.bits));
+    sim_faults_init(&weir.server->faults);
+    run_for(5000);
+    cr_assert(lt(u64, journal_location_seq(before),
+                 journal_location_seq(ai_runs_find(runs(), low_of(id)))));
+    cr_assert(eq(u32, runs()->try_count, 0));
+    read_run(id);
+    end();
+}
+
 /* One by one in blocks of their own they would make the log the larger the more it is reclaimed. */
 Test(weir_summary, stands_in_a_block_with_others_when_it_was_carried)
 {
