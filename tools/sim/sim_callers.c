@@ -412,10 +412,23 @@ static bool drain(struct sim_caller *caller)
     return true;
 }
 
+/* True while somebody has yet to be told what became of a schedule of his. */
+static bool is_scheduling(const struct sim_callers *callers)
+{
+    for (uint32_t i = 0; i < callers->spec.caller_count; i++)
+        if (callers->callers[i].asks == SIM_CALLER_ASK_SCHEDULE)
+            return true;
+    return false;
+}
+
 static void ask_settling(struct sim_caller *caller)
 {
     struct sim_callers *callers = caller->callers;
 
+    if (is_scheduling(callers)) {
+        ask_queue(caller); /* who deletes a schedule before it is there would find it later */
+        return;
+    }
     if (callers->stage == SIM_CALLERS_STOPPING) {
         if (stop_next_schedule(caller))
             return;
