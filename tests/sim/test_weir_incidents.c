@@ -423,6 +423,32 @@ Test(weir_incidents, open_without_a_job_when_there_is_no_read_model_to_summarise
 
 /* --- a disk that cannot be read --------------------------------------------------------- */
 
+/* Carried forward, and gone to make room for another before that is durable. */
+Test(weir_incidents, may_be_forgotten_while_their_records_are_carried_forward)
+{
+    static char text[1024];
+    struct incident_image image = {.header = {.id_low = 12345,
+                                              .revision = 2,
+                                              .series = {1, 2},
+                                              .project = 3,
+                                              .opened_ms = 1,
+                                              .reopened_ms = 1,
+                                              .resolved_ms = 1,
+                                              .status = INCIDENT_RESOLVED}};
+    struct durable *durable;
+    struct durable_fact fact = {.type = RECORD_INCIDENT, .version = INCIDENT_RECORD_VERSION};
+
+    for (uint32_t i = 0; i < INCIDENT_SECTION_COUNT; i++)
+        image.sections[i] = i == INCIDENT_SECTION_ACTOR ? SLICE_LITERAL("") : SLICE_LITERAL("text");
+    fact.payload = (struct slice){text, incident_image_encode(&image, text)};
+    has_summaries = true;
+    begin(1, 1);
+    durable = &weir.process.app.shards[0].incidents.durable;
+    cr_assert(eq(int, durable->type->apply(durable, &fact), 0));
+    weir_end(&weir);
+    free(model);
+}
+
 /* One burst that opens an incident, whose event cannot be read. */
 static void send_unreadable_burst(void)
 {
