@@ -20,6 +20,22 @@ int memory_map(size_t size, char **ret_memory)
     return 0;
 }
 
+int memory_grow(char **memory, size_t size, size_t new_size)
+{
+    void *grown;
+
+    assert(*memory != NULL);
+    assert(new_size >= size);
+    if (FAILPOINT("no memory can be mapped for what has grown"))
+        return -ENOMEM;
+    memory_unpoison(*memory, size);
+    grown = mremap(*memory, size, new_size, MREMAP_MAYMOVE);
+    if (grown == MAP_FAILED)
+        return -ENOMEM;
+    *memory = grown;
+    return 0;
+}
+
 void memory_unmap(char **memory, size_t size)
 {
     int r;

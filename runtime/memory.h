@@ -30,6 +30,12 @@ enum { MEMORY_PAGE_SIZE = 4096 };
 /* Gives size zeroed bytes, not yet touched. 0 or -ENOMEM. Start-up only. */
 MUST_USE int memory_map(size_t size, char **ret_memory);
 
+/*
+ * Makes size bytes new_size, elsewhere if it must be, with what they hold; those behind are zeroed
+ * and not yet touched. 0, or -ENOMEM and nothing has changed. Start-up only.
+ */
+MUST_USE int memory_grow(char **memory, size_t size, size_t new_size);
+
 /* Gives size bytes back, poisoned or not, and nulls the pointer. NULL is accepted. */
 void memory_unmap(char **memory, size_t size);
 

@@ -36,7 +36,7 @@ static bool has_room(struct job_table *table, uint32_t after_count)
         struct job_list *list = table->finished.count > 0 ? &table->finished : &table->failed_read;
         uint32_t index = list->first;
 
-        if (table->jobs.count < table->jobs.item_count_max)
+        if (table->jobs.count < table->config.job_count_max)
             return true;
         if (index == 0 || job_has(job_at(table, index), JOB_BIT_COMMITTING))
             return false;
@@ -45,7 +45,7 @@ static bool has_room(struct job_table *table, uint32_t after_count)
         job_clear(job_at(table, index), JOB_BIT_LINKED);
         job_retire(table, index);
     }
-    return table->jobs.count < table->jobs.item_count_max;
+    return table->jobs.count < table->config.job_count_max;
 }
 
 enum job_admission job_table_admit(struct job_table *table, struct job_queue *queue,
@@ -320,6 +320,19 @@ MUST_USE static int read_job(struct job_table *table, uint32_t index, const stru
     return 0;
 }
 
+/*
+ * What was acknowledged is read back however many there are: another number of shards shares
+ * the projects out in another way, and the bounds may have been larger. index: its entry, or 0.
+ */
+MUST_USE static int make_room(struct job_table *table, uint32_t index, uint32_t after_count)
+{
+    if (!table->is_recovering)
+        return 0;
+    if (index == 0 && !has_room(table, 0))
+        SOMETIMES("a start finds more jobs than a shard admits");
+    return job_make_room(table, after_count);
+}
+
 /* Where the entry is for this JOB: 0, made when it is not there; -ENOSPC. */
 MUST_USE static int find_entry(struct job_table *table, const struct job_image *image,
                                uint32_t *ret_index)
@@ -338,7 +351,7 @@ MUST_USE static int find_entry(struct job_table *table, const struct job_image *
         return -ENOSPC;
     if (index != 0)
         move_pending(table, job_at(table, index), queue);
-    else if (has_room(table, 0))
+    else
         index = job_make(table, image->header.id_low, queue->index);
     if (index == 0)
         return -ENOSPC;
@@ -372,7 +385,9 @@ int job_table_apply_job(struct job_table *table, const struct job_image *image,
         SOMETIMES("a job is forgotten while it is carried forward");
         return 0;
     }
-    r = find_entry(table, image, &index);
+    r = make_room(table, index, image->after_count);
+    if (r == 0)
+        r = find_entry(table, image, &index);
     if (r != 0)
         return r;
     if (!is_known(table, job_at(table, index), header)) {

@@ -264,5 +264,7 @@ uint32_t job_table_resume(struct job_table *table, uint64_t now_ms)
         if (job->state != JOB_FREE && !job_is_terminal(job) && job->extra != 0)
             job_set_timer(table, i, job_extra_of(table, job)->deadline_ms);
     }
+    if (table->jobs.count > table->config.job_count_max)
+        job_retire_some(table, table->jobs.count - table->config.job_count_max);
     return table->counts[JOB_SCHEDULED] + table->counts[JOB_WAITING] + table->counts[JOB_QUEUED];
 }

@@ -87,10 +87,14 @@ void job_retire(struct job_table *table, uint32_t index)
     job_forget(table, index);
 }
 
-/* More than spare beyond the bound are remembered, or this one has been for long enough. */
+/*
+ * More than spare beyond the bound are remembered, or this one has been for long enough, or a
+ * start has found more jobs than are admitted.
+ */
 static bool is_past(const struct job_table *table, const struct job *job, uint32_t spare)
 {
     return table->finished.count > (uint64_t)table->config.finished_count_max + spare ||
+           table->jobs.count > table->config.job_count_max ||
            (table->config.finished_ms != 0 &&
             table->now_ms >= job->when_ms + table->config.finished_ms);
 }

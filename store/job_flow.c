@@ -20,10 +20,24 @@ struct edge {
     bool is_followed;
 };
 
+static uint32_t edge_count_of(uint32_t job_count)
+{
+    return 2 * job_count + JOB_AFTER_COUNT_MAX;
+}
+
 int job_flow_init(struct job_table *table, uint32_t job_count_max)
 {
-    return job_pool_init(&table->edges, sizeof(struct edge),
-                         2 * job_count_max + JOB_AFTER_COUNT_MAX);
+    return job_pool_init(&table->edges, sizeof(struct edge), edge_count_of(job_count_max));
+}
+
+int job_flow_extend(struct job_table *table, uint32_t job_count_max)
+{
+    return job_pool_grow(&table->edges, edge_count_of(job_count_max));
+}
+
+bool job_flow_has_places(const struct job_table *table, uint32_t count)
+{
+    return count <= table->edges.item_count_max - table->edges.count;
 }
 
 static struct edge *edge_at(const struct job_table *table, uint32_t edge)
@@ -33,7 +47,7 @@ static struct edge *edge_at(const struct job_table *table, uint32_t edge)
 
 bool job_flow_has_room(const struct job_table *table, uint32_t count)
 {
-    return count <= table->edges.item_count_max - table->edges.count;
+    return (uint64_t)table->edges.count + count <= edge_count_of(table->config.job_count_max);
 }
 
 bool job_flow_has_work(const struct job_table *table)
@@ -134,11 +148,14 @@ static void remove_edge(struct job_table *table, uint32_t at)
     release_earlier(table, earlier);
 }
 
-/* The entry of a job that has not been read back yet; 0 when it does not fit. */
+/* The entry of a job that has not been read back yet: job_make_room() has seen to its place. */
 static uint32_t expect_job(struct job_table *table, uint64_t id_low, uint32_t queue)
 {
+    uint32_t index = job_make(table, id_low, queue);
+
+    assert(index != 0);
     SOMETIMES("recovery reads a job before one that it comes after");
-    return job_make(table, id_low, queue);
+    return index;
 }
 
 int job_flow_attach(struct job_table *table, uint32_t index, const struct job_image *image)
@@ -147,7 +164,7 @@ int job_flow_attach(struct job_table *table, uint32_t index, const struct job_im
 
     if (image->header.on_failure == JOB_ON_FAILURE_NONE)
         return 0;
-    if (!job_flow_has_room(table, image->after_count))
+    if (!job_flow_has_places(table, image->after_count))
         return -ENOSPC;
     extra = job_extra_make(table, index);
     extra->on_failure = image->header.on_failure;
@@ -160,8 +177,6 @@ int job_flow_attach(struct job_table *table, uint32_t index, const struct job_im
             continue;
         if (earlier == 0)
             earlier = expect_job(table, id_low, job_at(table, index)->queue);
-        if (earlier == 0)
-            return -ENOSPC;
         if (earlier == index)
             return -EBADMSG;
         add_edge(table, earlier, index);

@@ -18,12 +18,18 @@
 /* Reserves the edges. 0 or -ENOMEM. */
 MUST_USE int job_flow_init(struct job_table *table, uint32_t job_count_max);
 
-/* True when a job can come after count others. */
+/* Reserves what job_count_max jobs may have, no fewer than before. 0 or -ENOMEM. Start-up only. */
+MUST_USE int job_flow_extend(struct job_table *table, uint32_t job_count_max);
+
+/* True when there are places for one that comes after count others, admitted or not. */
+bool job_flow_has_places(const struct job_table *table, uint32_t count);
+
+/* True when a job that comes after count others may be admitted. */
 bool job_flow_has_room(const struct job_table *table, uint32_t count);
 
 /*
  * The job comes after those that its JOB names; those that are not known have completed.
- * 0, or -ENOSPC when recovery finds more than fits.
+ * 0, -ENOSPC when there are no places, or -EBADMSG when it comes after itself.
  */
 MUST_USE int job_flow_attach(struct job_table *table, uint32_t index,
                              const struct job_image *image);

@@ -100,7 +100,7 @@ static void sift_down(struct job_table *table, uint32_t place, uint32_t entry)
 void job_heap_add(struct job_table *table, uint32_t entry)
 {
     assert(*place_of(table, entry) == 0);
-    assert(table->heap_count < 2 * (uint64_t)table->config.job_count_max);
+    assert(table->heap_count < 2 * (uint64_t)table->room);
     table->heap_count++;
     if (table->heap_count > table->heap_count_seen)
         table->heap_count_seen = table->heap_count;

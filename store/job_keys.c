@@ -30,6 +30,13 @@ int job_keys_init(struct job_table *table, uint32_t job_count_max)
     return r != 0 ? r : job_buckets_init(&table->by_key, job_count_max);
 }
 
+int job_keys_extend(struct job_table *table, uint32_t job_count_max)
+{
+    int r = job_pool_grow(&table->keys, job_count_max);
+
+    return r != 0 ? r : job_buckets_extend(&table->by_key, job_count_max);
+}
+
 static struct key_group *group_at(const struct job_table *table, uint32_t group)
 {
     return job_pool_at(&table->keys, group);

@@ -39,3 +39,6 @@ bool job_keys_check(const struct job_table *table, uint32_t index);
 
 /* Reserves and frees what job_keys.c needs. 0 or -ENOMEM. */
 MUST_USE int job_keys_init(struct job_table *table, uint32_t job_count_max);
+
+/* The same for so many jobs instead, no fewer than before. 0 or -ENOMEM. Start-up only. */
+MUST_USE int job_keys_extend(struct job_table *table, uint32_t job_count_max);

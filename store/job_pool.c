@@ -17,9 +17,9 @@ static void pool_check(const struct job_pool *pool)
     assert(pool->used <= pool->item_count_max);
 }
 
-static size_t pool_size(const struct job_pool *pool)
+static size_t items_size(const struct job_pool *pool, uint32_t count)
 {
-    return ((size_t)pool->item_count_max + 1) * pool->item_size;
+    return ((size_t)count + 1) * pool->item_size;
 }
 
 int job_pool_init(struct job_pool *pool, uint32_t item_size, uint32_t item_count_max)
@@ -27,12 +27,25 @@ int job_pool_init(struct job_pool *pool, uint32_t item_size, uint32_t item_count
     assert(item_size >= sizeof(uint32_t));
     assert(item_count_max > 0);
     *pool = (struct job_pool){.item_size = item_size, .item_count_max = item_count_max};
-    return memory_map(pool_size(pool), &pool->memory);
+    return memory_map(items_size(pool, item_count_max), &pool->memory);
+}
+
+int job_pool_grow(struct job_pool *pool, uint32_t item_count_max)
+{
+    int r;
+
+    pool_check(pool);
+    assert(item_count_max >= pool->item_count_max);
+    r = memory_grow(&pool->memory, items_size(pool, pool->item_count_max),
+                    items_size(pool, item_count_max));
+    if (r == 0)
+        pool->item_count_max = item_count_max;
+    return r;
 }
 
 void job_pool_deinit(struct job_pool *pool)
 {
-    memory_unmap(&pool->memory, pool_size(pool));
+    memory_unmap(&pool->memory, items_size(pool, pool->item_count_max));
 }
 
 uint32_t job_pool_acquire(struct job_pool *pool)
@@ -103,6 +116,21 @@ int job_buckets_init(struct job_buckets *buckets, uint32_t item_count_max)
     if (r == 0)
         buckets->heads = (void *)memory;
     return r;
+}
+
+int job_buckets_extend(struct job_buckets *buckets, uint32_t item_count_max)
+{
+    char *memory = (void *)buckets->heads;
+    uint32_t count_max = (uint32_t)max_u64(item_count_max, BUCKET_COUNT_MIN);
+    int r;
+
+    assert(count_max >= buckets->bucket_count_max);
+    r = memory_grow(&memory, buckets_size(buckets), (size_t)count_max * sizeof(uint32_t));
+    if (r != 0)
+        return r;
+    buckets->heads = (void *)memory;
+    buckets->bucket_count_max = count_max;
+    return 0;
 }
 
 void job_buckets_deinit(struct job_buckets *buckets)

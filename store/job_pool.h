@@ -27,6 +27,9 @@ struct job_pool {
 /* Reserves room for item_count_max items of item_size bytes. 0 or -ENOMEM. Start-up only. */
 MUST_USE int job_pool_init(struct job_pool *pool, uint32_t item_size, uint32_t item_count_max);
 
+/* Room for so many instead, no fewer than before: items may move. 0 or -ENOMEM. Start-up only. */
+MUST_USE int job_pool_grow(struct job_pool *pool, uint32_t item_count_max);
+
 /* Gives the memory back. A pool that was never made is accepted. */
 void job_pool_deinit(struct job_pool *pool);
 
@@ -56,6 +59,9 @@ struct job_buckets {
 
 /* Reserves heads for item_count_max items. 0 or -ENOMEM. Start-up only. */
 MUST_USE int job_buckets_init(struct job_buckets *buckets, uint32_t item_count_max);
+
+/* Heads for so many items instead, no fewer than before. 0 or -ENOMEM. Start-up only. */
+MUST_USE int job_buckets_extend(struct job_buckets *buckets, uint32_t item_count_max);
 
 /* Gives the memory back. Buckets that were never made are accepted. */
 void job_buckets_deinit(struct job_buckets *buckets);

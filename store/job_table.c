@@ -10,6 +10,8 @@
  */
 #include "store/job_table.h"
 
+#include <errno.h>
+
 #include "runtime/memory.h"
 #include "store/job_flow.h"
 #include "store/job_heap.h"
@@ -31,9 +33,10 @@ void job_table_enter(struct job_table *table, uint64_t now_ms)
 
 /* --- the table ------------------------------------------------------------------- */
 
-static size_t heap_size(const struct job_table *table)
+/* Of the due heap, for so many jobs. */
+static size_t heap_size(uint32_t job_count)
 {
-    return 2 * (size_t)table->config.job_count_max * sizeof(uint32_t);
+    return 2 * (size_t)job_count * sizeof(uint32_t);
 }
 
 /* Maps size bytes; the result is the caller's to cast. */
@@ -56,7 +59,7 @@ static void give_back(void *memory, size_t size)
 
 MUST_USE static int reserve_all(struct job_table *table)
 {
-    uint32_t count = table->config.job_count_max;
+    uint32_t count = table->room;
     int r = job_pool_init(&table->jobs, sizeof(struct job), count);
 
     if (r == 0)
@@ -70,12 +73,57 @@ MUST_USE static int reserve_all(struct job_table *table)
     if (r == 0)
         r = job_flow_init(table, count);
     if (r == 0)
-        r = reserve(heap_size(table), &table->heap);
+        r = reserve(heap_size(count), &table->heap);
     if (r == 0)
         r = reserve(JOB_QUEUE_COUNT_MAX * sizeof(struct job_queue), &table->queues);
     if (r == 0)
         r = reserve(JOB_TENANT_COUNT_MAX * sizeof(struct job_tenant), &table->tenants);
     return r;
+}
+
+/* Moves the due heap to where it has room for so many jobs. */
+MUST_USE static int extend_heap(struct job_table *table, uint32_t count)
+{
+    char *memory = (void *)table->heap;
+    int r = memory_grow(&memory, heap_size(table->room), heap_size(count));
+
+    table->heap = (void *)memory;
+    return r;
+}
+
+MUST_USE static int extend_all(struct job_table *table, uint32_t count)
+{
+    int r = job_pool_grow(&table->jobs, count);
+
+    if (r == 0)
+        r = job_pool_grow(&table->extras, count);
+    if (r == 0)
+        r = job_buckets_extend(&table->by_id, count);
+    if (r == 0)
+        r = job_buckets_extend(&table->by_unique, count);
+    if (r == 0)
+        r = job_keys_extend(table, count);
+    if (r == 0)
+        r = job_flow_extend(table, count);
+    if (r == 0)
+        r = extend_heap(table, count);
+    if (r == 0)
+        table->room = count;
+    return r;
+}
+
+int job_make_room(struct job_table *table, uint32_t after_count)
+{
+    assert(table->is_recovering);
+    while (table->jobs.item_count_max - table->jobs.count <= after_count ||
+           !job_flow_has_places(table, after_count)) {
+        uint64_t count = min_u64(2 * (uint64_t)table->room, JOB_COUNT_MAX);
+        int r = count == table->room ? -ENOSPC : extend_all(table, (uint32_t)count);
+
+        if (r != 0)
+            return r;
+    }
+    return 0;
 }
 
 int job_table_new(const struct job_table_config *config, struct job_table **ret_table)
@@ -92,6 +140,7 @@ int job_table_new(const struct job_table_config *config, struct job_table **ret_
     table->is_recovering = true;
     if (table->config.job_count_max == 0)
         table->config.job_count_max = JOB_COUNT_DEFAULT;
+    table->room = table->config.job_count_max;
     if (table->config.partition_count == 0)
         table->config.partition_count = JOB_PARTITION_COUNT_MAX;
     list_init(&table->ready);
@@ -113,7 +162,7 @@ void job_table_free(struct job_table **table)
     assert(it->magic == JOB_TABLE_MAGIC);
     give_back(it->tenants, JOB_TENANT_COUNT_MAX * sizeof(struct job_tenant));
     give_back(it->queues, JOB_QUEUE_COUNT_MAX * sizeof(struct job_queue));
-    give_back(it->heap, heap_size(it));
+    give_back(it->heap, heap_size(it->room));
     job_buckets_deinit(&it->by_id);
     job_buckets_deinit(&it->by_unique);
     job_buckets_deinit(&it->by_key);

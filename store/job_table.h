@@ -26,7 +26,8 @@
  * key. Concurrency limits are counts of leases, released on every way out of LEASED.
  *
  * 64 bytes per parked job with all tables, more only for what few jobs ask for
- * (struct job_extra). Memory is reserved at start, touched when used. One thread.
+ * (struct job_extra). Memory is reserved at start, touched when used. One thread. Bounds decide
+ * about what is new: recovery takes all that was acknowledged, and reserves more for that.
  * Times are unix ms on a steady clock: the caller's, which never goes back.
  */
 #pragma once
@@ -116,7 +117,7 @@ struct job_view {
 };
 
 struct job_table_config {
-    uint32_t job_count_max;      /* 0: JOB_COUNT_DEFAULT; jobs in all states together */
+    uint32_t job_count_max;      /* admitted, in all states together; 0: JOB_COUNT_DEFAULT */
     uint32_t finished_count_max; /* COMPLETED and CANCELLED jobs that are remembered */
     uint64_t finished_ms;        /* and for how long */
     uint32_t dead_count_max;     /* dead letters; more are refused, see job_table_claim() */
@@ -184,7 +185,8 @@ void job_table_withdraw(struct job_table *table, struct job_ref ref);
 /*
  * This JOB is in the log at location, of size bytes: an admitted one, one carried
  * forward, or one read back by recovery (then without an admission before it).
- * 0, or -ENOSPC when recovery finds more than fits, -EBADMSG when it contradicts itself.
+ * 0, or -EBADMSG when it contradicts itself; in recovery -ENOMEM, or -ENOSPC when there are more
+ * jobs or queues than can be told apart.
  */
 MUST_USE int job_table_apply_job(struct job_table *table, const struct job_image *image,
                                  struct journal_location location, uint32_t size, uint64_t now_ms);

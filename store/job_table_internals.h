@@ -169,6 +169,7 @@ struct job_table {
     uint64_t change_count;
     uint32_t delivery; /* the last one given out */
 
+    uint32_t room; /* jobs for which memory is reserved; more than are admitted: job_make_room() */
     struct job_pool jobs;
     struct job_pool extras;
     struct job_pool keys;
@@ -293,6 +294,12 @@ void job_ids_settle(struct job_table *table);
 
 /* A new entry under this id, in state PENDING; 0 when there is no room. job_table.c */
 MUST_USE uint32_t job_make(struct job_table *table, uint64_t id_low, uint32_t queue);
+
+/*
+ * Recovery: there are places for one job more that comes after so many. Entries may move. 0,
+ * -ENOMEM, or -ENOSPC when no index is left. job_table.c
+ */
+MUST_USE int job_make_room(struct job_table *table, uint32_t after_count);
 
 /* Forgets a job that stands nowhere any more. job_table.c */
 void job_forget(struct job_table *table, uint32_t index);

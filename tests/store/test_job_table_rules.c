@@ -647,22 +647,37 @@ Test(job_table_rules, goes_by_the_clock_it_is_told_and_not_by_that_of_the_log)
     cr_expect(eq(u64, job_fixture_take("mail", 1000), id));
 }
 
-Test(job_table_rules, refuses_to_recover_more_than_fits)
+Test(job_table_rules, recovers_more_than_it_admits)
 {
+    enum { COUNT = 200, AFTER_COUNT = 16, LIMIT = 2 };
     struct job_table_config config = job_fixture_config();
-    struct job_ask ask = {.priority = 1};
-    struct job_image image;
-    struct job_table *other = NULL;
+    struct job_ask ask = {.priority = 1, .key = "key"};
+    struct job_table_stats stats;
+    struct job_ref place;
 
-    config.job_count_max = 2;
-    cr_assert(eq(int, job_table_new(&config, &other), 0));
-    for (uint64_t id = 1; id <= 3; id++) {
-        image = job_fixture_image(&ask, id);
-        cr_expect(eq(int, job_table_apply_job(other, &image, job_fixture_location(0), 300, T0),
-                     id <= 2 ? 0 : -ENOSPC));
+    for (uint32_t i = 0; i < COUNT; i++) {
+        ask.after_count = (uint32_t)min_u64(i, AFTER_COUNT);
+        ask.on_failure = ask.after_count > 0 ? JOB_ON_FAILURE_FAIL : JOB_ON_FAILURE_NONE;
+        for (uint32_t j = 0; j < ask.after_count; j++)
+            ask.after[j] = i - j;
+        cr_assert(eq(u64, job_fixture_enqueue(&ask), (uint64_t)i + 1));
     }
-    job_table_free(&other);
-    cr_expect(eq(ptr, other, NULL));
+    job_table_free(&table);
+    config.job_count_max = LIMIT;
+    table = job_fixture_recover(&config);
+    job_table_stats(table, &stats);
+    cr_expect(eq(u32, stats.counts[JOB_QUEUED], 1));
+    cr_expect(eq(u32, stats.counts[JOB_WAITING], COUNT - 1));
+    cr_expect(eq(u32, stats.job_count_max, LIMIT));
+    cr_expect(eq(u32, job_fixture_audit(), 0));
+    ask.after_count = 0;
+    ask.on_failure = JOB_ON_FAILURE_NONE;
+    cr_expect(eq(int, job_fixture_admit(&ask, COUNT + 1, &place), JOB_TABLE_FULL));
+    for (uint64_t id = 1; id <= COUNT; id++)
+        cr_assert(eq(int, job_fixture_do(id, false, 0, CANCELLED), JOB_CLAIMED));
+    cr_expect(eq(u32, job_fixture_audit(), 0));
+    job_table_tidy(table, now_ms);
+    cr_expect(eq(int, job_fixture_admit(&ask, COUNT + 1, &place), JOB_ADMITTED));
 }
 
 Test(job_table_rules, carries_a_dead_letter_and_its_replay_forward)

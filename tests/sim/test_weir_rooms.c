@@ -1,0 +1,192 @@
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+
+#include "tests/sim/weir_fixture.h"
+
+/*
+ * Bounds are divided by the shards, but projects are not: with another number of shards one of
+ * them may find more of its own than its part of a bound. What has been acknowledged is there
+ * after each start; the bounds decide about what is new.
+ */
+enum {
+    PROJECT_COUNT = 12,
+    BATCH_COUNT = 100,
+    SECRET_SIZE = 128,
+    BODY_SIZE = 32768,
+};
+
+struct project {
+    char name[16];
+    char key[SECRET_SIZE];
+};
+
+static struct weir weir;
+static struct weir_client client;
+static struct project projects[PROJECT_COUNT];
+static char body[BODY_SIZE];
+static char answer_text[SIM_HTTP_BODY_SIZE_MAX + 1];
+
+/* --- asking ----------------------------------------------------------------------- */
+
+static const char *answer(void)
+{
+    memcpy(answer_text, client.request.body, client.request.body_size);
+    answer_text[client.request.body_size] = '\0';
+    return answer_text;
+}
+
+static uint32_t ask(const char *key, const char *method, const char *path, const char *data)
+{
+    struct weir_call call = {.method = method, .path = path, .key = key};
+
+    return weir_ask(&client, &call, data);
+}
+
+static void make_project(struct project *project, uint32_t number)
+{
+    const char *at;
+
+    snprintf(project->name, sizeof(project->name), "project%u", number);
+    snprintf(body, sizeof(body),
+             "{\"org_id\":\"org\",\"project_id\":\"%s\",\"scopes\":[\"ingest\",\"read\","
+             "\"admin\"]}",
+             project->name);
+    cr_assert(eq(int, ask(WEIR_ADMIN_TOKEN_TEXT, "POST", "/v1/admin/keys", body), 201));
+    at = strstr(answer(), "\"key\":\"");
+    cr_assert(at != NULL);
+    at += strlen("\"key\":\"");
+    snprintf(project->key, sizeof(project->key), "%.*s", (int)strcspn(at, "\""), at);
+}
+
+/* Where its jobs are with so many shards. */
+static uint32_t shard_of(const struct project *project, uint32_t shard_count)
+{
+    return job_partition(slice_of("org"), slice_of(project->name),
+                         weir.process.app.superblock.partition_count) %
+           shard_count;
+}
+
+/* --- the world ---------------------------------------------------------------------- */
+
+static void begin(uint64_t seed, uint32_t shard_count)
+{
+    weir_begin(&weir, seed, shard_count);
+    weir_client_init(&client, &weir, 0, NULL);
+}
+
+static void start(void)
+{
+    weir_start(&weir);
+    weir_run_until_ready(&weir);
+}
+
+/* The machine loses its power, and the server comes back with so many shards. */
+static void restart(uint32_t shard_count)
+{
+    static const struct weir_call call = {.method = "GET", .path = "/livez"};
+
+    weir_crash(&weir);
+    weir.process.shard_count = shard_count;
+    start();
+    /* The client finds out that its connection has gone. */
+    client.is_answered = false;
+    weir_client_call(&client, &call, "");
+    for (uint32_t ms = 0; ms < 10000 && !client.is_answered; ms++)
+        cr_assert(eq(int, weir_run_for(&weir, 1), SIM_REACHED));
+    cr_assert(client.is_answered);
+}
+
+static void end(void)
+{
+    weir_stop(&weir);
+    weir_end(&weir);
+}
+
+/* --- jobs --------------------------------------------------------------------------- */
+
+/* Enqueues count jobs of one kind, or of as many kinds from first_kind on. */
+static uint32_t enqueue(const struct project *project, uint32_t count, uint32_t first_kind,
+                        bool has_kinds)
+{
+    size_t size = (size_t)snprintf(body, sizeof(body), "{\"jobs\":[");
+
+    for (uint32_t i = 0; i < count; i++)
+        size += (size_t)snprintf(body + size, sizeof(body) - size, "%s{\"kind\":\"kind%u\"}",
+                                 i > 0 ? "," : "", first_kind + (has_kinds ? i : 0));
+    snprintf(body + size, sizeof(body) - size, "]}");
+    return ask(project->key, "POST", "/v1/jobs/batch", body);
+}
+
+/* Leases all jobs of the kind and completes them; gives how many there were. */
+static uint32_t complete_all(const struct project *project, const char *kind)
+{
+    char path[64];
+    uint32_t sum = 0, count;
+
+    snprintf(path, sizeof(path), "/v1/jobs/%s/lease", kind);
+    do {
+        size_t size = (size_t)snprintf(body, sizeof(body), "{\"jobs\":[");
+        char id[WEIR_ID_SIZE + 1], epoch[32];
+        uint32_t offset = 0;
+
+        cr_assert(eq(int, ask(project->key, "POST", path, "{\"limit\":100}"), 200));
+        for (count = 0; weir_answer_string(&client.request, "id", &offset, id, sizeof(id));
+             count++) {
+            cr_assert(weir_answer_string(&client.request, "epoch", &offset, epoch, sizeof(epoch)));
+            size += (size_t)snprintf(body + size, sizeof(body) - size,
+                                     "%s{\"id\":\"%s\",\"epoch\":\"%s\"}", count > 0 ? "," : "", id,
+                                     epoch);
+        }
+        snprintf(body + size, sizeof(body) - size, "]}");
+        if (count > 0)
+            cr_assert(eq(int, ask(project->key, "POST", "/v1/jobs/complete", body), 200));
+        sum += count;
+    } while (count > 0);
+    return sum;
+}
+
+Test(weir_rooms, a_start_with_more_shards_goes_on_with_all_jobs_of_a_project)
+{
+    enum { LIMIT = 1024, COUNT = 10 * BATCH_COUNT };
+
+    begin(20, 1);
+    weir.process.settings.job_count = LIMIT;
+    start();
+    make_project(&projects[0], 0);
+    for (uint32_t i = 0; i < COUNT; i += BATCH_COUNT)
+        cr_assert(eq(int, enqueue(&projects[0], BATCH_COUNT, 0, false), 202));
+    restart(3);
+    cr_expect(eq(int, enqueue(&projects[0], 1, 0, false), 503), "its shard has more than enough");
+    for (uint32_t i = 1; i < PROJECT_COUNT; i++) {
+        make_project(&projects[i], i);
+        if (shard_of(&projects[i], 3) == shard_of(&projects[0], 3))
+            continue;
+        cr_assert(eq(int, enqueue(&projects[i], BATCH_COUNT, 0, false), 202));
+        cr_expect(eq(u32, complete_all(&projects[i], "kind0"), BATCH_COUNT));
+        break;
+    }
+    restart(2);
+    cr_expect(eq(u32, complete_all(&projects[0], "kind0"), COUNT));
+    weir_let_pass(&weir, 2000);
+    cr_expect(eq(int, enqueue(&projects[0], 1, 0, false), 202));
+    end();
+}
+
+Test(weir_rooms, a_start_with_a_smaller_bound_goes_on_with_all_jobs)
+{
+    enum { COUNT = 12 * BATCH_COUNT };
+
+    begin(21, 1);
+    weir.process.settings.job_count = 2 * COUNT;
+    start();
+    make_project(&projects[0], 0);
+    for (uint32_t i = 0; i < COUNT; i += BATCH_COUNT)
+        cr_assert(eq(int, enqueue(&projects[0], BATCH_COUNT, 0, false), 202));
+    weir.process.settings.job_count = 1024;
+    restart(1);
+    cr_expect(eq(int, enqueue(&projects[0], 1, 0, false), 503));
+    cr_expect(eq(u32, complete_all(&projects[0], "kind0"), COUNT));
+    restart(1);
+    cr_expect(eq(int, enqueue(&projects[0], 1, 0, false), 202), "what has ended makes room");
+    end();
+}
