@@ -299,7 +299,7 @@ const struct config_key SETTINGS_KEYS[] = {
      .name = "remembered",
      CONFIG_INTEGER_AT(struct settings, incident_count),
      .min = 64,
-     .max = 1000000,
+     .max = INCIDENT_SLOT_COUNT_MAX,
      .default_text = "8192",
      .help = "Incidents kept in memory and in the log, the resolved ones included."},
     {.section = "incidents",

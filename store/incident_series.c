@@ -28,10 +28,27 @@ static bool project_is_idle(const struct incident_project *project)
     return project->series_count == 0 && project->rules.location.bits == 0;
 }
 
-static uint32_t find_project_slot(struct incident_table *table)
+/* Room for more than are admitted: the index grows; the rest is there, and not touched yet. */
+MUST_USE static bool make_project_room(struct incident_table *table)
+{
+    uint32_t room =
+        (uint32_t)min_u64(2 * (uint64_t)table->project_room, INCIDENT_PROJECT_COUNT_MAX);
+
+    if (table->projects_end < table->project_room)
+        return true;
+    SOMETIMES("a start finds more projects with rules than a shard takes");
+    if (room == table->project_room || slot_index_grow(&table->project_index, room) < 0)
+        return false;
+    table->project_room = room;
+    return true;
+}
+
+static uint32_t find_project_slot(struct incident_table *table, bool is_old)
 {
     if (table->projects_end < table->config.projects_max)
         return table->projects_end++;
+    if (is_old)
+        return make_project_room(table) ? table->projects_end++ : SLOT_NONE;
     /* Full: one that has nothing left goes. Its clock goes with it; nothing depends on that. */
     for (uint32_t i = 0; i < table->projects_end; i++)
         if (project_is_idle(&table->projects[i])) {
@@ -42,8 +59,8 @@ static uint32_t find_project_slot(struct incident_table *table)
     return SLOT_NONE;
 }
 
-struct incident_project *incident_get_project(struct incident_table *table, uint64_t hash,
-                                              uint32_t partition)
+static struct incident_project *get_project(struct incident_table *table, uint64_t hash,
+                                            uint32_t partition, bool is_old)
 {
     struct incident_project *project = incident_find_project(table, hash);
     uint32_t slot;
@@ -52,7 +69,7 @@ struct incident_project *incident_get_project(struct incident_table *table, uint
         table->last_project = (uint32_t)(project - table->projects);
         return project;
     }
-    slot = find_project_slot(table);
+    slot = find_project_slot(table, is_old);
     if (slot == SLOT_NONE) {
         SOMETIMES("there are too many projects for the incidents");
         return NULL;
@@ -71,6 +88,18 @@ struct incident_project *incident_get_project(struct incident_table *table, uint
     slot_index_add(&table->project_index, hash, slot);
     table->stats.projects++;
     return project;
+}
+
+struct incident_project *incident_get_project(struct incident_table *table, uint64_t hash,
+                                              uint32_t partition)
+{
+    return get_project(table, hash, partition, false);
+}
+
+struct incident_project *incident_get_old_project(struct incident_table *table, uint64_t hash,
+                                                  uint32_t partition)
+{
+    return get_project(table, hash, partition, true);
 }
 
 const struct incident_rules *incident_rules_of(const struct incident_project *project)

@@ -41,31 +41,69 @@ static bool may_be_forgotten(const struct incident *incident)
            incident->header.status == INCIDENT_RESOLVED;
 }
 
-/* A free slot, if need be that of the oldest resolved incident; SLOT_NONE: all are alive. */
-static uint32_t find_slot(struct incident_table *table)
+/* The oldest resolved incident that may be forgotten, or else a slot that is free; SLOT_NONE. */
+static uint32_t find_oldest(const struct incident_table *table)
 {
     uint32_t oldest = SLOT_NONE;
 
-    if (table->incidents_end < table->config.incidents_max)
-        return table->incidents_end++;
-    if (table->is_full)
-        return SLOT_NONE; /* nothing has changed since all of them were looked at */
     for (uint32_t i = 0; i < table->incidents_end; i++) {
         const struct incident *incident = &table->incidents[i];
 
-        if (!incident->is_used)
+        if (!incident->is_used && table->stats.incidents < table->config.incidents_max)
             return i;
         if (may_be_forgotten(incident) &&
             (oldest == SLOT_NONE ||
              incident->header.written_ms < table->incidents[oldest].header.written_ms))
             oldest = i;
     }
-    table->is_full = oldest == SLOT_NONE;
-    if (oldest != SLOT_NONE) {
-        SOMETIMES("an old incident makes room");
-        forget(table, oldest);
-    }
     return oldest;
+}
+
+/* A free slot, if need be that of the oldest resolved incident; SLOT_NONE: all are alive. */
+static uint32_t find_slot(struct incident_table *table)
+{
+    uint32_t slot;
+
+    if (table->incidents_end < table->config.incidents_max)
+        return table->incidents_end++;
+    if (table->is_full)
+        return SLOT_NONE; /* nothing has changed since all of them were looked at */
+    slot = find_oldest(table);
+    table->is_full = slot == SLOT_NONE;
+    if (slot != SLOT_NONE && table->incidents[slot].is_used) {
+        SOMETIMES("an old incident makes room");
+        forget(table, slot);
+    }
+    return slot;
+}
+
+/*
+ * A slot for an incident that was read back: those that are not resolved have been promised an
+ * end, and the start before may have had larger limits, or other projects on this shard. 0,
+ * -ENOMEM, or -ENOSPC.
+ */
+MUST_USE static int make_slot(struct incident_table *table, uint32_t *ret_slot)
+{
+    uint32_t more = (uint32_t)min_u64(table->incident_room,
+                                      (uint64_t)INCIDENT_SLOT_COUNT_MAX - table->incident_room);
+    int r = 0;
+
+    *ret_slot = find_slot(table);
+    if (*ret_slot != SLOT_NONE)
+        return 0;
+    SOMETIMES("a start finds more incidents than a shard remembers");
+    if (table->incidents_end == table->incident_room) {
+        r = more == 0 ? -ENOSPC
+                      : slot_index_grow(&table->incident_index, table->incident_room + more);
+        if (r == 0)
+            r = slot_index_grow(&table->series_index, table->series_slots + more);
+        if (r != 0)
+            return r;
+        table->incident_room += more;
+        table->series_slots += more;
+    }
+    *ret_slot = table->incidents_end++;
+    return 0;
 }
 
 static struct incident *begin_slot(struct incident_table *table, uint32_t slot,
@@ -434,18 +472,20 @@ int incident_table_restore(struct incident_table *table, const struct incident_i
 {
     uint32_t slot = slot_index_find(&table->incident_index, image->header.id_low);
     struct incident *incident;
+    int r;
 
     assert(!table->is_resumed);
     if (slot == SLOT_NONE) {
-        slot = find_slot(table);
-        if (slot == SLOT_NONE)
-            return -ENOSPC;
+        r = make_slot(table, &slot);
+        if (r != 0)
+            return r;
         incident = begin_slot(table, slot, &image->header, partition);
     } else {
         incident = incident_at(table, slot);
         if (image->header.revision < incident->durable_revision)
             return 0;
         table->stats.open -= incident->header.status != INCIDENT_RESOLVED;
+        table->is_full = false;
     }
     incident->header = image->header;
     incident->has_texts = true;
@@ -487,7 +527,6 @@ void incident_table_expire(struct incident_table *table, uint64_t before_ms)
 const struct incident_image_header *incident_table_at(const struct incident_table *table,
                                                       uint32_t n)
 {
-    assert(n < table->config.incidents_max);
     return n < table->incidents_end && table->incidents[n].is_used ? &table->incidents[n].header
                                                                    : NULL;
 }

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "runtime/memory.h"
 #include "runtime/sim_point.h"
 #include "store/incident_table_internals.h"
 
@@ -14,6 +15,10 @@
  */
 
 enum { OLDEST_MS = 2 * INCIDENT_JUMP_MINUTES_MAX * MINUTE_MS }; /* minutes before 1970 are none */
+
+static const size_t PROJECTS_SIZE =
+    (size_t)INCIDENT_PROJECT_COUNT_MAX * sizeof(struct incident_project);
+static const size_t INCIDENTS_SIZE = (size_t)INCIDENT_SLOT_COUNT_MAX * sizeof(struct incident);
 
 static uint32_t slots_for(const struct incident_table_config *config)
 {
@@ -31,14 +36,52 @@ uint64_t incident_table_bytes(const struct incident_table_config *config)
            slot_index_bytes(config->incidents_max);
 }
 
+/* Maps size bytes, touched when used; the result is the caller's to cast. */
+MUST_USE static int reserve(size_t size, void *ret_memory)
+{
+    char *memory = NULL;
+    int r = memory_map(size, &memory);
+
+    if (r == 0)
+        memcpy(ret_memory, &memory, sizeof(memory));
+    return r;
+}
+
+static void give_back(void *memory, size_t size)
+{
+    char *bytes = memory;
+
+    memory_unmap(&bytes, size);
+}
+
+/* Of the series when every incident that can be read back has one. */
+static size_t series_size(const struct incident_table_config *config)
+{
+    return ((size_t)config->series_max + INCIDENT_RESERVE_MAX + INCIDENT_SLOT_COUNT_MAX) *
+           sizeof(struct incident_series);
+}
+
+/* What a start may read back; what is beyond the limits is not touched without need. */
+MUST_USE static int reserve_all(struct incident_table *table)
+{
+    int r = reserve(series_size(&table->config), &table->series);
+
+    if (r == 0)
+        r = reserve(PROJECTS_SIZE, &table->projects);
+    if (r == 0)
+        r = reserve(INCIDENTS_SIZE, &table->incidents);
+    return r;
+}
+
 int incident_table_new(const struct incident_table_config *config,
                        struct incident_table **ret_table)
 {
     struct incident_table *table = calloc(1, sizeof(*table));
-    int r = -ENOMEM;
+    int r;
 
     assert(config->series_max >= INCIDENT_SERIES_MIN);
-    assert(config->incidents_max > 0);
+    assert(config->incidents_max > 0 && config->incidents_max <= INCIDENT_SLOT_COUNT_MAX);
+    assert(config->projects_max > 0 && config->projects_max <= INCIDENT_PROJECT_COUNT_MAX);
     if (table == NULL)
         return -ENOMEM;
     table->config = *config;
@@ -46,12 +89,11 @@ int incident_table_new(const struct incident_table_config *config,
     rng_init_seed(&table->rng, config->seed);
     list_init(&table->free_series);
     list_init(&table->streams);
-    table->series = calloc(table->series_slots, sizeof(*table->series));
-    table->projects = calloc(config->projects_max, sizeof(*table->projects));
-    table->incidents = calloc(config->incidents_max, sizeof(*table->incidents));
+    table->incident_room = config->incidents_max;
+    table->project_room = config->projects_max;
     table->changes = calloc(INCIDENT_CHANGES_MAX, sizeof(*table->changes));
-    if (table->series != NULL && table->projects != NULL && table->incidents != NULL &&
-        table->changes != NULL)
+    r = table->changes == NULL ? -ENOMEM : reserve_all(table);
+    if (r == 0)
         r = slot_index_init(&table->series_index, table->series_slots);
     if (r == 0)
         r = slot_index_init(&table->project_index, config->projects_max);
@@ -74,9 +116,9 @@ void incident_table_free(struct incident_table **table)
     slot_index_deinit(&it->series_index);
     slot_index_deinit(&it->project_index);
     slot_index_deinit(&it->incident_index);
-    free(it->series);
-    free(it->projects);
-    free(it->incidents);
+    give_back(it->series, series_size(&it->config));
+    give_back(it->projects, PROJECTS_SIZE);
+    give_back(it->incidents, INCIDENTS_SIZE);
     free(it->changes);
     free(it);
     *table = NULL;
@@ -284,7 +326,7 @@ static void find_clocks(struct incident_table *table)
 
         if (!incident->is_used)
             continue;
-        project = incident_get_project(table, incident->header.project, incident->partition);
+        project = incident_get_old_project(table, incident->header.project, incident->partition);
         if (project == NULL)
             continue;
         stream = &project->streams[incident->header.environment];
@@ -374,7 +416,9 @@ int incident_table_apply_rules(struct incident_table *table,
                                const struct incident_rules_record *record, uint32_t partition,
                                struct journal_location location, uint32_t size)
 {
-    struct incident_project *project = incident_get_project(table, record->project, partition);
+    struct incident_project *project =
+        table->is_resumed ? incident_get_project(table, record->project, partition)
+                          : incident_get_old_project(table, record->project, partition);
 
     if (project == NULL)
         return -ENOSPC;
@@ -464,5 +508,7 @@ void incident_table_check(const struct incident_table *table)
     assert(used <= table->series_slots);
     assert(live == counted);
     assert(count_open(table) == table->stats.open);
+    assert(table->incidents_end <= table->incident_room);
+    assert(table->projects_end <= table->project_room);
     assert(table->change_end - table->change_begin <= INCIDENT_CHANGES_MAX);
 }

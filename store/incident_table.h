@@ -30,7 +30,8 @@
  *
  * Memory is bounded: series_max in all, a number of live ones per project, and of new ones per
  * minute. Errors beyond that are counted together, in one series per environment that has an
- * incident of its own; nothing is lost but the distinction.
+ * incident of its own; nothing is lost but the distinction. Bounds decide about what is new: a
+ * start reads back every incident that is not resolved, and all rules.
  */
 #pragma once
 
@@ -39,12 +40,14 @@
 #include "store/segment.h"
 
 enum {
-    INCIDENT_SERIES_MIN = 1024,      /* least series_max of a shard */
-    INCIDENT_RESERVE_MAX = 256,      /* series beyond series_max, for overflow and signups */
-    INCIDENT_CHANGES_MAX = 1024,     /* decided and not taken yet */
-    INCIDENT_CHANGES_PER_FOLD = 128, /* at most; so many must be free */
-    INCIDENT_FUTURE_MS_MAX = 60000,  /* an event is never later than that after it came */
-    INCIDENT_CLOCK_GRACE_MS = 500,   /* an idle stream's clock is that much behind */
+    INCIDENT_SLOT_COUNT_MAX = 1000000,  /* of a shard, read back: more than any admits */
+    INCIDENT_PROJECT_COUNT_MAX = 65536, /* the same for projects */
+    INCIDENT_SERIES_MIN = 1024,         /* least series_max of a shard */
+    INCIDENT_RESERVE_MAX = 256,         /* series beyond series_max, for overflow and signups */
+    INCIDENT_CHANGES_MAX = 1024,        /* decided and not taken yet */
+    INCIDENT_CHANGES_PER_FOLD = 128,    /* at most; so many must be free */
+    INCIDENT_FUTURE_MS_MAX = 60000,     /* an event is never later than that after it came */
+    INCIDENT_CLOCK_GRACE_MS = 500,      /* an idle stream's clock is that much behind */
     INCIDENT_JUMP_MINUTES_MAX =
         256,                        /* ticks after a leap; then nothing is left that could happen */
     INCIDENT_CATCH_UP_MINUTES = 31, /* that are judged again after a restart */
@@ -119,7 +122,7 @@ MUST_USE int incident_table_new(const struct incident_table_config *config,
 /* Frees and nulls; accepts NULL. */
 void incident_table_free(struct incident_table **table);
 
-/* Bytes that incident_table_new() takes. */
+/* Bytes that what is admitted takes. */
 uint64_t incident_table_bytes(const struct incident_table_config *config);
 
 /* --- events and time ------------------------------------------------------------ */
@@ -209,8 +212,8 @@ const struct incident_project_rules *incident_table_rules(const struct incident_
 /* --- records ---------------------------------------------------------------------- */
 
 /*
- * Rules are durable, or read back; an older revision changes nothing. 0, or -ENOSPC when there
- * are too many projects with rules.
+ * Rules are durable, or read back; an older revision changes nothing. 0, -ENOMEM, or -ENOSPC
+ * when more projects have rules than can be read back.
  */
 MUST_USE int incident_table_apply_rules(struct incident_table *table,
                                         const struct incident_rules_record *record,
@@ -222,8 +225,8 @@ MUST_USE bool incident_table_takes_rules(struct incident_table *table, uint64_t 
                                          uint32_t partition);
 
 /*
- * Recovery: an incident as read back; of two with the same id the later revision stays. 0 or
- * -ENOSPC.
+ * Recovery: an incident as read back; of two with the same id the later revision stays. 0,
+ * -ENOMEM, or -ENOSPC when there are more than can be read back.
  */
 MUST_USE int incident_table_restore(struct incident_table *table,
                                     const struct incident_image *image, uint32_t partition,
@@ -264,7 +267,7 @@ uint64_t incident_table_live_bytes(const struct incident_table *table);
 void incident_table_stats(const struct incident_table *table,
                           struct incident_table_stats *ret_stats);
 
-/* The n-th slot's header for tests and tools, NULL when it is free; n below incidents_max. */
+/* The n-th slot's header for tests and tools, NULL when it is free. */
 const struct incident_image_header *incident_table_at(const struct incident_table *table,
                                                       uint32_t n);
 

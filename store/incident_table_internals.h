@@ -93,13 +93,15 @@ struct incident_table {
 
     struct incident_project *projects;
     uint32_t projects_end;
+    uint32_t project_room; /* places in the index */
     struct slot_index project_index;
     uint32_t last_project; /* slot that was found last: the events of a request are one project's */
     struct list_node streams;
 
     struct incident *incidents;
     uint32_t incidents_end;
-    bool is_full; /* the last look found no slot, and nothing has changed since */
+    uint32_t incident_room; /* places in the index; for so many there are series */
+    bool is_full;           /* the last look found no slot, and nothing has changed since */
     struct slot_index incident_index;
     uint64_t live_bytes;
 
@@ -117,6 +119,13 @@ struct incident_project *incident_find_project(const struct incident_table *tabl
 /* The project, made when need be; NULL when there are too many. */
 struct incident_project *incident_get_project(struct incident_table *table, uint64_t hash,
                                               uint32_t partition);
+
+/*
+ * The same for what was durable before this start: its limit does not count. NULL when there are
+ * more than can be read back, or no memory.
+ */
+struct incident_project *incident_get_old_project(struct incident_table *table, uint64_t hash,
+                                                  uint32_t partition);
 
 /* The rules in force for it. */
 const struct incident_rules *incident_rules_of(const struct incident_project *project);

@@ -71,6 +71,23 @@ void slot_index_add(struct slot_index *index, uint64_t key, uint32_t slot)
     index->count++;
 }
 
+int slot_index_grow(struct slot_index *index, uint32_t count_max)
+{
+    struct slot_index grown;
+    int r;
+
+    assert(count_max >= index->count_max);
+    r = slot_index_init(&grown, count_max);
+    if (r < 0)
+        return r;
+    for (uint32_t i = 0; i <= index->mask; i++)
+        if (index->entries[i].key != 0)
+            slot_index_add(&grown, index->entries[i].key, index->entries[i].slot);
+    slot_index_deinit(index);
+    *index = grown;
+    return 0;
+}
+
 void slot_index_remove(struct slot_index *index, uint64_t key)
 {
     uint32_t gap = find_entry(index, key_of(key)), at = gap;

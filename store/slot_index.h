@@ -2,7 +2,7 @@
  * Slot index: finds a slot of a table by a 64-bit key that is already a hash.
  *
  * Open addressing with linear probing, at most half full; what is removed leaves no trace,
- * so chains stay short however long it lives. Memory comes once, at start.
+ * so chains stay short however long it lives. Memory comes at start.
  */
 #pragma once
 
@@ -26,6 +26,9 @@ struct slot_index {
 
 /* Makes room for count_max keys. 0 or -ENOMEM. Start-up only. */
 MUST_USE int slot_index_init(struct slot_index *index, uint32_t count_max);
+
+/* Makes room for count_max keys instead, no fewer than before. 0 or -ENOMEM. Start-up only. */
+MUST_USE int slot_index_grow(struct slot_index *index, uint32_t count_max);
 
 /* Frees what init made. */
 void slot_index_deinit(struct slot_index *index);

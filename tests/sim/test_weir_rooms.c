@@ -1,7 +1,7 @@
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 
-#include "tests/sim/weir_fixture.h"
+#include "tests/sim/weir_calls.h"
 
 /*
  * Bounds are divided by the shards, but projects are not: with another number of shards one of
@@ -11,13 +11,12 @@
 enum {
     PROJECT_COUNT = 12,
     BATCH_COUNT = 100,
-    SECRET_SIZE = 128,
     BODY_SIZE = 32768,
 };
 
 struct project {
     char name[16];
-    char key[SECRET_SIZE];
+    char key[TENANT_SECRET_SIZE_MAX];
 };
 
 static struct weir weir;
@@ -44,21 +43,11 @@ static uint32_t ask(const char *key, const char *method, const char *path, const
 
 static void make_project(struct project *project, uint32_t number)
 {
-    const char *at;
-
     snprintf(project->name, sizeof(project->name), "project%u", number);
-    snprintf(body, sizeof(body),
-             "{\"org_id\":\"org\",\"project_id\":\"%s\",\"scopes\":[\"ingest\",\"read\","
-             "\"admin\"]}",
-             project->name);
-    cr_assert(eq(int, ask(WEIR_ADMIN_TOKEN_TEXT, "POST", "/v1/admin/keys", body), 201));
-    at = strstr(answer(), "\"key\":\"");
-    cr_assert(at != NULL);
-    at += strlen("\"key\":\"");
-    snprintf(project->key, sizeof(project->key), "%.*s", (int)strcspn(at, "\""), at);
+    weir_make_key(&client, "org", project->name, "\"ingest\",\"read\",\"admin\"", project->key);
 }
 
-/* Where its jobs are with so many shards. */
+/* Where what is its own is with so many shards. */
 static uint32_t shard_of(const struct project *project, uint32_t shard_count)
 {
     return job_partition(slice_of("org"), slice_of(project->name),
@@ -188,5 +177,78 @@ Test(weir_rooms, a_start_with_a_smaller_bound_goes_on_with_all_jobs)
     cr_expect(eq(u32, complete_all(&projects[0], "kind0"), COUNT));
     restart(1);
     cr_expect(eq(int, enqueue(&projects[0], 1, 0, false), 202), "what has ended makes room");
+    end();
+}
+
+/* --- incidents ---------------------------------------------------------------------- */
+
+/* A burst of errors of one kind, that opens an incident. */
+static void send_burst(const struct project *project, uint32_t number)
+{
+    enum { BURST_COUNT = 40 };
+    size_t size = (size_t)snprintf(body, sizeof(body), "{\"events\":[");
+    char time[TIMESTAMP_TEXT_SIZE];
+
+    timestamp_format((int64_t)SIM_START_UNIX_MS, time);
+    for (uint32_t i = 0; i < BURST_COUNT; i++)
+        size += (size_t)snprintf(body + size, sizeof(body) - size,
+                                 "%s{\"event_type\":\"error\",\"message\":\"m\","
+                                 "\"occurred_at\":\"%.*s\","
+                                 "\"environment\":\"prod\","
+                                 "\"attributes\":{\"error_code\":\"E%u\",\"route\":\"/a\"}}",
+                                 i > 0 ? "," : "", (int)sizeof(time), time, number);
+    snprintf(body + size, sizeof(body) - size, "]}");
+    cr_assert(eq(int, ask(project->key, "POST", "/v1/events/batch", body), 202), "%s", answer());
+}
+
+static struct incident_table_stats incidents_of(const struct project *project)
+{
+    struct incident_table_stats stats;
+    uint32_t shard = shard_of(project, weir.process.shard_count);
+
+    incident_table_stats(weir.process.app.shards[shard].incidents.table, &stats);
+    return stats;
+}
+
+Test(weir_rooms, a_start_with_more_shards_goes_on_with_all_open_incidents)
+{
+    enum { LIMIT = 64, COUNT = 60 };
+
+    begin(22, 1);
+    weir.process.settings.incident_count = LIMIT;
+    start();
+    make_project(&projects[0], 0);
+    for (uint32_t i = 0; i < COUNT; i++) {
+        send_burst(&projects[0], i);
+        weir_let_pass(&weir, 100);
+    }
+    cr_assert(eq(u32, incidents_of(&projects[0]).open, COUNT));
+    restart(3);
+    cr_expect(eq(u32, incidents_of(&projects[0]).open, COUNT));
+    restart(2);
+    cr_expect(eq(u32, incidents_of(&projects[0]).open, COUNT));
+    end();
+}
+
+Test(weir_rooms, a_start_with_more_shards_goes_on_with_the_rules_of_all_projects)
+{
+    enum { SHARD_COUNT = 16, ROOM = INCIDENT_PROJECTS_MAX / SHARD_COUNT, COUNT = ROOM + 6 };
+    static const char rules[] = "{\"error_spike\":{\"count\":77}}";
+    struct project project = {.key = ""};
+    uint32_t count = 0;
+
+    begin(23, 1);
+    start();
+    for (uint32_t number = 0; count < COUNT; number++) {
+        snprintf(project.name, sizeof(project.name), "project%u", number);
+        if (shard_of(&project, SHARD_COUNT) != 1)
+            continue;
+        make_project(&project, number);
+        cr_assert(eq(int, ask(project.key, "PUT", "/v1/incident-rules", rules), 200));
+        count++;
+    }
+    restart(SHARD_COUNT);
+    cr_expect(eq(int, ask(project.key, "GET", "/v1/incident-rules", ""), 200));
+    cr_expect(weir_answer_has(&client.request, "77"));
     end();
 }

@@ -326,6 +326,53 @@ Test(incident_table, goes_on_when_there_are_too_many_incidents)
     cr_assert(eq(u32, stats.incidents, 4));
 }
 
+Test(incident_table, reads_back_every_incident_that_is_not_resolved)
+{
+    enum { COUNT = 100, LIMIT = 4 };
+    struct incident_table_stats stats;
+
+    begin_with((struct incident_table_config){.incidents_max = COUNT}, NULL);
+    for (uint64_t i = 1; i <= COUNT; i++)
+        fixture_errors(&fx, NOON + (int64_t)i, NOON + (int64_t)i + SECOND, 30, i);
+    incident_table_stats(fx.table, &stats);
+    cr_assert(eq(u32, stats.open, COUNT));
+    fx.config.incidents_max = LIMIT;
+    fixture_crash(&fx);
+    incident_table_check(fx.table);
+    incident_table_stats(fx.table, &stats);
+    cr_assert(eq(u32, stats.open, COUNT));
+    fixture_errors(&fx, NOON + MINUTE, NOON + MINUTE + SECOND, 30, COUNT + 1);
+    incident_table_stats(fx.table, &stats);
+    cr_assert(eq(u32, stats.open, COUNT), "no more are opened");
+    /* All of them end, and go but for so many. */
+    fixture_errors(&fx, NOON + 2 * HOUR, NOON + 2 * HOUR + SECOND, 30, COUNT + 2);
+    incident_table_stats(fx.table, &stats);
+    cr_assert(eq(u32, stats.open, 1));
+    incident_table_check(fx.table);
+}
+
+Test(incident_table, reads_back_the_rules_of_all_projects)
+{
+    enum { COUNT = 500 };
+    struct incident_rules_record record = {.revision = 1, .rules = INCIDENT_RULES_DEFAULT};
+    struct incident_table *table = NULL;
+    struct incident_table_config config;
+
+    begin_with((struct incident_table_config){.projects_max = 4}, NULL);
+    config = fx.config;
+    cr_assert(eq(int, incident_table_new(&config, &table), 0));
+    for (record.project = 1; record.project <= COUNT; record.project++)
+        cr_assert(eq(
+            int, incident_table_apply_rules(table, &record, 3, journal_location_make(0, 1, 8), 100),
+            0));
+    cr_assert(incident_table_resume(table, 1));
+    for (uint64_t project = 1; project <= COUNT; project++)
+        cr_assert(ne(ptr, (void *)(uintptr_t)incident_table_rules(table, project), NULL));
+    cr_assert(not(incident_table_takes_rules(table, COUNT + 1, 3)));
+    incident_table_check(table);
+    incident_table_free(&table);
+}
+
 /* --- people --------------------------------------------------------------------------------- */
 
 static enum incident_moved move(enum incident_status status)
