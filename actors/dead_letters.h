@@ -203,7 +203,9 @@ struct dead_replayer {
 struct dead_replay {
     struct dead_letters *letters;
     bool is_used;
-    bool is_counted; /* done is known; after a start it has to be found out */
+    bool is_scattered; /* more than one log has held records of it */
+    bool is_forgotten; /* nobody sees it any more, but it is carried forward: see dead_replays.c */
+    bool is_counted;   /* done is known; after a start it has to be found out */
     bool is_writing;
     bool is_end_written; /* the last thing written, or being written, is that it has ended */
     bool is_away;        /* its own request is at a shard */
@@ -239,6 +241,7 @@ struct dead_letters {
     uint64_t carry_seq;    /* 0: nothing to carry */
     uint32_t flight_count; /* reads and steps that have not come back */
     bool is_resumed;
+    bool old_logs_gone;
     bool is_stopping;
 };
 
@@ -303,6 +306,9 @@ extern const struct durable_type durable_replay_type;
 
 /* Once per start of the actor. */
 void dead_replays_start(struct dead_letters *letters);
+
+/* What earlier starts wrote to logs of other shards has gone: no end is kept because of it. */
+void dead_replays_old_logs_gone(struct dead_letters *letters);
 
 /* A REPLAY whose letters have been counted begins; it comes home when that is durable. */
 void dead_replays_begin(struct dead_request *request);

@@ -17,7 +17,10 @@
  *
  * Who wants it to stop waits until its request is at home and what came of it is durable; what
  * it has not reached stays a dead letter. Ended replays are remembered until their places are
- * needed.
+ * needed. One whose records are in two logs, since the number of shards was changed while it
+ * was running, is forgotten only for those who ask: if the log with its end let that go before
+ * the other one its beginning, a start would find it running, and replay what was to stay. Its
+ * end is carried forward until the logs of earlier starts have gone.
  *
  * A shard begins no more than DEAD_REPLAY_COUNT_MAX at a time. A start may find those of many
  * shards on one, all running: each has been promised an end, so there are places for all of them.
@@ -119,7 +122,8 @@ static struct dead_replay *find_ended(struct dead_letters *letters)
     for (uint32_t i = 0; i < letters->replay_end; i++) {
         struct dead_replay *replay = &letters->replays[i];
 
-        if (replay->is_used && replay->record.ended_ms != 0 && !replay->is_writing &&
+        if (replay->is_used && !replay->is_forgotten && replay->record.ended_ms != 0 &&
+            !replay->is_writing &&
             (oldest == NULL || replay->record.ended_ms < oldest->record.ended_ms))
             oldest = replay;
     }
@@ -132,16 +136,34 @@ MUST_USE static bool forget_ended(struct dead_letters *letters, uint32_t count_m
     uint32_t count = 0;
 
     for (uint32_t i = 0; i < letters->replay_end; i++)
-        count += letters->replays[i].is_used;
+        count += letters->replays[i].is_used && !letters->replays[i].is_forgotten;
     for (; count > count_max; count--) {
         struct dead_replay *oldest = find_ended(letters);
 
         if (oldest == NULL)
             return false;
         SOMETIMES("a replay of dead letters is forgotten for another");
-        oldest->is_used = false;
+        oldest->is_forgotten = true;
+        if (!oldest->is_scattered || letters->old_logs_gone)
+            oldest->is_used = false;
+        else
+            SOMETIMES("the end of a replay of dead letters is kept because of another log");
     }
     return true;
+}
+
+/* The place of one whose end is kept, when there is no other; NULL: there is none. */
+static struct dead_replay *take_forgotten(struct dead_letters *letters)
+{
+    for (uint32_t i = 0; i < letters->replay_end; i++) {
+        struct dead_replay *replay = &letters->replays[i];
+
+        if (!replay->is_forgotten || replay->is_writing)
+            continue;
+        replay->is_used = false;
+        return replay;
+    }
+    return NULL;
 }
 
 /* A place, so that no more than count_max are used; NULL: all are, by replays that are running. */
@@ -155,7 +177,8 @@ static struct dead_replay *find_place(struct dead_letters *letters, uint32_t cou
     for (uint32_t i = 0; i < letters->replay_end; i++)
         if (!letters->replays[i].is_used)
             return &letters->replays[i];
-    assert(letters->replay_end < DEAD_REPLAY_SLOT_COUNT_MAX);
+    if (letters->replay_end == DEAD_REPLAY_SLOT_COUNT_MAX)
+        return take_forgotten(letters);
     replay = &letters->replays[letters->replay_end++];
     replay->letters = letters;
     if (letters->is_resumed) /* else all get theirs when everything has been read back */
@@ -169,6 +192,8 @@ static void take_place(struct dead_replay *replay, uint32_t partition)
     struct dead_letters *letters = replay->letters;
 
     replay->is_used = true;
+    replay->is_scattered = false;
+    replay->is_forgotten = false;
     replay->is_counted = false;
     replay->partition = partition;
     replay->location = JOURNAL_LOCATION_NONE;
@@ -369,7 +394,7 @@ static bool is_visible(const struct dead_replay *replay, const struct dead_filte
 {
     const struct record_replay *record = &replay->record;
 
-    if (!replay->is_used || replay->location.bits == 0)
+    if (!replay->is_used || replay->is_forgotten || replay->location.bits == 0)
         return false;
     return !dead_filter_is_of_project(filter) ||
            (slice_equal((struct slice){filter->org, filter->org_size},
@@ -607,6 +632,9 @@ static int apply(struct durable *self, const struct durable_fact *fact)
             return -ENOSPC;
         take_place(replay, fact->partition);
     }
+    if (replay->location.bits != 0 &&
+        journal_location_log(replay->location) != journal_location_log(fact->location))
+        replay->is_scattered = true;
     replay->location = fact->location;
     replay->size = fact->size;
     if (!fact->is_recovery)
@@ -636,6 +664,23 @@ static void resume(struct durable *self)
             go_on(&letters->replays[i]);
 }
 
+/* Those whose end was kept, but for what is being written just now. */
+static void drop_forgotten(struct dead_letters *letters)
+{
+    for (uint32_t i = 0; i < letters->replay_end; i++) {
+        struct dead_replay *replay = &letters->replays[i];
+
+        if (replay->is_used && replay->is_forgotten && !replay->is_writing)
+            replay->is_used = false;
+    }
+}
+
+void dead_replays_old_logs_gone(struct dead_letters *letters)
+{
+    letters->old_logs_gone = true;
+    drop_forgotten(letters);
+}
+
 /* Writes what is left in the segments again; answers when nothing is. */
 static void carry_on(struct dead_letters *letters)
 {
@@ -643,6 +688,8 @@ static void carry_on(struct dead_letters *letters)
 
     if (letters->carry_seq == 0)
         return;
+    if (letters->old_logs_gone)
+        drop_forgotten(letters);
     for (uint32_t i = 0; i < letters->replay_end; i++) {
         struct dead_replay *replay = &letters->replays[i];
 

@@ -57,6 +57,7 @@ static void tell_old_logs_gone(struct keeper *keeper)
 {
     assert(keeper->old_log_count == 0);
     job_desk_old_logs_gone(&keeper->home->jobs);
+    dead_replays_old_logs_gone(&keeper->home->dead_letters);
 }
 
 /* Only this start's shards write, each to its own log: in others is what earlier ones wrote. */

@@ -701,27 +701,85 @@ Test(weir_dlq, a_replay_takes_the_place_of_one_that_was_stopped_while_it_waited)
 
 /* --- carried forward ------------------------------------------------------------------------ */
 
+/* An event that takes a place in the log, and opens no incident. */
+static void send_filler(uint32_t number)
+{
+    char event[4096], filler[3000];
+
+    memset(filler, 'x', sizeof(filler) - 1);
+    filler[sizeof(filler) - 1] = '\0';
+    snprintf(event, sizeof(event),
+             "{\"event_type\":\"deploy\",\"occurred_at\":\"2025-01-01T00:00:00Z\","
+             "\"message\":\"number %u.\",\"attributes\":{\"filler\":\"%s\"}}",
+             number, filler);
+    cr_assert(eq(int, ask_as(NULL, "POST", "/v1/events", event), 202), "%s", answer());
+}
+
 /*
  * Events fill segment after segment, until all there was before has been written again. They are
  * deploys: so many errors would open an incident, whose job dies here, where nothing can be read.
  */
 static void fill_log(void)
 {
-    char event[4096], filler[3000];
     uint64_t carried = weir_metric(&weir, weir.process.app.metrics.jobs.carried);
 
-    memset(filler, 'x', sizeof(filler) - 1);
-    filler[sizeof(filler) - 1] = '\0';
     for (uint32_t i = 0; i < 3000; i++) {
-        snprintf(event, sizeof(event),
-                 "{\"event_type\":\"deploy\",\"occurred_at\":\"2025-01-01T00:00:00Z\","
-                 "\"message\":\"number %u.\",\"attributes\":{\"filler\":\"%s\"}}",
-                 i, filler);
-        cr_assert(eq(int, ask_as(NULL, "POST", "/v1/events", event), 202), "%s", answer());
+        send_filler(i);
         if (weir_metric(&weir, weir.process.app.metrics.jobs.carried) >= carried + TOTAL)
             return;
     }
     cr_assert(false, "nothing is carried forward");
+}
+
+/* Until the first log has let all go that it holds now. */
+static void fill_first_log(void)
+{
+    const struct journal *journal = weir.process.app.shards[0].keeper.logs[0].journal;
+    uint64_t seq = journal_active_seq(journal);
+
+    for (uint32_t i = 0; i < 3000 && journal_oldest_seq(journal) <= seq; i++)
+        send_filler(i);
+    cr_assert(lt(u64, seq, journal_oldest_seq(journal)));
+}
+
+Test(weir_dlq, a_replay_that_was_stopped_and_forgotten_stays_so_when_its_end_has_gone_first)
+{
+    char paths[PROJECT_COUNT][96], what[96], path[96];
+    uint32_t left;
+
+    weir_begin(&weir, 12, PROJECT_COUNT);
+    weir.process.settings.segment_bytes = 128 << 10;
+    weir.process.settings.retain_bytes = 1536 << 10;
+    weir_client_init(&client, &weir, 0, NULL);
+    weir_start(&weir);
+    weir_run_until_ready(&weir);
+    make_projects();
+    make_letters();
+    for (uint32_t i = 0; i < PROJECT_COUNT; i++) {
+        snprintf(what, sizeof(what),
+                 "{\"filter\":{\"org\":\"org\",\"project\":\"project%u\"},\"rate\":1}", i);
+        begin_replay(what, paths[i]);
+    }
+    weir_crash(&weir);
+    weir.process.shard_count = 1;
+    restart();
+    for (uint32_t i = 0; i < PROJECT_COUNT; i++)
+        cr_assert(eq(int, ask("DELETE", paths[i], ""), 200), "%s", answer());
+    left = count_letters("");
+    cr_assert(lt(u32, 0, left));
+    for (uint32_t i = 0; i < DEAD_REPLAY_COUNT_MAX; i++) {
+        begin_replay("{\"filter\":{\"origin\":\"job:none\"}}", path);
+        finish_replay(path);
+    }
+    for (uint32_t i = 0; i < PROJECT_COUNT; i++)
+        cr_expect(eq(int, ask("GET", paths[i], ""), 404));
+    fill_first_log();
+    weir_crash(&weir);
+    restart();
+    weir_let_pass(&weir, 2000 * JOB_COUNT);
+    cr_expect(eq(u32, count_letters(""), left), "what was stopped has gone on");
+    weir_stop(&weir);
+    weir_end(&weir);
 }
 
 Test(weir_dlq, letters_that_were_carried_forward_are_read_and_replayed_as_they_were)
