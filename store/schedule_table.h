@@ -18,13 +18,14 @@
  */
 #pragma once
 
+#include "runtime/shard.h"
 #include "store/schedule_record.h"
 #include "store/segment.h"
 
 enum {
     SCHEDULE_COUNT_MAX = 1024, /* per shard, by admission */
-    /* What a start finds: it may have fewer shards than the one before. */
-    SCHEDULE_SLOT_COUNT_MAX = 4096,
+    /* What a start finds: it may have one shard, and the one before had as many as can be. */
+    SCHEDULE_SLOT_COUNT_MAX = SCHEDULE_COUNT_MAX * SHARD_COUNT_MAX,
 };
 
 enum schedule_state {
