@@ -147,7 +147,7 @@ static void move_pending(struct job_table *table, struct job *job, const struct 
 {
     assert(job->state == JOB_PENDING);
     job_queue_of(table, job)->counts[JOB_PENDING]--;
-    job->queue = (uint16_t)queue->index;
+    job_set_queue(job, queue->index);
     job_queue_of(table, job)->counts[JOB_PENDING]++;
 }
 
@@ -225,7 +225,7 @@ static void read_fields(struct job_table *table, uint32_t index, const struct jo
     struct job *job = job_at(table, index);
 
     note_location(table, index, image, location, size);
-    job->created_ms = job_time(header->created_ms) & 0xffffffffffff;
+    job->created_ms = min_u64(header->created_ms, JOB_CREATED_MS_MAX) & JOB_CREATED_MS_MAX;
     job->priority = (uint64_t)header->priority & 7;
     job->attempt = header->attempt;
     job->max_attempts = header->max_attempts;

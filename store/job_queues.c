@@ -38,18 +38,20 @@ static bool is_tenant(const struct job_tenant *tenant, struct slice org, struct 
            slice_equal((struct slice){tenant->project, tenant->project_size}, project);
 }
 
-/* Its index, made when it is not there; JOB_TENANT_COUNT_MAX when there are too many. */
+/* Its index, made when it is not there; JOB_TENANT_SLOT_COUNT_MAX when there are too many. */
 static uint32_t tenant_index(struct job_table *table, struct slice org, struct slice project)
 {
     uint64_t hash = hash_names(table, org, project, SLICE_LITERAL(""));
     uint32_t *head = &table->tenant_heads[hash % JOB_QUEUE_BUCKETS];
+    uint32_t tenant_limit =
+        (uint32_t)(table->is_recovering ? JOB_TENANT_SLOT_COUNT_MAX : JOB_TENANT_COUNT_MAX);
     struct job_tenant *tenant;
 
     for (uint32_t at = *head; at != 0; at = table->tenants[at - 1].next)
         if (is_tenant(&table->tenants[at - 1], org, project))
             return at - 1;
-    if (table->tenant_count == JOB_TENANT_COUNT_MAX)
-        return JOB_TENANT_COUNT_MAX;
+    if (table->tenant_count >= tenant_limit)
+        return JOB_TENANT_SLOT_COUNT_MAX;
     tenant = &table->tenants[table->tenant_count++];
     tenant->next = *head;
     *head = table->tenant_count;
@@ -108,16 +110,18 @@ struct job_queue *job_table_queue(struct job_table *table, struct slice org, str
                                   struct slice kind, bool make)
 {
     uint32_t *head = &table->queue_heads[hash_names(table, org, project, kind) % JOB_QUEUE_BUCKETS];
+    uint32_t queue_limit =
+        (uint32_t)(table->is_recovering ? JOB_QUEUE_SLOT_COUNT_MAX : JOB_QUEUE_COUNT_MAX);
     struct job_queue *queue;
     uint32_t tenant;
 
     for (uint32_t at = *head; at != 0; at = table->queues[at - 1].hash_next)
         if (is_queue(&table->queues[at - 1], org, project, kind))
             return &table->queues[at - 1];
-    if (!make || table->queue_count == JOB_QUEUE_COUNT_MAX)
+    if (!make || table->queue_count >= queue_limit)
         return NULL;
     tenant = tenant_index(table, org, project);
-    if (tenant == JOB_TENANT_COUNT_MAX)
+    if (tenant == JOB_TENANT_SLOT_COUNT_MAX)
         return NULL;
     queue = &table->queues[table->queue_count];
     init_queue(queue, org, project, kind);

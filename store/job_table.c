@@ -75,9 +75,9 @@ MUST_USE static int reserve_all(struct job_table *table)
     if (r == 0)
         r = reserve(heap_size(count), &table->heap);
     if (r == 0)
-        r = reserve(JOB_QUEUE_COUNT_MAX * sizeof(struct job_queue), &table->queues);
+        r = reserve(JOB_QUEUE_SLOT_COUNT_MAX * sizeof(struct job_queue), &table->queues);
     if (r == 0)
-        r = reserve(JOB_TENANT_COUNT_MAX * sizeof(struct job_tenant), &table->tenants);
+        r = reserve(JOB_TENANT_SLOT_COUNT_MAX * sizeof(struct job_tenant), &table->tenants);
     return r;
 }
 
@@ -160,8 +160,8 @@ void job_table_free(struct job_table **table)
     if (it == NULL)
         return;
     assert(it->magic == JOB_TABLE_MAGIC);
-    give_back(it->tenants, JOB_TENANT_COUNT_MAX * sizeof(struct job_tenant));
-    give_back(it->queues, JOB_QUEUE_COUNT_MAX * sizeof(struct job_queue));
+    give_back(it->tenants, JOB_TENANT_SLOT_COUNT_MAX * sizeof(struct job_tenant));
+    give_back(it->queues, JOB_QUEUE_SLOT_COUNT_MAX * sizeof(struct job_queue));
     give_back(it->heap, heap_size(it->room));
     job_buckets_deinit(&it->by_id);
     job_buckets_deinit(&it->by_unique);
@@ -266,7 +266,7 @@ uint32_t job_make(struct job_table *table, uint64_t id_low, uint32_t queue)
         return 0;
     job = job_at(table, index);
     job->id_low = id_low;
-    job->queue = (uint16_t)queue;
+    job_set_queue(job, queue);
     job->state = JOB_PENDING;
     table->counts[JOB_PENDING]++;
     table->queues[queue].counts[JOB_PENDING]++;

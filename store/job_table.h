@@ -33,14 +33,18 @@
 #pragma once
 
 #include "runtime/list.h"
+#include "runtime/shard.h"
 #include "runtime/token_bucket.h"
 #include "store/job_record.h"
 #include "store/segment.h"
 
 enum {
     JOB_AGEING_MS = 30000,
-    JOB_QUEUE_COUNT_MAX = 4096,  /* per shard */
-    JOB_TENANT_COUNT_MAX = 4096, /* per shard */
+    JOB_QUEUE_COUNT_MAX = 4096,  /* per shard, by admission */
+    JOB_TENANT_COUNT_MAX = 4096, /* the same */
+    /* What a start finds: it may have one shard, and the one before had as many as can be. */
+    JOB_QUEUE_SLOT_COUNT_MAX = JOB_QUEUE_COUNT_MAX * SHARD_COUNT_MAX,
+    JOB_TENANT_SLOT_COUNT_MAX = JOB_TENANT_COUNT_MAX * SHARD_COUNT_MAX,
     JOB_COUNT_DEFAULT = 16 << 20,
     JOB_COUNT_MAX = 1 << 30,
     JOB_LEASE_MS_MAX = 3600000,
@@ -137,7 +141,10 @@ void job_table_free(struct job_table **table);
 
 /* --- queues ---------------------------------------------------------------- */
 
-/* The queue of this kind; NULL when it is not there, or (make) when there are too many. */
+/*
+ * The queue of this kind; NULL when it is not there, or (make) when there are too many, which in
+ * recovery are those of all shards.
+ */
 struct job_queue *job_table_queue(struct job_table *table, struct slice org, struct slice project,
                                   struct slice kind, bool make);
 

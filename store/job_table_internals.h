@@ -55,12 +55,12 @@ struct job {
     uint64_t when_ms : 48; /* see struct job_view; SCHEDULED and LEASED: key in the due heap */
     uint64_t attempt : 8;
     uint64_t max_attempts : 8;
-    uint64_t created_ms : 48;
-    uint64_t state : 4;
-    uint64_t priority : 3;
-    uint64_t bits : 9;
-    uint16_t queue; /* index */
-    uint16_t units; /* what is needed of the JOB in the log, in JOB_SIZE_UNIT */
+    uint64_t created_ms : 46; /* up to the year 4199 */
+    uint64_t queue : 18;      /* index */
+    uint32_t state : 4;
+    uint32_t priority : 3;
+    uint32_t bits : 9;
+    uint32_t units : 16; /* what is needed of the JOB in the log, in JOB_SIZE_UNIT */
     union {
         struct { /* in a list */
             uint32_t next;
@@ -76,6 +76,9 @@ struct job {
     uint32_t cache; /* the owner's word; COMPLETED: job_epoch_mark() */
 };
 
+static const uint64_t JOB_CREATED_MS_MAX = ((uint64_t)1 << 46) - 1;
+
+static_assert((int)JOB_QUEUE_SLOT_COUNT_MAX <= 1 << 18, "struct job names each of them");
 static_assert(sizeof(struct job) == 56, "64 bytes with its places in hash and heap");
 
 /* The texts that are in facts of their own. */
@@ -222,6 +225,13 @@ static inline struct job_queue *job_queue_of(const struct job_table *table, cons
 {
     assert(job->queue < table->queue_count);
     return &table->queues[job->queue];
+}
+
+/* It is of this queue. */
+static inline void job_set_queue(struct job *job, uint32_t queue)
+{
+    assert(queue < JOB_QUEUE_SLOT_COUNT_MAX);
+    job->queue = queue & 0x3ffff;
 }
 
 /* NULL when it has none. */

@@ -180,6 +180,33 @@ Test(weir_rooms, a_start_with_a_smaller_bound_goes_on_with_all_jobs)
     end();
 }
 
+Test(weir_rooms, a_start_with_fewer_shards_goes_on_with_the_queues_of_all_of_them)
+{
+    enum { SHARD_COUNT = 3, KIND_COUNT = 15 * BATCH_COUNT };
+    struct project project = {.key = ""};
+    uint32_t number = 0;
+
+    static_assert((int)SHARD_COUNT * (int)KIND_COUNT > (int)JOB_QUEUE_COUNT_MAX, "more than fit");
+    begin(24, SHARD_COUNT);
+    start();
+    for (uint32_t shard = 0; shard < SHARD_COUNT; shard++) {
+        do
+            snprintf(project.name, sizeof(project.name), "project%u", ++number);
+        while (shard_of(&project, SHARD_COUNT) != shard);
+        make_project(&project, number);
+        for (uint32_t i = 0; i < KIND_COUNT; i += BATCH_COUNT)
+            cr_assert(eq(int, enqueue(&project, BATCH_COUNT, i, true), 202));
+    }
+    restart(1);
+    cr_expect(eq(u32, job_table_queue_count(weir.process.app.shards[0].jobs.table),
+                 SHARD_COUNT * KIND_COUNT));
+    cr_expect(eq(u32, complete_all(&project, "kind0"), 1));
+    cr_expect(eq(u32, complete_all(&project, "kind1499"), 1));
+    cr_expect(eq(int, enqueue(&project, 1, 1, true), 202));
+    cr_expect(eq(int, enqueue(&project, 1, KIND_COUNT, true), 429), "%s", answer());
+    end();
+}
+
 /* --- incidents ---------------------------------------------------------------------- */
 
 /* A burst of errors of one kind, that opens an incident. */
