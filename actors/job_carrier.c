@@ -19,6 +19,9 @@
  * to stand in a block of its own, and a log of small jobs would be the larger the more often
  * it is reclaimed: for ever.
  *
+ * What finds no room in the journal stays read and is written as soon as there is room, before
+ * any event is: no segment goes meanwhile, and it is a log that is filled fast that has none.
+ *
  * The image is put together after the reads and described in the moment of the append, so
  * that no fact lies between what it says and its place in the log.
  */
@@ -214,24 +217,36 @@ MUST_USE static bool compose(struct job_carrier_slot *slot, struct job_image *re
     return true;
 }
 
-/* Appends the slot's record. */
-static void commit(struct job_carrier_slot *slot)
+/* Appends the slot's record. False when there is no room for it. */
+MUST_USE static bool commit(struct job_carrier_slot *slot)
 {
     slot->is_read = true;
-    slot->is_written = true;
     slot->step = (struct durable_step){
         .on_done = on_written,
         .records = &slot->record,
         .record_count = 1,
         .flags = JOURNAL_IMPORTANT,
     };
-    if (durable_commit(&slot->desk->home->keeper.durables, &slot->step) == JOURNAL_OK)
-        return;
-    SOMETIMES("a job carried forward waits for room");
-    give_up(slot, JOB_CARRIER_ROOM_MS);
+    slot->is_written =
+        durable_commit(&slot->desk->home->keeper.durables, &slot->step) == JOURNAL_OK;
+    if (!slot->is_written)
+        SOMETIMES("a job carried forward waits for room");
+    return slot->is_written;
 }
 
-static void write_job(struct job_carrier_slot *slot)
+/* The slot stays as it is until there is room; the timer is for room that nobody tells of. */
+static void wait_for_room(struct job_carrier_slot *slot)
+{
+    struct job_desk *desk = slot->desk;
+
+    assert(slot->is_read && !slot->is_written);
+    buffer_unref(&slot->image);
+    desk->carrier.wants_room = true;
+    actor_timer_start(&desk->actor, &desk->carrier.timer, JOB_CARRIER_ROOM_MS);
+}
+
+/* False when it waits for room. */
+MUST_USE static bool write_job(struct job_carrier_slot *slot)
 {
     struct job_desk *desk = slot->desk;
     uint64_t after[JOB_AFTER_COUNT_MAX];
@@ -240,16 +255,32 @@ static void write_job(struct job_carrier_slot *slot)
     if (!compose(slot, &image, after)) {
         SOMETIMES("a job changes while it is carried forward");
         give_up(slot, JOB_CARRIER_AGAIN_MS);
-        return;
+        return true;
     }
     if (buffer_acquire(desk->home->buffers, job_image_size(&image), &slot->image) < 0) {
         give_up(slot, JOB_CARRIER_ROOM_MS);
-        return;
+        return true;
     }
     slot->record_part =
         (struct slice){slot->image->data, job_image_encode(&image, slot->image->data)};
     job_desk_fill_record(desk, slot->ref, RECORD_JOB, &slot->record_part, &slot->record);
-    commit(slot);
+    if (commit(slot))
+        return true;
+    wait_for_room(slot);
+    return false;
+}
+
+/* Those that have been read, until one finds no room. */
+static void write_jobs(struct job_carrier *carrier)
+{
+    assert(carrier->is_writing);
+    assert(!carrier->is_walking);
+    for (uint32_t i = 0; i < JOB_CARRIER_SLOT_COUNT; i++) {
+        struct job_carrier_slot *slot = &carrier->slots[i];
+
+        if (slot->is_busy && !slot->is_written && !write_job(slot))
+            return;
+    }
 }
 
 static void write_when_all_are_read(struct job_desk *desk)
@@ -261,10 +292,10 @@ static void write_when_all_are_read(struct job_desk *desk)
     for (uint32_t i = 0; i < JOB_CARRIER_SLOT_COUNT; i++)
         if (carrier->slots[i].is_busy && !carrier->slots[i].is_read)
             return;
-    carrier->is_writing = carrier->busy_count > 0;
-    for (uint32_t i = 0; i < JOB_CARRIER_SLOT_COUNT; i++)
-        if (carrier->slots[i].is_busy && !carrier->slots[i].is_written)
-            write_job(&carrier->slots[i]);
+    if (carrier->busy_count == 0)
+        return;
+    carrier->is_writing = true;
+    write_jobs(carrier);
 }
 
 /* --- one job: reading ---------------------------------------------------------------------- */
@@ -324,7 +355,7 @@ static void give_up_unread(struct job_carrier_slot *slot, enum journal_read_resu
     }
     if (slot->read.error == -EMFILE || slot->read.error == -ENFILE)
         keeper_yield_descriptors(&home->keeper);
-    give_up(slot, JOB_CARRIER_DISK_MS);
+    give_up(slot, slot->desk->carrier.disk_ms);
 }
 
 static void on_read(struct journal_read *read, enum journal_read_result result,
@@ -371,15 +402,15 @@ static bool queue_rests_on(const struct job_carrier *carrier, const struct job_q
            journal_location_seq(location) <= carrier->seq;
 }
 
-/* Memory has all there is to say of a queue: written at once. */
-static void write_queue(struct job_carrier *carrier, struct job_desk *desk,
-                        const struct job_queue *queue)
+/* Memory has all there is to say of a queue: written at once. False when there is no room. */
+MUST_USE static bool write_queue(struct job_carrier *carrier, struct job_desk *desk,
+                                 const struct job_queue *queue)
 {
     struct job_carrier_slot *slot = free_slot(carrier);
 
     if (buffer_acquire(desk->home->buffers, JOB_QUEUE_RECORD_SIZE_MAX, &slot->image) < 0) {
         give_up(slot, JOB_CARRIER_ROOM_MS);
-        return;
+        return true;
     }
     slot->record_part = (struct slice){
         slot->image->data, job_command_encode_queue(queue, &queue->settings, slot->image->data)};
@@ -390,7 +421,11 @@ static void write_queue(struct job_carrier *carrier, struct job_desk *desk,
         .parts = &slot->record_part,
         .part_count = 1,
     };
-    commit(slot);
+    if (commit(slot))
+        return true;
+    carrier->wants_room = true;
+    give_up(slot, JOB_CARRIER_ROOM_MS); /* it may have other settings by then */
+    return false;
 }
 
 /*
@@ -407,10 +442,10 @@ static void walk_queues(struct job_carrier *carrier, struct job_desk *desk)
 
         if (!queue_rests_on(carrier, queue))
             continue;
-        if (desk->queue_change_count == 0)
-            write_queue(carrier, desk, queue);
-        else
+        if (desk->queue_change_count > 0)
             carrier->left_any = true;
+        else if (!write_queue(carrier, desk, queue))
+            return; /* it is the next one when there is room */
     }
 }
 
@@ -423,8 +458,12 @@ static void end_carry(struct job_carrier *carrier, struct job_desk *desk)
     durable_carried(&desk->durable);
 }
 
+/* A disk that goes on failing is asked less and less often. */
 static void begin_round(struct job_carrier *carrier)
 {
+    carrier->disk_ms = carrier->unread_count == 0
+                           ? JOB_CARRIER_ROOM_MS
+                           : min_u64(2 * carrier->disk_ms, JOB_CARRIER_DISK_MS);
     carrier->cursor = JOB_REF_NONE;
     carrier->queue_cursor = 0;
     carrier->at_end = false;
@@ -483,6 +522,23 @@ static void work(struct job_carrier *carrier, struct job_desk *desk)
     actor_timer_start(&desk->actor, &carrier->timer, JOB_CARRIER_AGAIN_MS);
 }
 
+static void go_on(struct job_carrier *carrier, struct job_desk *desk)
+{
+    carrier->wants_room = false;
+    if (carrier->is_writing)
+        write_jobs(carrier);
+    else
+        work(carrier, desk);
+}
+
+void job_carrier_on_room(struct job_carrier *carrier, struct job_desk *desk)
+{
+    if (!carrier->wants_room || carrier->is_stopping)
+        return;
+    SOMETIMES("there is room for jobs that wait to be carried forward");
+    go_on(carrier, desk);
+}
+
 void job_carrier_carry(struct job_carrier *carrier, struct job_desk *desk, uint32_t log,
                        uint64_t seq)
 {
@@ -490,6 +546,7 @@ void job_carrier_carry(struct job_carrier *carrier, struct job_desk *desk, uint3
     assert(seq != 0);
     carrier->log = log;
     carrier->seq = seq;
+    carrier->unread_count = 0;
     begin_round(carrier);
     work(carrier, desk);
 }
@@ -508,6 +565,6 @@ bool job_carrier_on_timer(struct job_carrier *carrier, struct job_desk *desk,
 {
     if (timer != &carrier->timer)
         return false;
-    work(carrier, desk);
+    go_on(carrier, desk);
     return true;
 }

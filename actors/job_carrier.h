@@ -18,7 +18,7 @@ enum {
     JOB_CARRIER_SLOT_COUNT = 64,
     JOB_CARRIER_STEP_MAX = 16384, /* entries looked at per turn */
     JOB_CARRIER_AGAIN_MS = 1,
-    JOB_CARRIER_ROOM_MS = 100,
+    JOB_CARRIER_ROOM_MS = 10,       /* for memory: requests give it back soon */
     JOB_CARRIER_DISK_MS = 1000,     /* until one that could not be read is tried again, */
     JOB_CARRIER_DAMAGED_MS = 60000, /* and until one that is damaged or gone is */
 };
@@ -67,8 +67,10 @@ struct job_carrier {
     bool is_stopping;
     bool is_walking;
     bool is_writing;
+    bool wants_room;       /* in the journal; job_carrier_on_room() goes on */
     bool at_end;           /* the cursor has seen the whole table in this round */
     bool left_any;         /* in this round */
+    uint64_t disk_ms;      /* until one that could not be read is tried again */
     uint32_t unread_count; /* in this round; of the first one the log tells */
 };
 
@@ -81,6 +83,9 @@ void job_carrier_start(struct job_carrier *carrier, struct job_desk *desk);
 /* Begins with this log's segments up to seq; ends with durable_carried(). */
 void job_carrier_carry(struct job_carrier *carrier, struct job_desk *desk, uint32_t log,
                        uint64_t seq);
+
+/* The journal has room again. */
+void job_carrier_on_room(struct job_carrier *carrier, struct job_desk *desk);
 
 /* Ends it. True when nothing of it is under way any more: call again until then. */
 MUST_USE bool job_carrier_stop(struct job_carrier *carrier);

@@ -200,6 +200,13 @@ static void carry(struct durable *self, uint32_t log, uint64_t seq)
     job_carrier_carry(&desk->carrier, desk, log, seq);
 }
 
+static void on_room(struct durable *self)
+{
+    struct job_desk *desk = container_of(self, struct job_desk, durable);
+
+    job_carrier_on_room(&desk->carrier, desk);
+}
+
 static uint64_t live_bytes(struct durable *self)
 {
     struct job_table_stats stats;
@@ -219,6 +226,7 @@ static const struct durable_type durable_job_type = {
     .resume = resume,
     .carry_up_to = carry,
     .live_bytes = live_bytes,
+    .on_room = on_room,
 };
 
 void job_desk_old_logs_gone(struct job_desk *desk)

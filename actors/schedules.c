@@ -428,6 +428,11 @@ static void carry(struct durable *self, uint32_t log, uint64_t seq)
     carry_on(schedules);
 }
 
+static void on_room(struct durable *self)
+{
+    carry_on(container_of(self, struct schedules, durable));
+}
+
 static const struct durable_type durable_schedule_type = {
     .name = "schedules",
     .record_first = RECORD_SCHEDULE,
@@ -437,6 +442,7 @@ static const struct durable_type durable_schedule_type = {
     .resume = resume,
     .carry_up_to = carry,
     .live_bytes = live_bytes,
+    .on_room = on_room,
 };
 
 /* --- the actor --------------------------------------------------------------------------- */

@@ -158,3 +158,47 @@ Test(weir_job_texts, are_carried_forward_soon_after_the_disk_could_not_read_them
     weir_stop(&weir);
     weir_end(&weir);
 }
+
+/* Of the appends of a carrier the second one finds no room, while the first is written. */
+struct room_hook {
+    struct sim_point_hook hook;
+    uint64_t waits_ns;   /* when a job began to wait for room; 0: none has */
+    uint64_t carried_ns; /* when all had been carried */
+};
+
+static bool on_room_point(struct sim_point_hook *hook, struct sim_point *point)
+{
+    struct room_hook *room = container_of(hook, struct room_hook, hook);
+
+    if (strcmp(point->name, "a job carried forward waits for room") == 0)
+        room->waits_ns = weir.world->mono_ns;
+    if (strcmp(point->name, "jobs are carried out of a segment") == 0 && room->waits_ns != 0 &&
+        room->carried_ns == 0)
+        room->carried_ns = weir.world->mono_ns;
+    return strcmp(point->name, "staging is full") == 0 && room->waits_ns == 0;
+}
+
+/* Found by seed 50113 of a build that is gone: 20 segments came while one job waited. */
+Test(weir_job_texts, are_carried_forward_as_soon_as_the_journal_has_room)
+{
+    struct room_hook room = {.hook = {.on_hit = on_room_point}};
+    char id[WEIR_ID_SIZE + 1];
+
+    weir_begin(&weir, 50113, 1);
+    weir.process.settings.segment_bytes = 128 << 10;
+    weir.process.settings.retain_bytes = 512 << 10;
+    weir_client_init(&client, &weir, 0, NULL);
+    weir_start(&weir);
+    weir_run_until_ready(&weir);
+    for (uint32_t i = 0; i < 20; i++)
+        make_job(id);
+    sim_point_install(&room.hook);
+    for (uint32_t i = 0; i < 400 && room.carried_ns == 0; i++)
+        send_event("deploy", i);
+    sim_point_install(NULL);
+    cr_assert(ne(u64, room.carried_ns, 0));
+    cr_expect(lt(u64, room.carried_ns - room.waits_ns, (uint64_t)JOB_CARRIER_ROOM_MS * 1000000));
+    cr_expect(lt(u64, 1, carried_count()));
+    weir_stop(&weir);
+    weir_end(&weir);
+}
