@@ -42,8 +42,10 @@ static uint64_t disk_latency_ns(const struct sim_op *sim_op)
     struct sim_host *host = sim_op->io->host;
     uint64_t latency_ns = sim_range_draw(&host->faults.disk_latency_ns, &host->world->rng);
 
-    if (sim_fault_strikes(&host->faults.disk_stuck, &host->world->rng))
+    if (sim_fault_strikes(&host->faults.disk_stuck, &host->world->rng)) {
         latency_ns += sim_range_draw(&host->faults.stuck_ns, &host->world->rng);
+        sim_host_hang(host, latency_ns);
+    }
     return latency_ns;
 }
 
@@ -235,7 +237,8 @@ static bool is_interrupted(struct sim_op *sim_op)
 
 static void do_disk(struct sim_op *sim_op)
 {
-    struct sim_disk *sd = sim_op->io->host->disk;
+    struct sim_host *host = sim_op->io->host;
+    struct sim_disk *sd = host->disk;
     const struct io_op *op = &sim_op->args;
     uint64_t detail = 0;
     int64_t r = 0;
@@ -277,6 +280,8 @@ static void do_disk(struct sim_op *sim_op)
         assert(false);
         break;
     }
+    if (host->world->mono_ns <= host->hang_until_ns)
+        host->hang_used = sd->used;
     sim_op_complete(sim_op, r, false, detail);
 }
 

@@ -78,6 +78,17 @@ struct disk *sim_host_disk(struct sim_host *host)
     return &host->disk->disk;
 }
 
+void sim_host_hang(struct sim_host *host, uint64_t duration_ns)
+{
+    uint64_t until_ns = host->world->mono_ns + duration_ns;
+
+    host_check(host);
+    if (until_ns <= host->hang_until_ns)
+        return;
+    host->hang_until_ns = until_ns;
+    host->hang_used = host->disk->used;
+}
+
 static void end_process(struct sim_host *host)
 {
     host_check(host);
@@ -85,6 +96,7 @@ static void end_process(struct sim_host *host)
     while (!list_is_empty(&host->ios))
         io_sim_die(container_of(host->ios.next, struct io_sim, link));
     host->dying_call = 0;
+    host->hang_until_ns = min_u64(host->hang_until_ns, host->world->mono_ns);
 }
 
 void sim_host_crash(struct sim_host *host)

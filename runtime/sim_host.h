@@ -75,7 +75,15 @@ struct sim_host {
     uint32_t fd_free_min;     /* no descriptor below is free */
     uint64_t disk_call_count; /* blocking and asynchronous */
     uint64_t dying_call;      /* the disk call that the host dies in; 0: none */
+    uint64_t hang_until_ns;   /* when the latest of what hangs goes on, or the process ended */
+    uint64_t hang_used;       /* bytes on the disk when that was last so */
 };
+
+/*
+ * A part of the process stands still for so long, for a reason that is not its own. What hangs
+ * may go on sooner, as a shard does that is woken up.
+ */
+void sim_host_hang(struct sim_host *host, uint64_t duration_ns);
 
 /* A machine with an empty disk, up. Freed with its world. */
 struct sim_host *sim_host_new(struct sim_world *world, const char *name);

@@ -428,6 +428,26 @@ Test(sim_disk, strikes_with_each_fault_when_told)
     cr_assert(eq(int, disk_open(disk, "b", O_RDWR | O_CREAT | O_DIRECT, 0644), -EINVAL));
 }
 
+Test(sim_disk, notes_how_full_it_is_when_something_begins_to_hang)
+{
+    int fd = open_file("/a");
+    uint64_t start_ns = world->mono_ns;
+
+    write_blocks(fd, 'a', 3);
+    sim_host_hang(host, 5000);
+    cr_expect(eq(u64, host->hang_until_ns, start_ns + 5000));
+    cr_expect(eq(u64, host->hang_used, 3 * BLOCK));
+    write_blocks(fd, 'b', 4);
+    sim_host_hang(host, 1000);
+    cr_expect(eq(u64, host->hang_until_ns, start_ns + 5000), "the longer one counts");
+    cr_expect(eq(u64, host->hang_used, 3 * BLOCK));
+    sim_host_hang(host, 6000);
+    cr_expect(eq(u64, host->hang_used, 4 * BLOCK));
+    sim_host_kill(host);
+    cr_expect(eq(u64, host->hang_until_ns, start_ns), "nothing hangs in a process that is gone");
+    sim_host_start(host);
+}
+
 Test(sim_disk, locks_a_file_for_one_descriptor_at_a_time)
 {
     int first = open_file("lock");

@@ -51,8 +51,11 @@ bool sim_check_log(struct sim_check *check);
 /* Runs recovery twice, for real: the second must find and leave what the first did. */
 void sim_check_recovery_repeats(struct sim_check *check);
 
-/* The disk takes no more than settings allow. */
+/* The disk takes no more than settings allow, and what came while something hung. */
 void sim_check_disk_bound(struct sim_check *check);
+
+/* The same of a server that runs, and has had the time to let go of all that may go. */
+void sim_check_disk_at_rest(const struct sim_check *check);
 
 /* Nobody asks anything any more, for a while: every request's memory has been given back. */
 void sim_check_leaks(const struct sim_check *check);

@@ -407,6 +407,7 @@ static enum sim_outcome heal(void)
     /* Calls go on, whether somebody asks or not. */
     if (outcome == SIM_REACHED && run.callers.spec.caller_count == 0) {
         sim_check_leaks(&run.check);
+        sim_check_disk_at_rest(&run.check);
         sim_job_check_leaks(&run.crew);
     }
     return outcome;
@@ -525,6 +526,7 @@ static void finish(void)
         sim_story_fail(run.story, SIM_NO_NUMBER, "without faults the process ends: %s",
                        server_text());
     sim_check_leaks(&run.check);
+    sim_check_disk_at_rest(&run.check);
     sim_job_check_leaks(&run.crew);
     if (!stop())
         sim_story_fail(run.story, SIM_NO_NUMBER, "without faults a stop ends with an error: %s",

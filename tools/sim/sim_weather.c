@@ -227,6 +227,7 @@ static void pause_shard(struct sim_weather *weather)
     sim_story_tell(weather->story, SIM_NO_NUMBER, 0, "shard %u stands still for %llu ms", shard,
                    (unsigned long long)duration_ns / 1000000);
     sim_driver_pause(server->driver, server->host, shard, duration_ns);
+    sim_host_hang(server->host, duration_ns);
 }
 
 static void change_space(struct sim_weather *weather)
