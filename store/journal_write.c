@@ -183,8 +183,7 @@ static struct staging_batch *next_to_write(struct journal *journal)
             return batch;
         if (batch->state != STAGING_FILLING)
             continue;
-        if (batch->record_count == 0 && staging_block_room(batch) == 0)
-            return NULL;
+        /* The end of a record is enough, also one that fills its block: no batch is empty. */
         assert(journal->emission.append == NULL);
         journal_seal(journal, batch);
         return batch;

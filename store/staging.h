@@ -91,7 +91,8 @@ static inline struct staging_batch *staging_at(struct staging *staging, uint32_t
 
 /*
  * Makes a free batch FILLING, to be written from block_index of segment seq on; at
- * block 0 it leaves room for the header. NULL when no batch is free.
+ * block 0 it leaves room for the header. NULL when no batch is free. Only for who has
+ * something to put into it: an empty one cannot be sealed, unless it is a watermark.
  */
 MUST_USE struct staging_batch *staging_begin(struct staging *staging, uint64_t seq,
                                              uint64_t block_index, uint64_t block_lsn);

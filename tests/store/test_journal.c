@@ -50,6 +50,29 @@ Test(journal, goes_on_after_a_clean_stop_with_the_next_lsn)
     cr_assert(fixture_settle(&fixture));
 }
 
+/* A batch can hold the end of a record only, and that may be whole blocks: it is written, too. */
+Test(journal, acknowledges_a_record_whose_end_fills_the_last_block_of_another_batch)
+{
+    uint32_t block_count_max;
+
+    fixture.exact = true;
+    cr_assert(eq(int, fixture_open(&fixture), 0));
+    block_count_max = (uint32_t)(journal_group_copy_max(fixture.journal) / SEGMENT_PAYLOAD_SIZE);
+    cr_assert(lt(u64, fixture.config.batch_bytes / SEGMENT_BLOCK_SIZE, block_count_max));
+    for (uint32_t blocks = 1; blocks <= block_count_max; blocks++) {
+        uint32_t payload_size = blocks * SEGMENT_PAYLOAD_SIZE - SEGMENT_RECORD_HEADER_SIZE;
+
+        for (uint32_t less = 0; less <= 16; less += SEGMENT_RECORD_ALIGNMENT) {
+            cr_assert(eq(int, fixture_append(&fixture, 1, payload_size - less, 0), JOURNAL_OK));
+            cr_assert(fixture_settle(&fixture), "%u blocks less %u bytes", blocks, less);
+        }
+    }
+    fixture_crash(&fixture, false);
+    cr_assert(eq(int, fixture_open(&fixture), 0), "%s", fixture.text);
+    cr_expect(eq(u32, fixture.recovered_count, 3 * block_count_max));
+    cr_expect(eq(u32, fixture.mismatch_count, 0));
+}
+
 /* One life after another from one seed, each ended by a crash somewhere. */
 static void live_and_die(uint64_t seed)
 {
