@@ -49,6 +49,23 @@ void memory_unmap(char **memory, size_t size)
     *memory = NULL;
 }
 
+int memory_map_objects(size_t size, void *ret_memory)
+{
+    char *memory = NULL;
+    int r = memory_map(size, &memory);
+
+    if (r == 0)
+        memcpy(ret_memory, &memory, sizeof(memory));
+    return r;
+}
+
+void memory_unmap_objects(void *memory, size_t size)
+{
+    char *bytes = memory;
+
+    memory_unmap(&bytes, size);
+}
+
 void memory_drop_pages(char *memory, size_t size)
 {
     int r;

@@ -39,6 +39,10 @@ MUST_USE int memory_grow(char **memory, size_t size, size_t new_size);
 /* Gives size bytes back, poisoned or not, and nulls the pointer. NULL is accepted. */
 void memory_unmap(char **memory, size_t size);
 
+/* Both for what is not bytes: *ret_memory is a pointer to objects of any type, and memory such. */
+MUST_USE int memory_map_objects(size_t size, void *ret_memory);
+void memory_unmap_objects(void *memory, size_t size);
+
 /* Drops the pages; the bytes read as zero afterwards. memory must be page-aligned. */
 void memory_drop_pages(char *memory, size_t size);
 

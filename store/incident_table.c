@@ -36,24 +36,6 @@ uint64_t incident_table_bytes(const struct incident_table_config *config)
            slot_index_bytes(config->incidents_max);
 }
 
-/* Maps size bytes, touched when used; the result is the caller's to cast. */
-MUST_USE static int reserve(size_t size, void *ret_memory)
-{
-    char *memory = NULL;
-    int r = memory_map(size, &memory);
-
-    if (r == 0)
-        memcpy(ret_memory, &memory, sizeof(memory));
-    return r;
-}
-
-static void give_back(void *memory, size_t size)
-{
-    char *bytes = memory;
-
-    memory_unmap(&bytes, size);
-}
-
 /* Of the series when every incident that can be read back has one. */
 static size_t series_size(const struct incident_table_config *config)
 {
@@ -64,12 +46,12 @@ static size_t series_size(const struct incident_table_config *config)
 /* What a start may read back; what is beyond the limits is not touched without need. */
 MUST_USE static int reserve_all(struct incident_table *table)
 {
-    int r = reserve(series_size(&table->config), &table->series);
+    int r = memory_map_objects(series_size(&table->config), &table->series);
 
     if (r == 0)
-        r = reserve(PROJECTS_SIZE, &table->projects);
+        r = memory_map_objects(PROJECTS_SIZE, &table->projects);
     if (r == 0)
-        r = reserve(INCIDENTS_SIZE, &table->incidents);
+        r = memory_map_objects(INCIDENTS_SIZE, &table->incidents);
     return r;
 }
 
@@ -116,9 +98,9 @@ void incident_table_free(struct incident_table **table)
     slot_index_deinit(&it->series_index);
     slot_index_deinit(&it->project_index);
     slot_index_deinit(&it->incident_index);
-    give_back(it->series, series_size(&it->config));
-    give_back(it->projects, PROJECTS_SIZE);
-    give_back(it->incidents, INCIDENTS_SIZE);
+    memory_unmap_objects(it->series, series_size(&it->config));
+    memory_unmap_objects(it->projects, PROJECTS_SIZE);
+    memory_unmap_objects(it->incidents, INCIDENTS_SIZE);
     free(it->changes);
     free(it);
     *table = NULL;

@@ -39,24 +39,6 @@ static size_t heap_size(uint32_t job_count)
     return 2 * (size_t)job_count * sizeof(uint32_t);
 }
 
-/* Maps size bytes; the result is the caller's to cast. */
-MUST_USE static int reserve(size_t size, void *ret_memory)
-{
-    char *memory = NULL;
-    int r = memory_map(size, &memory);
-
-    if (r == 0)
-        memcpy(ret_memory, &memory, sizeof(memory));
-    return r;
-}
-
-static void give_back(void *memory, size_t size)
-{
-    char *bytes = memory;
-
-    memory_unmap(&bytes, size);
-}
-
 MUST_USE static int reserve_all(struct job_table *table)
 {
     uint32_t count = table->room;
@@ -73,11 +55,12 @@ MUST_USE static int reserve_all(struct job_table *table)
     if (r == 0)
         r = job_flow_init(table, count);
     if (r == 0)
-        r = reserve(heap_size(count), &table->heap);
+        r = memory_map_objects(heap_size(count), &table->heap);
     if (r == 0)
-        r = reserve(JOB_QUEUE_SLOT_COUNT_MAX * sizeof(struct job_queue), &table->queues);
+        r = memory_map_objects(JOB_QUEUE_SLOT_COUNT_MAX * sizeof(struct job_queue), &table->queues);
     if (r == 0)
-        r = reserve(JOB_TENANT_SLOT_COUNT_MAX * sizeof(struct job_tenant), &table->tenants);
+        r = memory_map_objects(JOB_TENANT_SLOT_COUNT_MAX * sizeof(struct job_tenant),
+                               &table->tenants);
     return r;
 }
 
@@ -132,7 +115,7 @@ int job_table_new(const struct job_table_config *config, struct job_table **ret_
     int r;
 
     assert(config->job_count_max <= JOB_COUNT_MAX);
-    r = reserve(sizeof(*table), &table);
+    r = memory_map_objects(sizeof(*table), &table);
     if (r != 0)
         return r;
     table->magic = JOB_TABLE_MAGIC;
@@ -160,9 +143,9 @@ void job_table_free(struct job_table **table)
     if (it == NULL)
         return;
     assert(it->magic == JOB_TABLE_MAGIC);
-    give_back(it->tenants, JOB_TENANT_SLOT_COUNT_MAX * sizeof(struct job_tenant));
-    give_back(it->queues, JOB_QUEUE_SLOT_COUNT_MAX * sizeof(struct job_queue));
-    give_back(it->heap, heap_size(it->room));
+    memory_unmap_objects(it->tenants, JOB_TENANT_SLOT_COUNT_MAX * sizeof(struct job_tenant));
+    memory_unmap_objects(it->queues, JOB_QUEUE_SLOT_COUNT_MAX * sizeof(struct job_queue));
+    memory_unmap_objects(it->heap, heap_size(it->room));
     job_buckets_deinit(&it->by_id);
     job_buckets_deinit(&it->by_unique);
     job_buckets_deinit(&it->by_key);
@@ -170,7 +153,7 @@ void job_table_free(struct job_table **table)
     job_pool_deinit(&it->extras);
     job_pool_deinit(&it->keys);
     job_pool_deinit(&it->edges);
-    give_back(it, sizeof(*it));
+    memory_unmap_objects(it, sizeof(*it));
     *table = NULL;
 }
 

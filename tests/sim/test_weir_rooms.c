@@ -23,16 +23,8 @@ static struct weir weir;
 static struct weir_client client;
 static struct project projects[PROJECT_COUNT];
 static char body[BODY_SIZE];
-static char answer_text[SIM_HTTP_BODY_SIZE_MAX + 1];
 
 /* --- asking ----------------------------------------------------------------------- */
-
-static const char *answer(void)
-{
-    memcpy(answer_text, client.request.body, client.request.body_size);
-    answer_text[client.request.body_size] = '\0';
-    return answer_text;
-}
 
 static uint32_t ask(const char *key, const char *method, const char *path, const char *data)
 {
@@ -203,7 +195,7 @@ Test(weir_rooms, a_start_with_fewer_shards_goes_on_with_the_queues_of_all_of_the
     cr_expect(eq(u32, complete_all(&project, "kind0"), 1));
     cr_expect(eq(u32, complete_all(&project, "kind1499"), 1));
     cr_expect(eq(int, enqueue(&project, 1, 1, true), 202));
-    cr_expect(eq(int, enqueue(&project, 1, KIND_COUNT, true), 429), "%s", answer());
+    cr_expect(eq(int, enqueue(&project, 1, KIND_COUNT, true), 429), "%s", client.answer);
     end();
 }
 
@@ -225,7 +217,8 @@ static void send_burst(const struct project *project, uint32_t number)
                                  "\"attributes\":{\"error_code\":\"E%u\",\"route\":\"/a\"}}",
                                  i > 0 ? "," : "", (int)sizeof(time), time, number);
     snprintf(body + size, sizeof(body) - size, "]}");
-    cr_assert(eq(int, ask(project->key, "POST", "/v1/events/batch", body), 202), "%s", answer());
+    cr_assert(eq(int, ask(project->key, "POST", "/v1/events/batch", body), 202), "%s",
+              client.answer);
 }
 
 static struct incident_table_stats incidents_of(const struct project *project)
