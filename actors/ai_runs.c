@@ -107,12 +107,23 @@ static void give_up(struct ai_runs_slot *slot, enum journal_read_result result)
     release_slot(slot);
 }
 
+/* On a damaged disk there may be another record in its place. */
+static bool is_record_of(const struct journal_record_view *view, uint64_t id_low)
+{
+    struct ai_run_image image;
+
+    return view->type == RECORD_AI_RUN && ai_run_decode(view->payload, &image) == 0 &&
+           image.header.id_low == id_low;
+}
+
 static void on_read(struct journal_read *read, enum journal_read_result result,
                     const struct journal_record_view *view)
 {
     struct ai_runs_slot *slot = container_of(read, struct ai_runs_slot, read);
     struct ai_runs *runs = slot->runs;
 
+    if (result == JOURNAL_READ_OK && !is_record_of(view, slot->id_low))
+        result = JOURNAL_READ_CORRUPT;
     if (result == JOURNAL_READ_OK) {
         slot->is_read = true;
         slot->part = view->payload;

@@ -668,6 +668,29 @@ Test(weir_summary, is_still_on_record_when_the_disk_fails_while_it_is_carried)
     end();
 }
 
+/* As after damage: a log that was cut and written to again has another record there. */
+Test(weir_summary, is_not_taken_from_the_record_of_another)
+{
+    char id[WEIR_ID_SIZE + 1], other[WEIR_ID_SIZE + 1];
+    struct journal_location before;
+
+    begin(83939, false);
+    enqueue("i1", id);
+    enqueue("i1", other);
+    run_until_requests(2);
+    run_for(1000);
+    before = ai_runs_find(runs(), low_of(other));
+    ai_run_table_find(&runs()->table, low_of(id))->location = before;
+    for (uint32_t i = 0; i < 20 && ai_runs_find(runs(), low_of(other)).bits == before.bits; i++) {
+        fill_log(20);
+        run_for(5000);
+    }
+    cr_assert(lt(u64, journal_location_seq(before),
+                 journal_location_seq(ai_runs_find(runs(), low_of(other)))));
+    cr_assert(eq(u64, ai_runs_find(runs(), low_of(id)).bits, JOURNAL_LOCATION_NONE.bits));
+    end();
+}
+
 /* One by one in blocks of their own they would make the log the larger the more it is reclaimed. */
 Test(weir_summary, stands_in_a_block_with_others_when_it_was_carried)
 {
