@@ -65,7 +65,7 @@ class DiskCase(Case):
         clean, said = verify(server.data, server.binary)
         self.assertTrue(clean, said)
         counts = dump_ids(server.data, server.binary)
-        self.assertEqual([one for one in ids if counts[one] != 1][:5], [])
+        self.assertEqual([(one, counts[one]) for one in ids if counts[one] != 1][:5], [])
         self.assertEqual([one for one, count in counts.items() if count > 1][:5], [])
 
 
