@@ -43,257 +43,6 @@ struct job_desk *job_desk_of_project(struct app_shard *home, struct slice org, s
     return &app->shards[partition % app->shard_count].jobs;
 }
 
-/* What the table is told in recovery is of no matter: it goes by the log then. */
-static uint64_t apply_time(const struct job_desk *desk, const struct durable_fact *fact)
-{
-    /* The boot thread must not read the shard's clock. */
-    return fact->is_recovery ? desk->anchor_unix_ms : job_desk_now(desk);
-}
-
-/* --- facts --------------------------------------------------------------------- */
-
-static void count_fact(struct job_desk *desk, const struct job_fact_header *header)
-{
-    const struct job_metrics *series = &app_of(desk)->metrics.jobs;
-    struct metrics *metrics = &desk->home->shard->metrics;
-
-    switch ((enum job_fact_kind)header->kind) {
-    case JOB_FACT_COMPLETED:
-        metrics_add(metrics, series->outcome[JOB_OUTCOME_COMPLETED], 1);
-        break;
-    case JOB_FACT_RETRY:
-        metrics_add(metrics, series->outcome[JOB_OUTCOME_FAILED], 1);
-        break;
-    case JOB_FACT_DEAD:
-        metrics_add(metrics, series->outcome[JOB_OUTCOME_DEAD], 1);
-        metrics_add(metrics, series->dead[header->reason], 1);
-        metrics_add(metrics, series->letters[header->reason], 1);
-        break;
-    case JOB_FACT_CANCELLED:
-        metrics_add(metrics, series->outcome[JOB_OUTCOME_CANCELLED], 1);
-        break;
-    case JOB_FACT_REPLAYED:
-        metrics_add(metrics, series->outcome[JOB_OUTCOME_REPLAYED], 1);
-        break;
-    case JOB_FACT_PROGRESS:
-    case JOB_FACT_DROPPED:
-    case JOB_FACT_BLAMED:
-    case JOB_FACT_KIND_COUNT:
-        break;
-    }
-}
-
-MUST_USE static int apply_job(struct job_desk *desk, const struct durable_fact *fact)
-{
-    struct job_image image;
-    struct job_ref ref;
-    int r = job_image_decode(fact->payload, &image);
-
-    if (r < 0)
-        return r;
-    r = job_table_apply_job(desk->table, &image, fact->location, fact->size,
-                            apply_time(desk, fact));
-    if (r < 0 || fact->is_recovery)
-        return r;
-    if ((image.header.flags & JOB_FLAG_CARRIED) != 0)
-        return 0;
-    metrics_add(&desk->home->shard->metrics,
-                app_of(desk)->metrics.jobs.outcome[JOB_OUTCOME_ENQUEUED], 1);
-    if (job_table_find(desk->table, image.header.id_low, &ref))
-        job_table_set_cache(desk->table, ref,
-                            job_body_cache_put(&desk->bodies, image.header.id_low, fact->payload));
-    return 0;
-}
-
-MUST_USE static int apply_fact(struct job_desk *desk, const struct durable_fact *fact)
-{
-    struct job_fact decoded;
-    int r = job_fact_decode(fact->payload, &decoded);
-
-    if (r < 0)
-        return r;
-    job_table_apply_fact(desk->table, &decoded, fact->location, apply_time(desk, fact));
-    if (fact->is_recovery)
-        return 0;
-    count_fact(desk, &decoded.header);
-    job_handlers_on_fact(&desk->handlers, decoded.header.id_low,
-                         (enum job_fact_kind)decoded.header.kind);
-    return 0;
-}
-
-MUST_USE static int apply_queue(struct job_desk *desk, const struct durable_fact *fact)
-{
-    struct job_queue_record record;
-    struct job_queue *queue;
-    int r = job_queue_record_decode(fact->payload, &record);
-
-    if (r < 0)
-        return r;
-    queue = job_table_queue(desk->table, record.org, record.project, record.kind, true);
-    if (queue == NULL)
-        return -ENOSPC;
-    if (fact->is_recovery && MUTANT("job_settings_lost_on_recovery"))
-        return 0;
-    job_table_apply_queue(desk->table, queue, &record.settings, fact->location);
-    return 0;
-}
-
-static int apply(struct durable *self, const struct durable_fact *fact)
-{
-    struct job_desk *desk = container_of(self, struct job_desk, durable);
-
-    switch (fact->type) {
-    case RECORD_JOB:
-        return apply_job(desk, fact);
-    case RECORD_JOB_FACT:
-        return apply_fact(desk, fact);
-    case RECORD_JOB_QUEUE:
-        return apply_queue(desk, fact);
-    default:
-        return -EPROTO;
-    }
-}
-
-/* Both kinds of record begin with the id. */
-static void expect(struct durable *self, const struct journal_record_view *record, bool is_near)
-{
-    struct job_desk *desk = container_of(self, struct job_desk, durable);
-    uint64_t id_low;
-
-    static_assert(offsetof(struct job_image_header, id_low) == 0, "its first word");
-    static_assert(offsetof(struct job_fact_header, id_low) == 0, "its first word");
-    if (record->type == RECORD_JOB_QUEUE || record->payload.size < sizeof(id_low))
-        return;
-    memcpy(&id_low, record->payload.data, sizeof(id_low));
-    job_table_expect(desk->table, id_low, is_near);
-}
-
-/*
- * A million jobs take their places: too long for a turn of the shard. Its clock is not this
- * thread's to read; what became due since the process began is found by the first look.
- */
-static void settle(struct durable *self)
-{
-    struct job_desk *desk = container_of(self, struct job_desk, durable);
-
-    desk->live_count = job_table_resume(desk->table, desk->anchor_unix_ms);
-}
-
-static void resume(struct durable *self)
-{
-    struct job_desk *desk = container_of(self, struct job_desk, durable);
-
-    desk->is_resumed = true;
-    if (desk->live_count > 0)
-        log_event(&desk->home->shard->log, LOG_INFO, "jobs", "jobs go on",
-                  LOG_NUMBER("live", desk->live_count),
-                  LOG_NUMBER("shard", desk->home->shard->index));
-    actor_timer_start(&desk->actor, &desk->tidy_timer, JOB_TIDY_MS);
-    job_handlers_blame(desk);
-    job_desk_wake(desk);
-}
-
-static void carry(struct durable *self, uint32_t log, uint64_t seq)
-{
-    struct job_desk *desk = container_of(self, struct job_desk, durable);
-
-    job_carrier_carry(&desk->carrier, desk, log, seq);
-}
-
-static void on_room(struct durable *self)
-{
-    struct job_desk *desk = container_of(self, struct job_desk, durable);
-
-    job_carrier_on_room(&desk->carrier, desk);
-}
-
-static uint64_t live_bytes(struct durable *self)
-{
-    struct job_table_stats stats;
-
-    job_table_stats(container_of(self, struct job_desk, durable)->table, &stats);
-    return stats.live_bytes;
-}
-
-static const struct durable_type durable_job_type = {
-    .name = "jobs",
-    .record_first = RECORD_JOB,
-    .record_last = RECORD_JOB_QUEUE,
-    .version_max = JOB_RECORD_VERSION,
-    .apply = apply,
-    .expect = expect,
-    .settle = settle,
-    .resume = resume,
-    .carry_up_to = carry,
-    .live_bytes = live_bytes,
-    .on_room = on_room,
-};
-
-void job_desk_old_logs_gone(struct job_desk *desk)
-{
-    job_table_old_logs_gone(desk->table);
-}
-
-/* --- what nobody asks for -------------------------------------------------------- */
-
-static void on_step_done(struct durable_step *step, enum durable_outcome outcome)
-{
-    struct job_step *it = container_of(step, struct job_step, step);
-    struct job_desk *desk = it->desk;
-    void *slot = it;
-
-    if (outcome == DURABLE_DONE && it->crumb != 0)
-        breadcrumbs_pick_up_blamed(&app_of(desk)->breadcrumbs, desk->home->shard->index,
-                                   it->crumb - 1);
-    pool_release(&desk->steps, &slot);
-    if (outcome == DURABLE_DONE)
-        job_desk_wake(desk);
-}
-
-/* Writes a fact about a job that has been claimed for it; gives the claim back if it cannot. */
-static void write_step(struct job_desk *desk, struct job_ref ref, struct job_fact_header header,
-                       struct slice text, uint32_t crumb)
-{
-    struct job_step *it = FAILPOINT("no job step is free") ? NULL : pool_acquire(&desk->steps);
-    struct job_fact fact = {.header = header, .text = text};
-
-    if (it == NULL) {
-        job_table_unclaim(desk->table, ref); /* the table names it again */
-        return;
-    }
-    assert(text.size <= JOB_STEP_TEXT_MAX);
-    memset(it, 0, offsetof(struct job_step, bytes));
-    it->desk = desk;
-    it->ref = ref;
-    it->crumb = crumb;
-    it->part = (struct slice){it->bytes, job_fact_encode(&fact, it->bytes)};
-    job_desk_fill_record(desk, ref, RECORD_JOB_FACT, &it->part, &it->record);
-    it->step = (struct durable_step){
-        .on_done = on_step_done,
-        .records = &it->record,
-        .record_count = 1,
-        .flags = JOURNAL_IMPORTANT,
-    };
-    if (!durable_commit_later(&desk->home->keeper.durables, &it->step)) {
-        void *slot = it;
-
-        job_table_unclaim(desk->table, ref);
-        pool_release(&desk->steps, &slot);
-    }
-}
-
-static void write_fact(struct job_desk *desk, struct job_ref ref, struct job_fact_header header,
-                       struct slice text)
-{
-    write_step(desk, ref, header, text, 0);
-}
-
-void job_desk_write_blame(struct job_desk *desk, struct job_ref ref, struct job_fact_header header,
-                          struct slice text, uint32_t slot)
-{
-    write_step(desk, ref, header, text, slot + 1);
-}
-
 void job_desk_fill_record(struct job_desk *desk, struct job_ref ref, uint8_t type,
                           const struct slice *part, struct journal_record *ret_record)
 {
@@ -309,92 +58,9 @@ void job_desk_fill_record(struct job_desk *desk, struct job_ref ref, uint8_t typ
     };
 }
 
-/* Its lease is over: nobody answered for it. */
-static void expire(struct job_desk *desk, struct job_ref ref)
+void job_desk_old_logs_gone(struct job_desk *desk)
 {
-    static const struct slice text =
-        SLICE_INITIALIZER("the lease expired: its worker did not answer");
-    struct job_fact_header header;
-    struct job_view view;
-
-    job_table_view(desk->table, ref, &view);
-    job_command_judge_failure(desk, &view, true, 0, JOB_DEAD_LEASE_EXPIRED, &header);
-    if (job_table_claim(desk->table, view.id_low, true, view.epoch, (enum job_fact_kind)header.kind,
-                        &ref) == JOB_CLAIMED)
-        write_fact(desk, ref, header, text);
-}
-
-static void kill_job(struct job_desk *desk, struct job_ref ref, enum job_dead_reason reason,
-                     struct slice text)
-{
-    struct job_fact_header header = {
-        .at_ms = job_desk_now(desk), .kind = JOB_FACT_DEAD, .reason = (uint8_t)reason};
-    struct job_view view;
-
-    job_table_view(desk->table, ref, &view);
-    header.id_low = view.id_low;
-    header.link = view.epoch;
-    header.attempt = view.attempt;
-    header.crash_count = view.crash_count;
-    if (job_table_claim(desk->table, view.id_low, false, 0, JOB_FACT_DEAD, &ref) == JOB_CLAIMED)
-        write_fact(desk, ref, header, text);
-}
-
-static void do_due(struct job_desk *desk)
-{
-    static const struct slice text = SLICE_INITIALIZER("the deadline has passed");
-    struct job_ref ref;
-
-    for (uint32_t i = 0; i < JOB_DUE_MAX; i++) {
-        switch (job_table_due(desk->table, job_desk_now(desk), &ref)) {
-        case JOB_DUE_NONE:
-            return;
-        case JOB_DUE_READY:
-            break;
-        case JOB_DUE_EXPIRED:
-            SOMETIMES("a lease expires");
-            expire(desk, ref);
-            break;
-        case JOB_DUE_DEADLINE:
-            SOMETIMES("a job's deadline passes");
-            kill_job(desk, ref, JOB_DEAD_DEADLINE, text);
-            break;
-        }
-    }
-}
-
-static void do_failed(struct job_desk *desk)
-{
-    static const struct slice text = SLICE_INITIALIZER("a job that it comes after has failed");
-    struct job_ref ref;
-
-    for (uint32_t i = 0; i < JOB_DUE_MAX; i++) {
-        ref = job_table_next_failed(desk->table);
-        if (ref.index == JOB_REF_NONE.index)
-            return;
-        SOMETIMES("a job fails with one that it comes after");
-        kill_job(desk, ref, JOB_DEAD_DEPENDENCY, text);
-    }
-}
-
-static void drop_dead(struct job_desk *desk)
-{
-    struct job_fact_header header = {.at_ms = job_desk_now(desk), .kind = JOB_FACT_DROPPED};
-    struct job_view view;
-
-    for (uint32_t i = 0; i < JOB_DUE_MAX; i++) {
-        struct job_ref ref = job_table_expired_dead(desk->table, job_desk_now(desk));
-
-        if (ref.index == JOB_REF_NONE.index)
-            return;
-        job_table_view(desk->table, ref, &view);
-        header.id_low = view.id_low;
-        if (job_table_claim(desk->table, view.id_low, false, 0, JOB_FACT_DROPPED, &ref) !=
-            JOB_CLAIMED)
-            return;
-        SOMETIMES("a dead letter is dropped by age");
-        write_fact(desk, ref, header, (struct slice){NULL, 0});
-    }
+    job_table_old_logs_gone(desk->table);
 }
 
 /* --- time ---------------------------------------------------------------------- */
@@ -420,7 +86,7 @@ void job_desk_wake(struct job_desk *desk)
     if (!desk->is_resumed || desk->is_waking || desk->is_stopping)
         return;
     desk->is_waking = true;
-    do_failed(desk);
+    job_step_do_failed(desk);
     while ((queue = job_table_next_ready(desk->table)) != NULL) {
         struct job_handler *handler =
             job_handlers_find(&desk->handlers, (struct slice){queue->kind, queue->kind_size});
@@ -514,7 +180,7 @@ static void tidy(struct job_desk *desk)
     struct job_table_stats stats;
 
     job_table_tidy(desk->table, job_desk_now(desk));
-    drop_dead(desk);
+    job_step_drop_dead(desk);
     job_table_stats(desk->table, &stats);
     job_desk_audit(desk, (uint32_t)min_u64(entry_count(&stats) / 60 + 1024, JOB_AUDIT_STEP_MAX));
     export_numbers(desk);
@@ -631,7 +297,7 @@ static int on_timer(struct job_desk *desk, struct timer *timer)
         tidy(desk);
     } else if (timer == &desk->due_timer) {
         desk->due_armed_ms = 0; /* neither a time that is due nor never: arm again */
-        do_due(desk);
+        job_step_do_due(desk);
         job_desk_wake(desk);
     } else {
         job_delivery_on_wait_timer(desk, container_of(timer, struct job_request, wait_timer));
@@ -691,73 +357,6 @@ const struct actor_type job_desk_type = {
 
 /* --- start-up -------------------------------------------------------------------- */
 
-void job_metrics_add(struct metrics_registry *registry, struct job_metrics *ret_metrics)
-{
-    static const char *const outcomes[JOB_OUTCOME_COUNT] = {
-        [JOB_OUTCOME_ENQUEUED] = "enqueued",   [JOB_OUTCOME_COMPLETED] = "completed",
-        [JOB_OUTCOME_FAILED] = "failed",       [JOB_OUTCOME_DEAD] = "dead",
-        [JOB_OUTCOME_CANCELLED] = "cancelled", [JOB_OUTCOME_REPLAYED] = "replayed",
-        [JOB_OUTCOME_QUOTA] = "quota",
-    };
-
-    for (uint32_t i = 0; i < JOB_OUTCOME_COUNT; i++)
-        ret_metrics->outcome[i] =
-            metrics_add_series(registry, METRIC_COUNTER, METRIC_UNIT_NONE, "weir_jobs_total",
-                               metrics_text(registry, "outcome=\"%s\"", outcomes[i]),
-                               "What happened to jobs: failed attempts that are tried again, jobs "
-                               "that a rate refused.");
-    for (uint32_t i = JOB_SCHEDULED; i < JOB_STATE_COUNT; i++)
-        ret_metrics->states[i] = metrics_add_series(
-            registry, METRIC_GAUGE, METRIC_UNIT_NONE, "weir_jobs",
-            metrics_text(registry, "state=\"%s\"", job_state_name((enum job_state)i)),
-            "Jobs by state.");
-    for (uint32_t i = JOB_DEAD_ATTEMPTS; i < JOB_DEAD_REASON_COUNT; i++)
-        ret_metrics->dead[i] = metrics_add_series(
-            registry, METRIC_COUNTER, METRIC_UNIT_NONE, "weir_jobs_dead_total",
-            metrics_text(registry, "reason=\"%s\"", job_dead_reason_name((enum job_dead_reason)i)),
-            "Jobs that became dead letters.");
-    ret_metrics->stale = metrics_add_series(registry, METRIC_COUNTER, METRIC_UNIT_NONE,
-                                            "weir_job_stale_completions_total", "",
-                                            "Completions, failures and extensions refused because "
-                                            "the lease had gone to somebody else.");
-    ret_metrics->dlq_size = metrics_add_series(registry, METRIC_GAUGE, METRIC_UNIT_NONE,
-                                               "weir_dlq_size", "", "Dead letters kept.");
-    ret_metrics->timers =
-        metrics_add_series(registry, METRIC_GAUGE, METRIC_UNIT_NONE, "weir_job_timers", "",
-                           "Jobs that wait for a time: delayed, between attempts, or leased.");
-    ret_metrics->start_delay = metrics_add_histogram(
-        registry, METRIC_UNIT_SECONDS, "weir_job_start_delay_seconds", "",
-        "From ready to run to leased.", METRICS_REQUEST_NS, METRICS_REQUEST_BOUNDS);
-    ret_metrics->cold_reads =
-        metrics_add_series(registry, METRIC_COUNTER, METRIC_UNIT_NONE, "weir_job_cold_reads_total",
-                           "", "Jobs whose body had to be read from the log.");
-    ret_metrics->carried =
-        metrics_add_series(registry, METRIC_COUNTER, METRIC_UNIT_NONE, "weir_jobs_carried_total",
-                           "", "Jobs written again because their segment was about to go.");
-    ret_metrics->audit_mismatches = metrics_add_series(registry, METRIC_COUNTER, METRIC_UNIT_NONE,
-                                                       "weir_job_audit_mismatches_total", "",
-                                                       "Jobs that the auditor found out of place.");
-    ret_metrics->live_bytes =
-        metrics_add_series(registry, METRIC_GAUGE, METRIC_UNIT_NONE, "weir_job_live_bytes", "",
-                           "Bytes of the log that jobs still need.");
-    ret_metrics->oldest_ready = metrics_add_series(
-        registry, METRIC_GAUGE_MAX, METRIC_UNIT_SECONDS, "weir_job_oldest_ready_seconds", "",
-        "How long the oldest job that may run has waited, in the queue that is furthest behind.");
-    ret_metrics->waiting_workers =
-        metrics_add_series(registry, METRIC_GAUGE, METRIC_UNIT_NONE, "weir_job_waiting_workers", "",
-                           "Leases that wait for a job.");
-}
-
-void job_metrics_add_letters(struct metrics_registry *registry, struct job_metrics *ret_metrics)
-{
-    for (uint32_t i = JOB_DEAD_ATTEMPTS; i < JOB_DEAD_REASON_COUNT; i++)
-        ret_metrics->letters[i] = metrics_add_series(
-            registry, METRIC_COUNTER, METRIC_UNIT_NONE, "weir_dead_letters_total",
-            metrics_text(registry, "origin=\"job\",reason=\"%s\"",
-                         job_dead_reason_name((enum job_dead_reason)i)),
-            "Messages that nobody handled, jobs that failed for good.");
-}
-
 int job_desk_init(struct job_desk *desk, struct app_shard *home)
 {
     const struct settings *settings = home->app->settings;
@@ -780,7 +379,7 @@ int job_desk_init(struct job_desk *desk, struct app_shard *home)
     desk->home = home;
     desk->anchor_unix_ms = home->shard->clock.unix_ms;
     desk->anchor_mono_ns = home->shard->clock.mono_ns;
-    desk->durable.type = &durable_job_type;
+    desk->durable.type = &job_durable_type;
     desk->due_armed_ms = UINT64_MAX;
     list_init(&desk->waiting);
     list_init(&desk->queue_changes);

@@ -8,7 +8,10 @@
  * does what nobody asks for: leases that expire, deadlines, jobs that wait for others,
  * retention, carrying forward.
  *
- *     job_desk.c      the actor: messages, time, facts applied, queues woken
+ *     job_desk.c      the actor: messages, time, queues woken
+ *     job_facts.c     what the log says, when it is durable and after a start
+ *     job_step.c      facts that nobody asked for: leases that expire, deadlines, age
+ *     job_metrics.c   what /metrics says
  *     job_request.c   requests on their way to the owner and back
  *     job_commands.c  enqueue, complete, fail, extend, cancel, settings
  *     job_delivery.c  lease, wait, look up: whatever reads bodies
@@ -21,18 +24,17 @@
 #include "actors/job_body_cache.h"
 #include "actors/job_carrier.h"
 #include "actors/job_handler.h"
+#include "actors/job_metrics.h"
 #include "actors/job_request.h"
+#include "actors/job_step.h"
 #include "actors/outbox.h"
 #include "runtime/metrics.h"
 #include "runtime/pool.h"
 
 enum {
     JOB_DESK_MAGIC = 0x4a4f4244,
-    JOB_STEP_COUNT_MAX = 1024, /* facts that nobody asked for, in flight */
-    JOB_STEP_TEXT_MAX = 256,
     JOB_JITTER_PERCENT = 20, /* of queues that ask for proportional jitter */
     JOB_QUEUE_RECORD_SIZE_MAX = sizeof(struct job_queue_header) + 3 * JOB_NAME_SIZE_MAX,
-    JOB_DUE_MAX = 256,               /* looked at per turn */
     JOB_TIDY_MS = 1000,              /* between looks at retention and at the auditor's next part */
     JOB_AUDIT_STEP_MAX = 262144,     /* a round takes a minute up to 15 million jobs */
     JOB_DLQ_FULL_RETRY_MS = 60000,   /* a job that has no room as a dead letter comes again */
@@ -41,47 +43,6 @@ enum {
 
 struct app_shard;
 struct job_desk;
-
-/* What happens to jobs, as weir_jobs_total counts it. */
-enum job_outcome {
-    JOB_OUTCOME_ENQUEUED,
-    JOB_OUTCOME_COMPLETED,
-    JOB_OUTCOME_FAILED,
-    JOB_OUTCOME_DEAD,
-    JOB_OUTCOME_CANCELLED,
-    JOB_OUTCOME_REPLAYED,
-    JOB_OUTCOME_QUOTA, /* refused: the key's rate is used up */
-    JOB_OUTCOME_COUNT,
-};
-
-/* Series; registered once. */
-struct job_metrics {
-    struct metric outcome[JOB_OUTCOME_COUNT];
-    struct metric states[JOB_STATE_COUNT];
-    struct metric stale;
-    struct metric dead[JOB_DEAD_REASON_COUNT];
-    struct metric letters[JOB_DEAD_REASON_COUNT]; /* the same, among all dead letters */
-    struct metric dlq_size;
-    struct metric timers;
-    struct metric start_delay; /* from ready to leased */
-    struct metric cold_reads;
-    struct metric carried;
-    struct metric audit_mismatches;
-    struct metric live_bytes;
-    struct metric oldest_ready;
-    struct metric waiting_workers;
-};
-
-/* One fact that nobody asked for, on its way into the log. */
-struct job_step {
-    struct job_desk *desk;
-    struct durable_step step;
-    struct journal_record record;
-    struct slice part;
-    struct job_ref ref;
-    uint32_t crumb; /* slot of the blamed crumb that it settles, plus 1; 0: none */
-    char bytes[sizeof(struct job_fact_header) + JOB_STEP_TEXT_MAX];
-};
 
 /* Private to the job_*.c files; embedded in the app_shard. */
 struct job_desk {
@@ -110,12 +71,6 @@ struct job_desk {
     bool is_stopping;
 };
 
-/* Registers the series. Boot only. */
-void job_metrics_add(struct metrics_registry *registry, struct job_metrics *ret_metrics);
-
-/* The same for weir_dead_letters_total: right after runtime_new(), see runtime_freeze_metrics(). */
-void job_metrics_add_letters(struct metrics_registry *registry, struct job_metrics *ret_metrics);
-
 /* Reserves the tables. 0 or -errno. Start-up only; the durable is added by the caller. */
 MUST_USE int job_desk_init(struct job_desk *desk, struct app_shard *home);
 
@@ -143,6 +98,9 @@ bool job_desk_is_idle(const struct job_desk *desk);
 
 /* The retry policy of queues that set none. */
 extern const struct job_queue_retry JOB_RETRY_DEFAULT;
+
+/* job_facts.c: what the log knows of jobs. */
+extern const struct durable_type job_durable_type;
 
 /* --- for the job_*.c files ------------------------------------------------- */
 
@@ -174,13 +132,6 @@ uint64_t job_desk_oldest_ready_ms(const struct job_desk *desk);
 /* A record about the job; part is borrowed. */
 void job_desk_fill_record(struct job_desk *desk, struct job_ref ref, uint8_t type,
                           const struct slice *part, struct journal_record *ret_record);
-
-/*
- * Writes BLAMED or DEAD about a job that was claimed for it; the blamed crumb in this slot is
- * picked up when it is durable.
- */
-void job_desk_write_blame(struct job_desk *desk, struct job_ref ref, struct job_fact_header header,
-                          struct slice text, uint32_t slot);
 
 /* job_commands.c */
 void job_command_enqueue(struct job_desk *desk, struct job_request *request);

@@ -278,7 +278,7 @@ static void blame(struct job_desk *desk, uint32_t slot, uint64_t id_low)
             SOMETIMES("a job is poison");
         else
             SOMETIMES("a job is blamed for a crash");
-        job_desk_write_blame(desk, ref, header,
+        job_step_write_blame(desk, ref, header,
                              header.kind == JOB_FACT_DEAD ? text : (struct slice){NULL, 0}, slot);
         return;
     case JOB_CLAIM_BUSY:
