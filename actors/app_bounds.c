@@ -226,7 +226,7 @@ void app_bounds_add_limits(const struct settings *settings, uint32_t shard_count
     limits_add(lines, "time zones", (uint64_t)ZONE_COUNT_MAX * shard_count, sizeof(struct zone));
     limits_add(lines, "requests for dead letters", (uint64_t)DEAD_REQUEST_COUNT_MAX * shard_count,
                sizeof(struct dead_request));
-    limits_add(lines, "replays of dead letters", (uint64_t)DEAD_REPLAY_SLOT_COUNT_MAX * shard_count,
+    limits_add(lines, "replays of dead letters", (uint64_t)DEAD_REPLAY_COUNT_MAX * shard_count,
                sizeof(struct dead_replay));
     limits_add(lines, "job bodies", settings->job_cache_bytes, 1);
     add_handler_limits(settings, shard_count, lines);
