@@ -91,6 +91,21 @@ static void fill_log(void)
 
 TestSuite(weir_job_texts, .timeout = 60);
 
+/* A world whose log lets go of segments soon. */
+static void begin(uint64_t seed)
+{
+    weir_begin(&weir, seed, 1);
+    weir.process.settings.segment_bytes = 128 << 10;
+    weir.process.settings.retain_bytes = 512 << 10;
+    weir_client_init(&client, &weir, 0, NULL);
+}
+
+static void start(void)
+{
+    weir_start(&weir);
+    weir_run_until_ready(&weir);
+}
+
 /* The segment is overwritten under the read or removed: has_moved says which. */
 static void read_while_the_segment_goes(uint64_t seed)
 {
@@ -98,14 +113,10 @@ static void read_while_the_segment_goes(uint64_t seed)
     struct weir_call get = {.method = "GET", .path = path};
 
     is_answered = false;
-    weir_begin(&weir, seed, 1);
-    weir.process.settings.segment_bytes = 128 << 10;
-    weir.process.settings.retain_bytes = 512 << 10;
+    begin(seed);
     weir.process.settings.answer_timeout_ms = STUCK_MS * 2;
-    weir_client_init(&client, &weir, 0, NULL);
     weir_client_init(&reader, &weir, 1, on_answer);
-    weir_start(&weir);
-    weir_run_until_ready(&weir);
+    start();
     make_job(id);
     snprintf(path, sizeof(path), "/v1/jobs/%s", id);
     cr_assert(eq(u32, weir_ask(&client, &get, ""), 200));       /* the segment's file stays open */
@@ -141,12 +152,8 @@ Test(weir_job_texts, are_carried_forward_soon_after_the_disk_could_not_read_them
 {
     char id[WEIR_ID_SIZE + 1];
 
-    weir_begin(&weir, 20688, 1);
-    weir.process.settings.segment_bytes = 128 << 10;
-    weir.process.settings.retain_bytes = 512 << 10;
-    weir_client_init(&client, &weir, 0, NULL);
-    weir_start(&weir);
-    weir_run_until_ready(&weir);
+    begin(20688);
+    start();
     make_job(id);
     weir.server->faults.read_error.always = true;
     for (uint32_t i = 0; i < 400; i++)
@@ -184,12 +191,8 @@ Test(weir_job_texts, are_carried_forward_as_soon_as_the_journal_has_room)
     struct room_hook room = {.hook = {.on_hit = on_room_point}};
     char id[WEIR_ID_SIZE + 1];
 
-    weir_begin(&weir, 50113, 1);
-    weir.process.settings.segment_bytes = 128 << 10;
-    weir.process.settings.retain_bytes = 512 << 10;
-    weir_client_init(&client, &weir, 0, NULL);
-    weir_start(&weir);
-    weir_run_until_ready(&weir);
+    begin(50113);
+    start();
     for (uint32_t i = 0; i < 20; i++)
         make_job(id);
     sim_point_install(&room.hook);
