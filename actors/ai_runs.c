@@ -188,14 +188,23 @@ static bool walk(struct ai_runs *runs)
     return false;
 }
 
+/* No segment goes meanwhile: soon at first, and a disk that goes on failing is asked less often. */
+static void wait_for_disk(struct ai_runs *runs)
+{
+    struct shard *shard = runs->home->shard;
+    uint64_t ms = (uint64_t)AI_RUNS_DISK_MS << min_u64(runs->try_count, 16);
+
+    timer_start(&shard->timers, &runs->timer,
+                shard->clock.mono_ns + min_u64(ms, AI_RUNS_DISK_MS_MAX) * 1000000);
+}
+
 /* Slots are filled, and all of them written, before the next are: see job_carrier.c. */
 static void work(struct ai_runs *runs)
 {
     if (runs->carry_seq == 0 || runs->is_stopped || runs->busy_count > 0)
         return;
     if (runs->has_unread) {
-        timer_start(&runs->home->shard->timers, &runs->timer,
-                    runs->home->shard->clock.mono_ns + AI_RUNS_DISK_MS * (uint64_t)1000000);
+        wait_for_disk(runs);
         return;
     }
     if (!walk(runs) || runs->busy_count > 0)

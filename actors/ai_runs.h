@@ -25,8 +25,9 @@ enum {
     AI_RUNS_CARRY_SLOT_COUNT = 16, /* enough that what they write together fills blocks */
     /* A record of any size, at any place in its first block. */
     AI_RUNS_READ_SIZE = 16 * SEGMENT_BLOCK_SIZE,
-    AI_RUNS_DISK_MS = 1000,    /* until the disk, which could not read one, is tried again */
-    AI_RUNS_DISK_TRY_MAX = 60, /* in a row; then what cannot be read goes with its segment */
+    AI_RUNS_DISK_MS = 10, /* until the disk, which could not read one, is tried again; doubled */
+    AI_RUNS_DISK_MS_MAX = 1000, /* as long as it goes on failing, */
+    AI_RUNS_DISK_TRY_MAX = 67,  /* for about a minute; then what is unread goes with its segment */
 };
 
 static_assert(AI_RUN_RECORD_SIZE_MAX + 3 * SEGMENT_BLOCK_SIZE <= AI_RUNS_READ_SIZE,

@@ -668,6 +668,28 @@ Test(weir_summary, is_still_on_record_when_the_disk_fails_while_it_is_carried)
     end();
 }
 
+/* The log grows meanwhile, however little the disk failed. */
+Test(weir_summary, is_carried_soon_after_the_disk_could_not_read_it)
+{
+    struct journal_location before;
+    char id[WEIR_ID_SIZE + 1];
+
+    begin(87528, false);
+    enqueue("i1", id);
+    run_until_requests(1);
+    run_for(100);
+    before = ai_runs_find(runs(), low_of(id));
+    weir.server->faults.read_error.always = true;
+    for (uint32_t i = 0; i < 200 && !runs()->has_unread; i++)
+        fill_log(1);
+    cr_assert(runs()->has_unread);
+    sim_faults_init(&weir.server->faults);
+    run_for(20 * AI_RUNS_DISK_MS);
+    cr_assert(lt(u64, journal_location_seq(before),
+                 journal_location_seq(ai_runs_find(runs(), low_of(id)))));
+    end();
+}
+
 /* As after damage: a log that was cut and written to again has another record there. */
 Test(weir_summary, is_not_taken_from_the_record_of_another)
 {
