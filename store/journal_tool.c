@@ -183,8 +183,8 @@ int journal_tool_verify(struct disk *disk, const char *data_path,
 }
 
 int journal_tool_salvage(struct disk *disk, struct rng *rng, const char *data_path,
-                         struct journal_tool_visitor *visitor, uint32_t *ret_salvaged_count,
-                         char *text)
+                         uint64_t unix_ms, struct journal_tool_visitor *visitor,
+                         uint32_t *ret_salvaged_count, char *text)
 {
     struct superblock superblock;
     struct superblock_config config = {
@@ -200,7 +200,7 @@ int journal_tool_salvage(struct disk *disk, struct rng *rng, const char *data_pa
     for (uint32_t log = 0; r == 0 && log < superblock.log_count; log++) {
         bool changed = false;
 
-        r = salvage_log(disk, data_path, &superblock, log, visitor, &changed, text);
+        r = salvage_log(disk, data_path, &superblock, log, unix_ms, visitor, &changed, text);
         salvaged_count += r == 0 && changed;
     }
     superblock_close(&superblock, disk);

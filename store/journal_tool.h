@@ -85,9 +85,9 @@ MUST_USE int journal_tool_verify(struct disk *disk, const char *data_path,
 /*
  * Makes a refused directory usable: what is damaged is kept as .broken, intact groups
  * behind it are copied into new segments, lost LSNs go to on_loss. Counts as a start (boot
- * generation). rng as in superblock_open(). *ret_salvaged_count: logs that were changed. 0;
- * -EWOULDBLOCK when a process holds the directory; or another -errno with text.
+ * generation). rng as in superblock_open(), unix_ms: now. *ret_salvaged_count: logs that were
+ * changed. 0; -EWOULDBLOCK when a process holds the directory; or another -errno with text.
  */
 MUST_USE int journal_tool_salvage(struct disk *disk, struct rng *rng, const char *data_path,
-                                  struct journal_tool_visitor *visitor,
+                                  uint64_t unix_ms, struct journal_tool_visitor *visitor,
                                   uint32_t *ret_salvaged_count, char *text);

@@ -13,6 +13,9 @@
  * last with consecutive LSNs, all in intact blocks with consecutive numbers. Inside a
  * run of such blocks the trailers say where a record begins.
  *
+ * A new segment is as old as the one that its first group comes from, as far as that
+ * can still be read: retention takes it for the age of what comes before it.
+ *
  * Order: the new segments are written and synced as .tmp, the damaged files copied to
  * .broken, both made durable; then the .tmp get their names, the old files go. A
  * crash before the names leaves the log as it was; after, the new segments win over
@@ -36,12 +39,13 @@ struct salvage {
     const struct superblock *superblock;
     struct journal_tool_visitor *visitor;
     struct log_files files;
-    char *text;
     char *file;                               /* one whole segment file */
     char *stream;                             /* the records of a run of intact blocks */
     uint64_t starts[SEGMENT_BLOCK_COUNT_MAX]; /* of the run, see keep_run() */
     uint64_t lsn_next;                        /* after the last record that is kept */
     uint64_t vouched_lsn;                     /* the highest durable LSN stated behind the cut */
+    uint64_t unix_ms;                         /* when this salvage began */
+    uint64_t created_unix_ms;                 /* of a new segment; as that of the file being read */
 
     /* The new segments. */
     struct staging staging;
@@ -129,6 +133,7 @@ MUST_USE static int begin_segment(struct salvage *salvage, uint64_t first_lsn, b
         .previous_seq = salvage->previous_seq,
         .first_lsn = first_lsn,
         .first_block_lsn = salvage->block_lsn,
+        .created_unix_ms = salvage->created_unix_ms,
         .size = SEGMENT_SIZE_MAX,
         .log = salvage->files.log,
         .flags = gap ? SEGMENT_HEADER_GAP : 0,
@@ -345,6 +350,7 @@ MUST_USE static int keep_file(struct salvage *salvage, const struct log_file *fi
     disk_close(salvage->disk, fd);
     if (size < 0)
         return (int)size;
+    salvage->created_unix_ms = file->begun ? file->header.created_unix_ms : salvage->unix_ms;
     for (uint64_t i = block; r == 0 && i <= block_count; i++) {
         const char *data = salvage->file + i * SEGMENT_BLOCK_SIZE;
         struct segment_trailer trailer;
@@ -576,7 +582,7 @@ static void salvage_free(struct salvage **salvage)
 }
 
 MUST_USE static int salvage_new(struct disk *disk, const struct superblock *superblock,
-                                struct journal_tool_visitor *visitor, char *text,
+                                uint64_t unix_ms, struct journal_tool_visitor *visitor,
                                 struct salvage **ret_salvage)
 {
     struct salvage *salvage = calloc(1, sizeof(*salvage));
@@ -587,7 +593,8 @@ MUST_USE static int salvage_new(struct disk *disk, const struct superblock *supe
     salvage->disk = disk;
     salvage->superblock = superblock;
     salvage->visitor = visitor;
-    salvage->text = text;
+    salvage->unix_ms = unix_ms;
+    salvage->created_unix_ms = unix_ms; /* when there is no file at all */
     salvage->fd = -1;
     r = memory_map(SEGMENT_SIZE_MAX, &salvage->file);
     if (r == 0)
@@ -603,7 +610,8 @@ MUST_USE static int salvage_new(struct disk *disk, const struct superblock *supe
 }
 
 int salvage_log(struct disk *disk, const char *data_path, const struct superblock *superblock,
-                uint32_t log, struct journal_tool_visitor *visitor, bool *ret_changed, char *text)
+                uint32_t log, uint64_t unix_ms, struct journal_tool_visitor *visitor,
+                bool *ret_changed, char *text)
 {
     struct salvage *salvage;
     struct segment_scan scan;
@@ -617,7 +625,7 @@ int salvage_log(struct disk *disk, const char *data_path, const struct superbloc
         return r;
     }
     text[0] = 0;
-    r = salvage_new(disk, superblock, visitor, text, &salvage);
+    r = salvage_new(disk, superblock, unix_ms, visitor, &salvage);
     if (r < 0)
         return r;
     r = segment_scan_init(&scan, disk);

@@ -8,8 +8,8 @@
 
 /*
  * Salvages one log of a directory that is held, under the boot generation of
- * superblock. *ret_changed: false when the log needs nothing. 0 or -errno with text.
+ * superblock. unix_ms: now. *ret_changed: false when the log needs nothing. 0 or -errno with text.
  */
 MUST_USE int salvage_log(struct disk *disk, const char *data_path,
-                         const struct superblock *superblock, uint32_t log,
+                         const struct superblock *superblock, uint32_t log, uint64_t unix_ms,
                          struct journal_tool_visitor *visitor, bool *ret_changed, char *text);

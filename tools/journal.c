@@ -8,6 +8,7 @@
 
 #include "contracts/json_member.h"
 #include "contracts/uuid.h"
+#include "runtime/clock.h"
 #include "runtime/rng.h"
 #include "store/journal_tool.h"
 #include "store/superblock.h"
@@ -329,6 +330,7 @@ static void on_loss(struct journal_tool_visitor *visitor, const struct journal_t
 static int salvage(struct journal_command *command, char *text)
 {
     uint32_t salvaged_count = 0;
+    struct clock clock;
     struct rng rng;
     int r;
 
@@ -340,9 +342,10 @@ static int salvage(struct journal_command *command, char *text)
         json_writer_key(&command->writer, SLICE_LITERAL("lost"));
         json_writer_begin_array(&command->writer);
     }
+    clock_init(&clock, &clock_source_system);
     command->visitor.on_loss = on_loss;
-    r = journal_tool_salvage(command->disk, &rng, command->data, &command->visitor, &salvaged_count,
-                             text);
+    r = journal_tool_salvage(command->disk, &rng, command->data, clock.unix_ms, &command->visitor,
+                             &salvaged_count, text);
     if (command->as_json) {
         json_writer_end_array(&command->writer);
         json_member_u64(&command->writer, SLICE_LITERAL("salvaged_logs"), salvaged_count);

@@ -127,7 +127,7 @@ static void salvage(struct disk *disk, struct rng *rng)
     struct journal_tool_visitor tool = {.on_loss = NULL};
     struct journal_tool_summary summary;
     uint32_t count = 0;
-    int r = journal_tool_salvage(disk, rng, "d", &tool, &count, text);
+    int r = journal_tool_salvage(disk, rng, "d", 1, &tool, &count, text);
 
     if (r < 0)
         return;

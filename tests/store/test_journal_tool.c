@@ -9,6 +9,9 @@
 
 #define SEG(n) "log-00/000000000000000" #n ".seg"
 
+/* A day after all worlds begin. */
+static const uint64_t SALVAGED_MS = 1735776000000;
+
 static struct fixture fixture;
 static struct journal_tool_visitor visitor;
 static struct journal_tool_summary summary;
@@ -18,12 +21,14 @@ static uint64_t record_count;
 static uint64_t lost_count;
 static uint64_t first_lost;
 static uint64_t last_lost;
+static uint64_t created_ms[32]; /* of the segments, as they were visited */
 static struct journal_tool_segment last_segment;
 
 static int on_segment(struct journal_tool_visitor *self, const struct journal_tool_segment *segment)
 {
     (void)self;
-    segment_count++;
+    cr_assert(lt(u32, segment_count, ARRAY_COUNT(created_ms)));
+    created_ms[segment_count++] = segment->created_unix_ms;
     last_segment = *segment;
     return 0;
 }
@@ -83,8 +88,11 @@ static uint32_t salvage(void)
     struct rng rng;
 
     rng_init_seed(&rng, 1);
-    cr_assert(eq(int, journal_tool_salvage(fixture.disk, &rng, "data", &visitor, &count, text), 0),
-              "%s", text);
+    cr_assert(
+        eq(int,
+           journal_tool_salvage(fixture.disk, &rng, "data", SALVAGED_MS, &visitor, &count, text),
+           0),
+        "%s", text);
     return count;
 }
 
@@ -119,8 +127,9 @@ Test(journal_tool, does_not_salvage_what_is_held)
     struct rng rng;
 
     rng_init_seed(&rng, 1);
-    cr_expect(eq(int, journal_tool_salvage(fixture.disk, &rng, "data", &visitor, &count, text),
-                 -EWOULDBLOCK));
+    cr_expect(eq(
+        int, journal_tool_salvage(fixture.disk, &rng, "data", SALVAGED_MS, &visitor, &count, text),
+        -EWOULDBLOCK));
 }
 
 Test(journal_tool, salvages_nothing_from_a_good_log)
@@ -162,6 +171,48 @@ Test(journal_tool, salvages_a_log_whose_oldest_header_is_damaged)
     cr_expect(eq(u32, salvage(), 1));
     cr_assert(eq(int, verify(), 0), "%s", text);
     cr_expect(eq(u64, summary.record_count, 120), "only the header was lost");
+}
+
+static void inspect(void)
+{
+    segment_count = 0;
+    cr_assert(eq(int, journal_tool_inspect(fixture.disk, "data", &visitor, text), 0), "%s", text);
+}
+
+/* Retention goes by the age of the segment after the oldest one: a new one without any is 1970's.
+ */
+Test(journal_tool, leaves_what_it_salvages_as_old_as_it_was)
+{
+    uint64_t began_ms;
+
+    add_many(60, 3000);
+    inspect();
+    began_ms = created_ms[0];
+    fixture_crash(&fixture, true);
+    fixture_flip(&fixture, SEG(1),
+                 journal_location_offset(fixture.groups[10]->append.location) + 100, 1);
+    cr_assert(eq(u32, salvage(), 1));
+    inspect();
+    cr_assert(eq(u64, created_ms[1], began_ms));
+    fixture_crash(&fixture, true);
+    fixture.config.retain_ms = (uint64_t)7 * 24 * 3600000;
+    cr_assert(eq(int, fixture_open(&fixture), 0), "%s", fixture.text);
+    for (int i = 0; i < 5; i++) {
+        sim_world_advance_to(fixture.world, fixture.world->mono_ns + 61000000000);
+        fixture_run(&fixture, 50);
+    }
+    cr_expect(eq(u32, fixture.retired_count, 0));
+    cr_expect(fixture_exists(&fixture, SEG(1)));
+}
+
+Test(journal_tool, takes_what_it_salvages_for_new_when_nothing_says_how_old_it_is)
+{
+    add_many(60, 3000);
+    fixture_crash(&fixture, true);
+    fixture_flip(&fixture, SEG(1), 8, 1);
+    cr_assert(eq(u32, salvage(), 1));
+    inspect();
+    cr_expect(eq(u64, created_ms[0], SALVAGED_MS));
 }
 
 Test(journal_tool, salvages_a_log_with_a_missing_segment)
