@@ -242,16 +242,13 @@ Test(weir_http_request, keeps_its_lease_while_it_waits_for_the_answer)
 
 Test(weir_http_request, ends_a_call_whose_job_is_cancelled)
 {
-    struct weir_call call = {0};
-    char id[WEIR_ID_SIZE + 1], path[80];
+    char id[WEIR_ID_SIZE + 1];
 
     begin(6);
     manner = HANGS;
     enqueue("", "", id);
     run_until_requests(1);
-    snprintf(path, sizeof(path), "/v1/jobs/%s/cancel", id);
-    call.path = path;
-    cr_assert(eq(u32, weir_ask(&client, &call, ""), 200));
+    weir_cancel_job(&client, id);
     run_for(1000);
     cr_assert(away.peer->connections[0]->saw_end);
     cr_assert(zero(u32, weir.process.app.shards[0].jobs.handlers.runs.count));

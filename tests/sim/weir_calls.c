@@ -28,6 +28,16 @@ void weir_enqueue(struct weir_client *client, const char *key, const char *body,
     cr_assert(weir_answer_string(&client->request, "id", &offset, ret_id, WEIR_ID_SIZE + 1));
 }
 
+void weir_cancel_job(struct weir_client *client, const char *id)
+{
+    struct weir_call call = {0};
+    char path[64];
+
+    snprintf(path, sizeof(path), "/v1/jobs/%s/cancel", id);
+    call.path = path;
+    cr_assert(eq(u32, weir_ask(client, &call, ""), 200));
+}
+
 void weir_look_at_job(struct weir_client *client, const char *key, const char *id)
 {
     struct weir_call call = {.method = "GET", .key = key};

@@ -16,6 +16,9 @@ void weir_make_key(struct weir_client *client, const char *org, const char *proj
 void weir_enqueue(struct weir_client *client, const char *key, const char *body,
                   char ret_id[WEIR_ID_SIZE + 1]);
 
+/* Cancels a job of the demo's. */
+void weir_cancel_job(struct weir_client *client, const char *id);
+
 /* Asks for a job. */
 void weir_look_at_job(struct weir_client *client, const char *key, const char *id);
 
