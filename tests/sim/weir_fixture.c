@@ -192,8 +192,10 @@ static void on_done(struct sim_http_request *request)
         return;
     }
     client->is_answered = true;
-    if (!request->lost)
+    if (!request->lost) {
         memcpy(client->answer, request->body, request->body_size);
+        client->answer[request->body_size] = '\0';
+    }
     request->body = client->answer; /* others' answers may come before the caller looks */
 }
 

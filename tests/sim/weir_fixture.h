@@ -61,7 +61,7 @@ struct weir_client {
     bool is_answered;                              /* of weir_ask() */
     void (*on_answer)(struct weir_client *client); /* reads client->request; or NULL */
     char data[WEIR_REQUEST_SIZE_MAX];
-    char answer[SIM_HTTP_BODY_SIZE_MAX]; /* to weir_ask() */
+    char answer[SIM_HTTP_BODY_SIZE_MAX + 1]; /* to weir_ask(), terminated */
 };
 
 /* What a request says besides its body. NULL leaves a header out. */
