@@ -3,7 +3,7 @@
 
 #include "actors/job_carrier.h"
 #include "runtime/sim_point.h"
-#include "tests/sim/weir_fixture.h"
+#include "tests/sim/weir_calls.h"
 
 /*
  * The result of a job that has ended stands in the log, and is read there by who asks. Here
@@ -59,19 +59,6 @@ static void make_job(char id[WEIR_ID_SIZE + 1])
     ask(path, body, 200);
 }
 
-static void send_event(const char *type, uint32_t number)
-{
-    char event[4096], filler[3000];
-
-    memset(filler, 'x', sizeof(filler) - 1);
-    filler[sizeof(filler) - 1] = '\0';
-    snprintf(event, sizeof(event),
-             "{\"event_type\":\"%s\",\"occurred_at\":\"2025-01-01T00:00:00Z\","
-             "\"message\":\"number %u.\",\"attributes\":{\"filler\":\"%s\"}}",
-             type, number, filler);
-    ask("/v1/events", event, 202);
-}
-
 static uint64_t carried_count(void)
 {
     return weir_metric(&weir, weir.process.app.metrics.jobs.carried);
@@ -83,7 +70,7 @@ static void fill_log(void)
     uint32_t after_count = 0;
 
     for (uint32_t i = 0; i < EVENT_COUNT_MAX && after_count < 300; i++) {
-        send_event("error", i);
+        weir_send_filler(&client, "error", i);
         after_count += carried_count() > 0;
     }
     cr_assert(eq(u32, after_count, 300), "nothing was carried forward");
@@ -157,7 +144,7 @@ Test(weir_job_texts, are_carried_forward_soon_after_the_disk_could_not_read_them
     make_job(id);
     weir.server->faults.read_error.always = true;
     for (uint32_t i = 0; i < 400; i++)
-        send_event("deploy", i);
+        weir_send_filler(&client, "deploy", i);
     cr_assert(zero(u64, carried_count()));
     weir.server->faults.read_error.always = false;
     cr_assert(eq(int, weir_run_for(&weir, 2 * JOB_CARRIER_DISK_MS), SIM_REACHED));
@@ -197,7 +184,7 @@ Test(weir_job_texts, are_carried_forward_as_soon_as_the_journal_has_room)
         make_job(id);
     sim_point_install(&room.hook);
     for (uint32_t i = 0; i < 400 && room.carried_ns == 0; i++)
-        send_event("deploy", i);
+        weir_send_filler(&client, "deploy", i);
     sim_point_install(NULL);
     cr_assert(ne(u64, room.carried_ns, 0));
     cr_expect(lt(u64, room.carried_ns - room.waits_ns, (uint64_t)JOB_CARRIER_ROOM_MS * 1000000));

@@ -54,3 +54,17 @@ void weir_expect_job(struct weir_client *client, const char *id, const char *tex
     cr_assert(weir_answer_has(&client->request, text), "%s is not in %.*s", text,
               (int)client->request.body_size, client->request.body);
 }
+
+void weir_send_filler(struct weir_client *client, const char *event_type, uint32_t number)
+{
+    struct weir_call call = {.path = "/v1/events"};
+    char event[4096], filler[3000];
+
+    memset(filler, 'x', sizeof(filler) - 1);
+    filler[sizeof(filler) - 1] = '\0';
+    snprintf(event, sizeof(event),
+             "{\"event_type\":\"%s\",\"occurred_at\":\"2025-01-01T00:00:00Z\","
+             "\"message\":\"number %u.\",\"attributes\":{\"filler\":\"%s\"}}",
+             event_type, number, filler);
+    cr_assert(eq(u32, weir_ask(client, &call, event), 202), "%s", client->answer);
+}

@@ -24,3 +24,9 @@ void weir_look_at_job(struct weir_client *client, const char *key, const char *i
 
 /* The same with the demo's key; asserts that the answer contains text. */
 void weir_expect_job(struct weir_client *client, const char *id, const char *text);
+
+/*
+ * Stores an event of this type with 3 kB of nothing, with the demo's key: what fills the log, so
+ * that it lets go of its oldest segments.
+ */
+void weir_send_filler(struct weir_client *client, const char *event_type, uint32_t number);

@@ -271,19 +271,27 @@ bool weir_answer_has(const struct sim_http_request *request, const char *text)
     return memmem(request->body, request->body_size, text, strlen(text)) != NULL;
 }
 
+/* The first byte of the value of "name" that begins like this; NULL when there is none. */
+static const char *find_value(const struct sim_http_request *request, const char *name,
+                              const char *begin, uint32_t offset)
+{
+    char wanted[64];
+    size_t wanted_size = (size_t)snprintf(wanted, sizeof(wanted), "\"%s\":%s", name, begin);
+    const char *found;
+
+    if (offset > request->body_size)
+        return NULL;
+    found = memmem(request->body + offset, request->body_size - offset, wanted, wanted_size);
+    return found != NULL ? found + wanted_size : NULL;
+}
+
 bool weir_answer_string(const struct sim_http_request *request, const char *name, uint32_t *offset,
                         char *value, size_t value_size)
 {
-    char wanted[64];
-    size_t wanted_size = (size_t)snprintf(wanted, sizeof(wanted), "\"%s\":\"", name);
-    const char *begin, *end;
+    const char *begin = find_value(request, name, "\"", *offset), *end;
 
-    if (*offset > request->body_size)
-        return false;
-    begin = memmem(request->body + *offset, request->body_size - *offset, wanted, wanted_size);
     if (begin == NULL)
         return false;
-    begin += wanted_size;
     end = memchr(begin, '"', (size_t)(request->body + request->body_size - begin));
     if (end == NULL || (size_t)(end - begin) >= value_size)
         return false;
@@ -291,6 +299,35 @@ bool weir_answer_string(const struct sim_http_request *request, const char *name
     value[end - begin] = '\0';
     *offset = (uint32_t)(end - request->body);
     return true;
+}
+
+bool weir_answer_number(const struct sim_http_request *request, const char *name, uint32_t *offset,
+                        uint64_t *ret_number)
+{
+    const char *begin = find_value(request, name, "", *offset), *at = begin;
+    uint64_t number = 0;
+
+    if (begin == NULL)
+        return false;
+    for (; at < request->body + request->body_size && *at >= '0' && *at <= '9'; at++)
+        number = number * 10 + (uint64_t)(*at - '0');
+    if (at == begin)
+        return false;
+    *ret_number = number;
+    *offset = (uint32_t)(at - request->body);
+    return true;
+}
+
+uint32_t weir_answer_count(const struct sim_http_request *request, const char *text)
+{
+    const char *at = request->body, *end = request->body + request->body_size;
+    uint32_t count = 0;
+
+    while ((at = memmem(at, (size_t)(end - at), text, strlen(text))) != NULL) {
+        at += strlen(text);
+        count++;
+    }
+    return count;
 }
 
 /* --- reading the log ------------------------------------------------------ */

@@ -185,6 +185,13 @@ bool weir_answer_has(const struct sim_http_request *request, const char *text);
 bool weir_answer_string(const struct sim_http_request *request, const char *name, uint32_t *offset,
                         char *value, size_t value_size);
 
+/* Reads the number that follows "name": in the answer, from *offset on. False when none. */
+bool weir_answer_number(const struct sim_http_request *request, const char *name, uint32_t *offset,
+                        uint64_t *ret_number);
+
+/* How often text is in the answer's body. */
+uint32_t weir_answer_count(const struct sim_http_request *request, const char *text);
+
 /* Reads the log of a server that is down into *ret_census. */
 void weir_census(struct weir *weir, struct weir_census *ret_census);
 
