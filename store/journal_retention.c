@@ -89,11 +89,23 @@ static uint64_t spent_bytes(const struct journal *journal, uint64_t kept)
     return capacity(journal) > bound ? capacity(journal) - bound : 0;
 }
 
+/*
+ * The newest record of the oldest segment is about as old as the segment after it, and not older
+ * than its own segment: that counts where the clock was behind when the later one began.
+ */
+static bool is_oldest_too_old(const struct journal *journal)
+{
+    const struct journal_config *config = &journal->config;
+    uint64_t newest_ms = max_u64(journal_segment_at(journal, 0)->created_unix_ms,
+                                 journal_segment_at(journal, 1)->created_unix_ms);
+
+    return config->retain_ms != 0 && newest_ms + config->retain_ms <= config->clock->unix_ms;
+}
+
 /* Why the oldest segment should go; JOURNAL_DROP_REASON_COUNT when it may stay. */
 static enum journal_drop_reason drop_reason(const struct journal *journal)
 {
-    const struct journal_config *config = &journal->config;
-    struct journal_owner *owner = config->owner;
+    struct journal_owner *owner = journal->config.owner;
     uint64_t kept;
 
     if (journal->segment_count < 2 || journal->retiring_seq != 0)
@@ -103,10 +115,7 @@ static enum journal_drop_reason drop_reason(const struct journal *journal)
         return JOURNAL_DROP_COUNT;
     if (excess_bytes(journal, kept) > 0)
         return JOURNAL_DROP_BYTES;
-    /* Its newest record is about as old as the segment after it. */
-    if (config->retain_ms != 0 &&
-        journal_segment_at(journal, 1)->created_unix_ms + config->retain_ms <=
-            config->clock->unix_ms)
+    if (is_oldest_too_old(journal))
         return JOURNAL_DROP_AGE;
     if (spent_bytes(journal, kept) > 0 && owner->is_spent != NULL &&
         owner->is_spent(owner, journal_segment_at(journal, 0)))

@@ -478,6 +478,28 @@ Test(journal_faults, drops_by_age_but_never_the_last_position)
     cr_expect(eq(u64, stats_now().dropped_count, 1));
 }
 
+/* As after the start of a machine that has to be told the time. */
+Test(journal_faults, does_not_drop_what_is_young_because_the_clock_was_behind_for_a_while)
+{
+    static const int64_t BEHIND_MS = (int64_t)50 * 365 * 24 * 3600000;
+
+    fixture.config.retain_ms = (uint64_t)7 * 24 * 3600000;
+    cr_assert(eq(int, fixture_open(&fixture), 0));
+    sim_world_jump_unix(fixture.world, -BEHIND_MS);
+    while (stats_now().segment_count < 2) {
+        cr_assert(eq(int, fixture_append(&fixture, 1, 3000, 0), JOURNAL_OK));
+        cr_assert(fixture_settle(&fixture));
+    }
+    sim_world_jump_unix(fixture.world, BEHIND_MS);
+    for (int i = 0; i < 10; i++) {
+        sim_world_advance_to(fixture.world, fixture.world->mono_ns + 61000000000);
+        fixture_run(&fixture, 50);
+    }
+    cr_expect(eq(u64, stats_now().segment_count, 2));
+    cr_expect(eq(u64, stats_now().dropped_count, 0));
+    fixture_stop(&fixture);
+}
+
 Test(journal_faults, keeps_an_old_segment_that_alone_holds_the_position)
 {
     cr_assert(eq(int, fixture_open(&fixture), 0));
