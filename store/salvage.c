@@ -17,9 +17,10 @@
  * can still be read: retention takes it for the age of what comes before it.
  *
  * Order: the new segments are written and synced as .tmp, the damaged files copied to
- * .broken, both made durable; then the .tmp get their names, the old files go. A
- * crash before the names leaves the log as it was; after, the new segments win over
- * the old ones because of their later boot generation.
+ * .broken, both made durable; then the .tmp get their names, the old files go, the one
+ * with the damage last. A crash before the names leaves the log as it was; after, the
+ * new segments win over the old ones because of their later boot generation, or the
+ * start is refused as before, and the next salvage finds all of it.
  */
 #include "store/salvage.h"
 
@@ -434,12 +435,24 @@ MUST_USE static int truncate_file(struct salvage *salvage, uint64_t seq, uint64_
     return r;
 }
 
-/* Gives the new segments their names and takes the old ones away. */
+MUST_USE static int remove_file(struct salvage *salvage, uint64_t seq)
+{
+    char path[SEGMENT_POOL_PATH_SIZE];
+
+    log_files_path(&salvage->files, path, seq, "seg");
+    return disk_unlink(salvage->disk, path);
+}
+
+/*
+ * Gives the new segments their names and takes the old ones away. The one with the damage goes
+ * last: without it those behind it could pass for a log whose beginning retention has dropped.
+ */
 MUST_USE static int swap_files(struct salvage *salvage, uint32_t cut_file, uint64_t cut_block)
 {
     char path[SEGMENT_POOL_PATH_SIZE];
     char new_path[SEGMENT_POOL_PATH_SIZE];
     const char *directory = salvage->files.directory;
+    uint64_t cut_seq = salvage->files.count == 0 ? 0 : salvage->files.files[cut_file].seq;
     int r = disk_sync_directory(salvage->disk, directory);
 
     for (uint32_t i = 0; r == 0 && i < salvage->seq_count; i++) {
@@ -449,16 +462,13 @@ MUST_USE static int swap_files(struct salvage *salvage, uint32_t cut_file, uint6
     }
     if (r == 0)
         r = disk_sync_directory(salvage->disk, directory);
-    for (uint32_t i = cut_file; r == 0 && i < salvage->files.count; i++) {
-        uint64_t seq = salvage->files.files[i].seq;
-
-        if (i == cut_file && cut_block > 0) {
-            r = truncate_file(salvage, seq, cut_block * SEGMENT_BLOCK_SIZE);
-            continue;
-        }
-        log_files_path(&salvage->files, path, seq, "seg");
-        r = disk_unlink(salvage->disk, path);
-    }
+    for (uint32_t i = salvage->files.count; r == 0 && i > cut_file + 1; i--)
+        r = remove_file(salvage, salvage->files.files[i - 1].seq);
+    if (r == 0)
+        r = disk_sync_directory(salvage->disk, directory);
+    if (r == 0 && cut_seq != 0)
+        r = cut_block > 0 ? truncate_file(salvage, cut_seq, cut_block * SEGMENT_BLOCK_SIZE)
+                          : remove_file(salvage, cut_seq);
     return r == 0 ? disk_sync_directory(salvage->disk, directory) : r;
 }
 
