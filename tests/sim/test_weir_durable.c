@@ -327,6 +327,21 @@ Test(weir_durable, keeps_the_disk_in_proportion_where_segments_wait_for_their_na
     weir_end(&weir);
 }
 
+/* The simulator: what lives may make the logs as large as it will (seed 50824). */
+Test(weir_durable, leaves_behind_how_much_is_alive_when_the_process_is_killed)
+{
+    uint64_t kept_bytes;
+
+    begin(1, 1);
+    weir_start(&weir);
+    run_steps(500);
+    kept_bytes = sim_server_kept_bytes(&weir.process);
+    cr_assert(le(u64, JOURNAL_LIVE_FACTOR * segment_record_size(payload_size), kept_bytes));
+    weir_kill(&weir);
+    cr_assert(eq(u64, weir.process.kept_bytes, kept_bytes));
+    weir_end(&weir);
+}
+
 Test(weir_durable, loses_no_fact_whatever_ends_the_process_and_however_many_shards_go_on)
 {
     static const uint32_t SHARD_COUNTS[] = {4, 3, 2, 4, 1, 3, 4};

@@ -522,7 +522,9 @@ static void check_used(const struct sim_check *check, uint64_t bound, const char
  * No segment goes while what is needed of it is read from a disk that hangs, or while a shard that
  * may need it stands still; and what comes is written all the same, until the disk is full. So
  * what the disk holds at the end of a hang is nobody's fault. From then on it may grow no more
- * than in any other weather, and some time later the logs must have their size again.
+ * than in any other weather, and some time later the logs must have their size again. Beyond that
+ * they hold what was alive in the latest process: two thousand incidents take more than all the
+ * rest of a small log.
  */
 void sim_check_disk_bound(struct sim_check *check)
 {
@@ -536,18 +538,8 @@ void sim_check_disk_bound(struct sim_check *check)
     if (host->hang_until_ns != 0 && host->world->mono_ns - host->hang_until_ns < RECOVERED_NS)
         bound = max_u64(bound, host->hang_used);
     bound += log_count * beside_records(settings, BOUND_SLACK_SEGMENTS) +
-             torn_size(check, log_count) + settings->segment_bytes;
+             check->server->kept_bytes + torn_size(check, log_count) + settings->segment_bytes;
     check_used(check, bound, "");
-}
-
-/* What retention leaves alone beyond retain_bytes: it is needed, or room to write it again. */
-static uint64_t kept_bytes(const struct app *app)
-{
-    uint64_t sum = tenant_live_bytes(&app->shards[0].tenant);
-
-    for (uint32_t i = 0; i < app->shard_count; i++)
-        sum += durable_live_bytes(&app->shards[i].keeper.durables);
-    return JOURNAL_LIVE_FACTOR * sum;
 }
 
 void sim_check_disk_at_rest(const struct sim_check *check)
@@ -563,6 +555,7 @@ void sim_check_disk_at_rest(const struct sim_check *check)
                log_count *
                        (settings->retain_bytes +
                         beside_records(settings, SEGMENT_POOL_RECYCLE_MAX + REST_SLACK_SEGMENTS)) +
-                   kept_bytes(app) + torn_size(check, log_count) + settings->segment_bytes,
+                   sim_server_kept_bytes(check->server) + torn_size(check, log_count) +
+                   settings->segment_bytes,
                " at rest");
 }

@@ -139,6 +139,7 @@ static void write_down(struct sim_server *server)
 
     server->accepted_count = sim_server_metric(server, series->outcome[EVENT_ACCEPTED]);
     server->boot_generation = server->app.superblock.boot_generation;
+    server->kept_bytes = sim_server_kept_bytes(server);
 }
 
 static void forget_process(struct sim_server *server)
@@ -214,4 +215,14 @@ uint64_t sim_server_metric(const struct sim_server *server, struct metric metric
     for (uint32_t i = 0; i < server->app.shard_count; i++)
         sum += metrics_value(&server->app.shards[i].shard->metrics, metric);
     return sum;
+}
+
+uint64_t sim_server_kept_bytes(const struct sim_server *server)
+{
+    const struct app *app = &server->app;
+    uint64_t sum = tenant_live_bytes(&app->shards[0].tenant);
+
+    for (uint32_t i = 0; i < app->shard_count; i++)
+        sum += durable_live_bytes(&app->shards[i].keeper.durables);
+    return JOURNAL_LIVE_FACTOR * sum;
 }

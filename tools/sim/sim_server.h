@@ -52,6 +52,8 @@ struct sim_server {
     /* Of the latest process, written down when it ended. */
     uint64_t accepted_count;  /* events, by its own metric */
     uint32_t boot_generation; /* 0: the start failed */
+    /* Likewise, but of the latest one that came to run: see sim_server_kept_bytes(). */
+    uint64_t kept_bytes;
 };
 
 /* A server that is down on host. Borrows all but settings. */
@@ -84,3 +86,9 @@ bool sim_server_is_ready(const struct sim_server *server);
 
 /* The sum of a counter or gauge over all shards. */
 uint64_t sim_server_metric(const struct sim_server *server, struct metric metric);
+
+/*
+ * What retention leaves alone beyond retain_bytes, in all logs together, while the process is
+ * there: it is needed, or room to write it again.
+ */
+uint64_t sim_server_kept_bytes(const struct sim_server *server);
